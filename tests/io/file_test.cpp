@@ -1,0 +1,96 @@
+#include "temp_folder.hpp"
+
+#include <hlip/io/file.hpp>
+#include <hlip/io/utf8.hpp>
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+
+using namespace hlip;
+
+TEST_CASE("file: what is written atomically is read back, by map and by copy") {
+  TempFolder folder;
+  const auto path = folder / "a.txt";
+  atomic_write(path, "first");
+  atomic_write(path, [](AtomicFile& f) {
+    f.write("second ");
+    f.write("part");
+  });
+  CHECK(read_file(path) == "second part");
+  const MappedFile map(path);
+  CHECK(map.text() == "second part");
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("file: a writer that throws leaves the old file and nothing else") {
+  TempFolder folder;
+  const auto path = folder / "a.txt";
+  atomic_write(path, "old");
+  CHECK_THROWS_AS(atomic_write(path,
+                               [](AtomicFile& f) {
+                                 f.write("half");
+                                 fail("test", "stop");
+                               }),
+                  error);
+  CHECK(read_file(path) == "old");
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("file: running out of space leaves the old file and nothing else") {
+  TempFolder folder;
+  const auto path = folder / "a.txt";
+  atomic_write(path, "old");
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = before;
+  small.rlim_cur = 4096;  // writes beyond this fail as they do on a full disk
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string message;
+  try {
+    atomic_write(path, std::string(1 << 20, 'x'));
+  } catch (const error& e) {
+    message = e.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, old_handler);
+  CHECK(message.find("a.txt: byte 4096: cannot write") != std::string::npos);
+  CHECK(read_file(path) == "old");
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("file: missing files, folders and long files are refused by name") {
+  TempFolder folder;
+  atomic_write(folder / "ten", "0123456789");
+  CHECK_THROWS_WITH_AS(read_file(folder / "none"), doctest::Contains("none: cannot open"), error);
+  CHECK_THROWS_WITH_AS(MappedFile{folder.string()}, doctest::Contains("is a folder"), error);
+  CHECK_THROWS_WITH_AS(read_file(folder / "ten", 9), doctest::Contains("is 10 bytes long, the limit is 9"), error);
+  CHECK_THROWS_WITH_AS(atomic_write(folder / "no/such/place", "x"), doctest::Contains("cannot create"), error);
+  CHECK(read_file(folder / "ten", 10) == "0123456789");
+  CHECK(is_file(folder / "ten"));
+  CHECK_FALSE(is_file(folder.string()));
+}
+
+TEST_CASE("file: an empty file is an empty map") {
+  TempFolder folder;
+  atomic_write(folder / "empty", "");
+  CHECK(MappedFile(folder / "empty").bytes().empty());
+}
+
+TEST_CASE("utf8: well-formed text passes, broken bytes are found") {
+  CHECK(find_invalid_utf8("plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\xA9\xBA") == std::string_view::npos);
+  CHECK(find_invalid_utf8("ab\xFF") == 2);
+  CHECK(find_invalid_utf8("\xC0\xAF") == 0);          // overlong
+  CHECK(find_invalid_utf8("\xED\xA0\x80") == 0);      // surrogate
+  CHECK(find_invalid_utf8("\xF4\x90\x80\x80") == 0);  // beyond the last character
+  CHECK(find_invalid_utf8("a\xE2\x82") == 1);         // cut
+}
+
+TEST_CASE("utf8: quoting shows no control characters") {
+  CHECK(quote_text("a\x1B[2J") == "\"a\\x1b[2J\"");
+  CHECK(quote_text("abcdef", 3) == "\"abc\"...");
+  CHECK(quote_text("\xE9") == "\"\\xe9\"");
+  CHECK(quote_text("ab\xC3\xA9", 3) == "\"ab\"...");
+}
