@@ -1,0 +1,154 @@
+// Matrix products on the CPU: fixed output tiles handed to OpenMP threads, operands packed per tile, the epilogue
+// applied while the tile is in cache. Tiles and K blocks depend on the shape alone, so every thread count and
+// every cache size gives the same bits.
+#pragma once
+
+#include <hlip/backend/backend.hpp>
+#include <hlip/backend/cpu/kernel.hpp>
+#include <hlip/backend/cpu/memory.hpp>
+
+HLIP_BEGIN
+
+namespace detail {
+
+/// K is cut into equal blocks of at most this: a packed panel of B (gemm_k · tile_cols) stays in the first-level cache.
+inline constexpr index_t gemm_k = 256;
+
+struct GemmTiles {
+  index_t rows, cols;
+};
+
+/// The output tile for a shape: large for reuse of the packed operands, smaller until there is work for several threads.
+inline GemmTiles gemm_tiles(index_t m, index_t n, index_t batch, int cols_unit) {
+  index_t down = div_up(m, 512), across = div_up(n, 384);
+  const auto rows = [&] { return round_up(div_up(m, down), 4); };
+  const auto cols = [&] { return round_up(div_up(n, across), cols_unit); };
+  while (batch * down * across < 8) {
+    if (rows() >= cols() && rows() > 48) down *= 2;
+    else if (cols() > 2 * cols_unit) across *= 2;
+    else if (rows() > 48) down *= 2;
+    else break;
+  }
+  return {rows(), cols()};
+}
+
+/// Rows [0, m) of op(A), columns [0, k), as panels of register-tile height: panel t holds [p][row].
+template <class T>
+void pack_a(index_t m, index_t k, const T* a, index_t lda, bool trans, T* to) {
+  const RowSplit split(m);
+  constexpr int w = packet_width<T>;
+  for (index_t t = 0; t < split.count; ++t) {
+    const index_t i = split.begin(t), r = split.begin(t + 1) - i;
+    T* panel = to + i * k;
+    if (!trans) {
+      transpose_into(r, k, a + i * lda, lda, panel, r);
+      continue;
+    }
+    const T* from = a + i;
+    index_t p = 0;
+    // Whole packets: what is read past the panel lies in the next row of A, what is written past it is overwritten.
+    if (lda >= w)
+      for (; p + 1 < k && (p + 1) * r + round_up(r, w) <= k * r; ++p)
+        for (index_t s = 0; s < r; s += w) simd::pstoreu(panel + p * r + s, simd::ploadu<Packet<T>>(from + p * lda + s));
+    for (; p < k; ++p)
+      for (index_t s = 0; s < r; ++s) panel[p * r + s] = from[p * lda + s];
+  }
+}
+
+/// Columns [0, n) of op(B), rows [0, k), as panels of tile_cols columns padded with zeros: panel holds [p][column].
+template <class T>
+void pack_b(index_t k, index_t n, const T* b, index_t ldb, bool trans, T* to) {
+  constexpr int nr = tile_cols<T>, w = packet_width<T>;
+  for (index_t j = 0; j < n; j += nr, to += k * nr) {
+    const index_t cols = std::min<index_t>(nr, n - j);
+    if (cols < nr) std::fill(to, to + k * nr, T(0));
+    if (trans) {
+      for (index_t s = 0; s < cols; s += w) transpose_into(std::min<index_t>(w, cols - s), k, b + (j + s) * ldb, ldb, to + s, nr);
+    } else if (cols == nr) {
+      for (index_t p = 0; p < k; ++p) {
+        simd::pstoreu(to + p * nr, simd::ploadu<Packet<T>>(b + p * ldb + j));
+        simd::pstoreu(to + p * nr + w, simd::ploadu<Packet<T>>(b + p * ldb + j + w));
+      }
+    } else {
+      for (index_t p = 0; p < k; ++p) std::copy(b + p * ldb + j, b + p * ldb + j + cols, to + p * nr);
+    }
+  }
+}
+
+/// Pre-activation copy, activation and residual on a finished tile.
+template <class T>
+void gemm_epilogue(const GemmArgs<T>& g, T* c, T* pre, const T* residual, index_t rows, index_t cols) {
+  using P = Pack<T>;
+  for (index_t i = 0; i < rows; ++i) {
+    T* row = c + i * g.ldc;
+    if (pre) std::copy(row, row + cols, pre + i * g.ldc);
+    for (index_t j = 0; j < cols; j += pack_size) {
+      const index_t count = std::min<index_t>(pack_size, cols - j);
+      P x = load_lanes(row + j, count);
+      if (g.activation == Activation::gelu) x = P(T(0.5)) * x * (P(T(1)) + erf_(P(T(0.70710678118654752440) * x.v)));
+      if (residual) x = x + load_lanes(residual + i * g.ldc + j, count);
+      store_lanes(row + j, count, x);
+    }
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void gemm_tile(const GemmArgs<T>& g, index_t matrix, index_t i0, index_t rows, index_t j0, index_t cols) {
+  constexpr int nr = tile_cols<T>;
+  const T* a = g.a + matrix * g.stride_a + (g.trans_a ? i0 : i0 * g.lda);
+  const T* b = g.b + matrix * g.stride_b + (g.trans_b ? j0 * g.ldb : j0);
+  T* c = g.c + matrix * g.stride_c + i0 * g.ldc + j0;
+
+  const index_t blocks = std::max<index_t>(1, div_up(g.k, gemm_k)), depth = round_up(div_up(g.k, blocks), packet_width<T>);
+  T* packed_a = thread_scratch().get<T>(depth * (rows + round_up(cols, nr)) + 4 * nr);
+  T* packed_b = packed_a + round_up(depth * rows + nr, nr);
+
+  bool add = g.beta != T(0) || g.bias;
+  if (add || g.k == 0)
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < cols; ++j)
+        c[i * g.ldc + j] = (g.beta != T(0) ? g.beta * c[i * g.ldc + j] : T(0)) + (g.bias ? g.bias[j0 + j] : T(0));
+
+  const RowSplit split(rows);
+  for (index_t k0 = 0; k0 < g.k; k0 += depth, add = true) {
+    const index_t k = std::min(depth, g.k - k0);
+    pack_a(rows, k, a + (g.trans_a ? k0 * g.lda : k0), g.lda, g.trans_a, packed_a);
+    pack_b(k, cols, b + (g.trans_b ? k0 : k0 * g.ldb), g.ldb, g.trans_b, packed_b);
+    for (index_t j = 0; j < cols; j += nr)
+      for (index_t t = 0; t < split.count; ++t) {
+        const index_t i = split.begin(t), r = split.begin(t + 1) - i, width = std::min<index_t>(nr, cols - j);
+        const auto product = tile_products<1, T>[static_cast<std::size_t>(r - 1)];
+        T* to = c + i * g.ldc + j;
+        if (width == nr) {
+          product(k, packed_a + i * k, r, packed_b + j * k, nr, to, g.ldc, g.alpha, add);
+        } else {
+          alignas(64) T edge[tile_rows * nr];
+          product(k, packed_a + i * k, r, packed_b + j * k, nr, edge, nr, g.alpha, false);
+          for (index_t x = 0; x < r; ++x)
+            for (index_t y = 0; y < width; ++y) to[x * g.ldc + y] = (add ? to[x * g.ldc + y] : T(0)) + edge[x * nr + y];
+        }
+      }
+  }
+  if (g.activation != Activation::none || g.pre_activation || g.residual) {
+    const index_t at = matrix * g.stride_c + i0 * g.ldc + j0;
+    gemm_epilogue(g, c, g.pre_activation ? g.pre_activation + at : nullptr, g.residual ? g.residual + at : nullptr, rows, cols);
+  }
+}
+
+}  // namespace detail
+
+/// C = act(alpha · op(A) · op(B) + beta · C + bias) + residual; see GemmArgs.
+template <class T>
+void gemm(Cpu, const GemmArgs<T>& g) {
+  if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
+  const auto tiles = detail::gemm_tiles(g.m, g.n, g.batch, detail::tile_cols<T>);
+  const index_t down = detail::div_up(g.m, tiles.rows), across = detail::div_up(g.n, tiles.cols), count = g.batch * down * across;
+  const bool worth_threads = count > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k + 8) * static_cast<double>(g.batch) > 1e5;
+#pragma omp parallel for schedule(dynamic) if (worth_threads)
+  for (index_t tile = 0; tile < count; ++tile) {
+    const index_t matrix = tile / (down * across), i = tile / across % down * tiles.rows, j = tile % across * tiles.cols;
+    detail::gemm_tile(g, matrix, i, std::min(tiles.rows, g.m - i), j, std::min(tiles.cols, g.n - j));
+  }
+}
+
+HLIP_END
