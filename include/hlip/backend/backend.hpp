@@ -1,0 +1,144 @@
+// The contract between the library and the machine. A backend is an empty tag type B for which the free functions
+// below exist, each taking the tag first. Everything above this folder is templated on B and calls nothing else.
+//
+// All pointers are B's memory; sizes are elements; matrices are row-major. Results may not depend on the number of
+// threads. `T` is float or double unless said otherwise.
+//
+//   memory       void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
+//                void copy_from_host(B, void* to, const void* from, size_t bytes);  copy_to_host likewise
+//   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
+//                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);
+//   elementwise  void map(B, const Shape&, U* out, const Shape& out_stride, Lowered);          tensor/expr.hpp says what Lowered is
+//                void map_pull(B, const Shape&, const T* dy, Lowered, GradSink<T>* sinks);     one sink per recorded leaf
+//                void for_each_index(B, index_t n, Fn fn);                                    fn(i) for independent i
+//   reductions   void reduce(B, Reduction, const T* x, U* y, index_t outer, index_t n, index_t inner);   x (outer, n, inner) -> y (outer, inner)
+//   matrices     void gemm(B, const GemmArgs<T>&);
+//   attention    void attention_forward(B, const AttentionArgs<T>&);   void attention_backward(B, const AttentionGradArgs<T>&);
+//   rows         layer_norm_forward, layer_norm_backward, softmax_forward, softmax_backward, cross_entropy_forward, cross_entropy_backward
+//   index        gather_rows, scatter_add_rows
+//   resampling   void resample_axis(B, const ResampleArgs<T>&);
+//   optimiser    void adamw_update(B, const AdamWArgs<T>&);
+#pragma once
+
+#include <hlip/core/random.hpp>
+#include <hlip/fwd.hpp>
+#include <hlip/tensor/shape.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+HLIP_BEGIN
+
+enum class Reduction { sum, mean, max, argmax, logsumexp };
+enum class Activation { none, gelu };
+
+/// Where map_pull puts the gradient of one leaf: element i of the (contiguous) output goes to grad[i * step];
+/// step 0 sends it to a scratch element. `add` keeps what is there.
+template <class T>
+struct GradSink {
+  T* grad = nullptr;
+  index_t step = 0;
+  bool add = false;
+};
+
+/// C (m, n) = act(alpha * op(A) (m, k) · op(B) (k, n) + beta * C + bias) + residual, for every matrix of a batch.
+template <class T>
+struct GemmArgs {
+  index_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;  ///< (m, k), or (k, m) when trans_a
+  index_t lda = 0;
+  bool trans_a = false;
+  const T* b = nullptr;  ///< (k, n), or (n, k) when trans_b
+  index_t ldb = 0;
+  bool trans_b = false;
+  T* c = nullptr;
+  index_t ldc = 0;
+  T alpha = 1, beta = 0;
+  index_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;  ///< elements from one matrix of the batch to the next
+  const T* bias = nullptr;                                      ///< (n), or none
+  Activation activation = Activation::none;
+  T* pre_activation = nullptr;  ///< where to keep the values before the activation (leading dimension ldc), or none
+  const T* residual = nullptr;  ///< (m, n) with leading dimension ldc, added last, or none; only with batch == 1
+};
+
+/// Token rows in two places: sequence r owns `prefix` rows [r·P, (r+1)·P) and `patch` rows [r·L, (r+1)·L), and its
+/// tokens are the P prefix rows followed by the L patch rows. Head h starts at column h·head_dim.
+template <class T>
+struct TokenRows {
+  T* prefix = nullptr;
+  T* patch = nullptr;
+  index_t stride = 0;  ///< elements from one row to the next, in both places
+};
+
+/// softmax(scale · q·kᵀ)·v per sequence and head, streamed: no (tokens × tokens) matrix is ever stored.
+template <class T>
+struct AttentionArgs {
+  index_t sequences = 0, prefix = 0, patches = 0, heads = 0, head_dim = 0;
+  T scale = 1;
+  TokenRows<const T> q, k, v;
+  TokenRows<T> out;
+  T* lse = nullptr;                         ///< (sequences, heads, tokens): log-sum-exp of the scaled scores, saved for backward; may be none
+  const std::uint8_t* key_mask = nullptr;   ///< (sequences, tokens): 0 hides a key; a sequence always has one visible key
+  double dropout = 0;                       ///< on the probabilities; kept ones are scaled by 1/(1-dropout)
+  RandomKey dropout_key;                    ///< draw ((sequence·heads + h)·tokens + query)·tokens + key; dropped where uniform < dropout
+};
+
+/// Gradients of attention. Scores are recomputed from q, k and lse. dq, dk, dv are overwritten.
+template <class T>
+struct AttentionGradArgs {
+  AttentionArgs<T> forward;   ///< as given to attention_forward, `out` and `lse` filled
+  TokenRows<const T> d_out;
+  TokenRows<T> dq, dk, dv;
+};
+
+/// y = (x - mean) · rstd · weight + bias over the last axis.
+template <class T>
+struct LayerNormArgs {
+  index_t rows = 0, cols = 0;
+  T eps = 0;
+  const T* x = nullptr;
+  const T* weight = nullptr;
+  const T* bias = nullptr;
+  T* y = nullptr;
+  T* mean = nullptr;  ///< (rows), kept for backward
+  T* rstd = nullptr;  ///< (rows)
+};
+template <class T>
+struct LayerNormGradArgs {
+  index_t rows = 0, cols = 0;
+  const T* x = nullptr;
+  const T* weight = nullptr;
+  const T* mean = nullptr;
+  const T* rstd = nullptr;
+  const T* dy = nullptr;
+  T* dx = nullptr;       ///< overwritten, or none
+  T* dweight = nullptr;  ///< (cols) overwritten, or none
+  T* dbias = nullptr;    ///< (cols) overwritten, or none
+};
+
+/// y[:, o, :] = Σ_t weight[o·taps + t] · x[:, index[o·taps + t], :], x (outer, n_in, inner), y (outer, n_out, inner);
+/// transposed: x[:, index, :] += weight · y, with x zeroed first (the pull-back).
+template <class T>
+struct ResampleArgs {
+  index_t outer = 0, n_in = 0, n_out = 0, inner = 0;
+  int taps = 0;
+  const index_t* index = nullptr;  ///< host memory
+  const T* weight = nullptr;       ///< host memory
+  T* x = nullptr;                  ///< read forward, written transposed
+  T* y = nullptr;                  ///< written forward, read transposed
+  bool transposed = false;
+};
+
+/// One AdamW step on n parameters: p ← p·(1 − lr·decay); bias-corrected moments; p ← p − lr·m̂/(√v̂ + eps).
+template <class T>
+struct AdamWArgs {
+  index_t n = 0;
+  T* p = nullptr;
+  const T* grad = nullptr;
+  T* exp_avg = nullptr;
+  T* exp_avg_sq = nullptr;
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, grad_scale = 1;  ///< grad_scale: what clipping multiplies gradients by
+  std::int64_t step = 1;                                                         ///< counted from 1
+};
+
+HLIP_END

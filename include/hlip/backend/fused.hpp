@@ -1,0 +1,91 @@
+// Walks one lowered row of an expression for a few elements at a time: values on the way forward, then adjoints on
+// the way back. Each node's value is computed once per element and kept in registers. `Lanes` says what "a few
+// elements" are: SIMD packs for Cpu, single doubles for Reference.
+//
+//   Lanes::value<T>                         the number type standing for T
+//   Lanes::load(const T* p, step, i, n)     elements i … i+n-1 of a row
+//   Lanes::constant<T>(value)
+//   Lanes::store(U* p, step, i, n, v)
+#pragma once
+
+#include <hlip/backend/backend.hpp>
+#include <hlip/tensor/lower.hpp>
+
+#include <tuple>
+
+HLIP_BEGIN
+
+namespace detail {
+
+template <class V>
+struct LeafValue {
+  V value;
+};
+template <class V, class... Kids>
+struct NodeValue {
+  V value;
+  std::tuple<Kids...> kids;
+};
+
+template <class Lanes, class T, bool R>
+auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
+  return LeafValue<typename Lanes::template value<compute_type<T>>>{Lanes::load(leaf.data, leaf.step, i, n)};
+}
+template <class Lanes, class T>
+auto forward(const ConstantView<T>& constant, index_t, index_t) {
+  return LeafValue<typename Lanes::template value<T>>{Lanes::template constant<T>(constant.value)};
+}
+template <class Lanes, class F, class V, class... A>
+auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
+  return std::apply(
+      [&](const auto&... arg) {
+        using Out = typename Lanes::template value<V>;
+        auto kids = std::make_tuple(forward<Lanes>(arg, i, n)...);
+        Out value = std::apply([&](const auto&... kid) { return Out(node.f(kid.value...)); }, kids);
+        return NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...>{value, kids};
+      },
+      node.args);
+}
+
+// Sinks are numbered from the left: Leaf is the number of the first recorded leaf below a node.
+template <class Lanes, int Leaf, class T, bool R, class Value, class D, class S>
+void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+  if constexpr (R) {
+    const GradSink<S>& sink = sinks[Leaf];
+    S* to = sink.grad + i * sink.step;
+    if (sink.step == 0) return;
+    if (sink.add) Lanes::store(to, 1, n, dy + Lanes::load(to, 1, 0, n));
+    else Lanes::store(to, 1, n, dy);
+  }
+}
+template <class Lanes, int Leaf, class T, class Value, class D, class S>
+void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, index_t, index_t) {}
+
+template <class Lanes, int Leaf, class F, class V, class... A, class Value, class D, class S>
+void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+  if constexpr (MapView<F, V, A...>::recorded_leaves > 0 && differentiable_op<F>) {
+    const auto adjoints = std::apply(
+        [&](const auto&... kid) {
+          if constexpr (sizeof...(A) == 1) return std::make_tuple(node.f.pull(kid.value..., values.value, dy));
+          else return node.f.pull(kid.value..., values.value, dy);
+        },
+        values.kids);
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      constexpr auto first_leaf = [](std::size_t k) {
+        constexpr int counts[] = {A::recorded_leaves...};
+        int leaf = Leaf;
+        for (std::size_t j = 0; j < k; ++j) leaf += counts[j];
+        return leaf;
+      };
+      const auto one = [&]<std::size_t J>(std::integral_constant<std::size_t, J>) {
+        using Arg = std::tuple_element_t<J, std::tuple<A...>>;
+        if constexpr (Arg::recorded_leaves > 0) pull<Lanes, first_leaf(J)>(std::get<J>(node.args), std::get<J>(values.kids), std::get<J>(adjoints), sinks, i, n);
+      };
+      (one(std::integral_constant<std::size_t, K>{}), ...);
+    }(std::index_sequence_for<A...>{});
+  }
+}
+
+}  // namespace detail
+
+HLIP_END

@@ -1,0 +1,31 @@
+// The Reference backend: plain, single-threaded, double accumulation, no Eigen. It is slow on purpose; what it
+// computes is what the other backends are held against.
+#pragma once
+
+#include <hlip/core/error.hpp>
+#include <hlip/fwd.hpp>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+
+HLIP_BEGIN
+
+struct Reference {
+  static constexpr std::string_view name = "reference";
+};
+
+inline void* allocate(Reference, std::size_t bytes) {
+  void* p = ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
+  if (!p) fail("allocate", "out of memory: asked for {} bytes", bytes);
+  return p;
+}
+inline void deallocate(Reference, void* p, std::size_t) { ::operator delete(p, std::align_val_t{64}); }
+inline void copy_from_host(Reference, void* to, const void* from, std::size_t bytes) {
+  if (bytes) std::memcpy(to, from, bytes);
+}
+inline void copy_to_host(Reference, void* to, const void* from, std::size_t bytes) {
+  if (bytes) std::memcpy(to, from, bytes);
+}
+
+HLIP_END

@@ -1,0 +1,13 @@
+// The one place that looks at the compiler: marks and build-dependent names.
+#pragma once
+
+#if __cplusplus < 202002L
+#error "hlip needs C++20: add -std=c++20 (with nvcc and CMake 3.25 the option must be given explicitly)"
+#endif
+
+// Functions that also run inside device kernels.
+#if defined(__CUDACC__)
+#define HLIP_FN __host__ __device__ inline
+#else
+#define HLIP_FN inline
+#endif

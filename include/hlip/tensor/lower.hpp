@@ -1,0 +1,132 @@
+// What a kernel receives instead of an expression: pointers and strides, trivially copyable, no counts.
+// Broadcasting has become stride 0, and axes that lie behind one another in every operand have been merged.
+#pragma once
+
+#include <hlip/tensor/dtype.hpp>
+#include <hlip/tensor/shape.hpp>
+
+#include <tuple>
+#include <utility>
+
+HLIP_BEGIN
+
+/// An operation that has a value but no derivative (comparisons, casts to integers) says so with
+/// `static constexpr bool differentiable = false`; every other one has a pull-back, or it is not an operation.
+template <class F>
+inline constexpr bool differentiable_op = [] {
+  if constexpr (requires { F::differentiable; }) return F::differentiable;
+  else return true;
+}();
+
+/// A tensor leaf, its strides aligned to the axes of the output. `Recorded` leaves (Vars) get a gradient.
+template <class T, bool Recorded>
+struct LeafView {
+  using value_type = compute_type<T>;
+  static constexpr int recorded_leaves = Recorded ? 1 : 0;
+  const T* data;
+  Shape stride;
+};
+
+/// A number that is the same for every element.
+template <class T>
+struct ConstantView {
+  using value_type = T;
+  static constexpr int recorded_leaves = 0;
+  T value;
+};
+
+/// An operation on lowered operands.
+template <class F, class V, class... A>
+struct MapView {
+  using value_type = V;
+  static constexpr int recorded_leaves = (A::recorded_leaves + ... + 0);
+  F f;
+  std::tuple<A...> args;
+};
+
+/// One row of a leaf: elements `step` apart.
+template <class T, bool Recorded>
+struct LeafRow {
+  using value_type = compute_type<T>;
+  static constexpr int recorded_leaves = Recorded ? 1 : 0;
+  const T* data;
+  index_t step;
+};
+
+namespace detail {
+
+template <class T, bool R, class Fn>
+void visit_strides(LeafView<T, R>& leaf, Fn&& fn) {
+  fn(leaf.stride);
+}
+template <class T, class Fn>
+void visit_strides(ConstantView<T>&, Fn&&) {}
+template <class F, class V, class... A, class Fn>
+void visit_strides(MapView<F, V, A...>& node, Fn&& fn) {
+  std::apply([&](auto&... arg) { (visit_strides(arg, fn), ...); }, node.args);
+}
+
+}  // namespace detail
+
+/// Merges axes that every operand walks as one and drops axes of size 1. Rewrites the strides of the operands
+/// and of the output and returns the merged shape (never rank 0: a scalar becomes one row of one element).
+template <class View>
+Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
+  std::array<int, max_rank> group{};  // group[d]: merged axis (counted from the inside) that axis d belongs to, -1 for size 1
+  Shape sizes;                        // merged sizes, innermost first
+  int outermost = -1;                 // the original axis merged last
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    group[static_cast<std::size_t>(d)] = -1;
+    if (shape[d] == 1) continue;
+    bool joins = outermost >= 0;
+    const auto check = [&](const Shape& s) { joins = joins && s[d] == s[outermost] * shape[outermost]; };
+    if (joins) {
+      check(out_stride);
+      detail::visit_strides(view, check);
+    }
+    if (joins) sizes[sizes.rank() - 1] *= shape[d];
+    else sizes.push_back(shape[d]);
+    group[static_cast<std::size_t>(d)] = sizes.rank() - 1;
+    outermost = d;
+  }
+  const int rank = sizes.rank() > 0 ? sizes.rank() : 1;
+  const auto rewrite = [&](Shape& s) {
+    Shape merged = Shape::filled(rank, 0);
+    for (int d = 0; d < shape.rank(); ++d)  // the innermost axis of a group is visited last and sets its stride
+      if (group[static_cast<std::size_t>(d)] >= 0) merged[rank - 1 - group[static_cast<std::size_t>(d)]] = s[d];
+    s = merged;
+  };
+  rewrite(out_stride);
+  detail::visit_strides(view, rewrite);
+  Shape merged = Shape::filled(rank, 1);
+  for (int g = 0; g < sizes.rank(); ++g) merged[rank - 1 - g] = sizes[g];
+  return merged;
+}
+
+/// The operands of row `row` of a collapsed expression (all axes but the last, flattened).
+template <class T, bool R>
+LeafRow<T, R> row_of(const LeafView<T, R>& leaf, const Shape& index) {
+  const T* p = leaf.data;
+  for (int d = 0; d + 1 < index.rank(); ++d) p += index[d] * leaf.stride[d];
+  return {p, leaf.stride.back()};
+}
+template <class T>
+ConstantView<T> row_of(const ConstantView<T>& constant, const Shape&) {
+  return constant;
+}
+template <class F, class V, class... A>
+auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
+  return std::apply([&](const auto&... arg) { return MapView<F, V, decltype(row_of(arg, index))...>{node.f, {row_of(arg, index)...}}; }, node.args);
+}
+
+/// Index of row number `row` in a collapsed shape; the last entry stays 0.
+inline Shape row_index(const Shape& shape, index_t row) {
+  Shape index = Shape::filled(shape.rank(), 0);
+  for (int d = shape.rank() - 2; d >= 0; --d) {
+    index[d] = row % shape[d];
+    row /= shape[d];
+  }
+  return index;
+}
+
+HLIP_END
