@@ -1,0 +1,47 @@
+# hlip::full = hlip::hlip + the libraries of the optional headers. Used by the source tree and by hlip-config.cmake alike,
+# so that every way to get hlip gives the same target. Without one of the libraries there is no hlip::full, and
+# hlip_full_missing lists what to install.
+
+set(hlip_full_missing)
+if(NOT TARGET hlip::full)
+  find_package(ZLIB QUIET)
+  find_package(nlohmann_json CONFIG QUIET)
+  find_package(CLI11 CONFIG QUIET)
+  find_path(HLIP_LIBCSV_INCLUDE_DIR csv.h DOC "Folder of libcsv's csv.h")
+  find_library(HLIP_LIBCSV_LIBRARY csv DOC "libcsv")
+  find_path(HLIP_UTF8PROC_INCLUDE_DIR utf8proc.h DOC "Folder of utf8proc.h")
+  find_library(HLIP_UTF8PROC_LIBRARY utf8proc DOC "utf8proc")
+  find_path(HLIP_LIBDEFLATE_INCLUDE_DIR libdeflate.h DOC "Folder of libdeflate.h")
+  find_library(HLIP_LIBDEFLATE_LIBRARY deflate DOC "libdeflate, a faster gunzip than zlib's")
+  mark_as_advanced(HLIP_LIBCSV_INCLUDE_DIR HLIP_LIBCSV_LIBRARY HLIP_UTF8PROC_INCLUDE_DIR HLIP_UTF8PROC_LIBRARY
+                   HLIP_LIBDEFLATE_INCLUDE_DIR HLIP_LIBDEFLATE_LIBRARY)
+
+  if(NOT TARGET ZLIB::ZLIB)
+    list(APPEND hlip_full_missing "zlib (zlib1g-dev)")
+  endif()
+  if(NOT TARGET nlohmann_json::nlohmann_json)
+    list(APPEND hlip_full_missing "nlohmann_json (nlohmann-json3-dev)")
+  endif()
+  if(NOT TARGET CLI11::CLI11)
+    list(APPEND hlip_full_missing "CLI11 (libcli11-dev)")
+  endif()
+  if(NOT HLIP_LIBCSV_INCLUDE_DIR OR NOT HLIP_LIBCSV_LIBRARY)
+    list(APPEND hlip_full_missing "libcsv (libcsv-dev)")
+  endif()
+  if(NOT HLIP_UTF8PROC_INCLUDE_DIR OR NOT HLIP_UTF8PROC_LIBRARY)
+    list(APPEND hlip_full_missing "utf8proc (libutf8proc-dev)")
+  endif()
+
+  if(NOT hlip_full_missing)
+    add_library(hlip::full INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(hlip::full INTERFACE hlip::hlip ZLIB::ZLIB nlohmann_json::nlohmann_json CLI11::CLI11
+                                               "${HLIP_LIBCSV_LIBRARY}" "${HLIP_UTF8PROC_LIBRARY}")
+    target_include_directories(hlip::full INTERFACE "${HLIP_LIBCSV_INCLUDE_DIR}" "${HLIP_UTF8PROC_INCLUDE_DIR}")
+    if(HLIP_LIBDEFLATE_INCLUDE_DIR AND HLIP_LIBDEFLATE_LIBRARY)
+      target_compile_definitions(hlip::full INTERFACE HLIP_WITH_LIBDEFLATE)
+      target_include_directories(hlip::full INTERFACE "${HLIP_LIBDEFLATE_INCLUDE_DIR}")
+      target_link_libraries(hlip::full INTERFACE "${HLIP_LIBDEFLATE_LIBRARY}")
+    endif()
+  endif()
+endif()
+list(JOIN hlip_full_missing ", " hlip_full_missing)

@@ -1,0 +1,33 @@
+# What hlip's own programs (tests, examples, benchmarks) are compiled with. None of it reaches consumers.
+
+if(NOT TARGET hlip::full)
+  message(FATAL_ERROR "hlip's tests, examples and benchmarks need ${hlip_full_missing}: install them (scripts/setup.sh does), "
+                      "or configure the library alone with -DHLIP_BUILD_TESTS=OFF -DHLIP_BUILD_EXAMPLES=OFF -DHLIP_BUILD_BENCHMARKS=OFF")
+endif()
+
+add_library(hlip_own INTERFACE)
+target_link_libraries(hlip_own INTERFACE hlip::full)
+target_compile_options(hlip_own INTERFACE -Wall -Wextra -Wshadow $<$<BOOL:${HLIP_WERROR}>:-Werror>)
+
+if(HLIP_NATIVE)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native HLIP_HAS_MARCH_NATIVE)
+  if(HLIP_HAS_MARCH_NATIVE)
+    target_compile_options(hlip_own INTERFACE -march=native)
+    # Part of every command line: on a machine with another processor, objects made here are not used again,
+    # neither from the build folder nor from a compiler cache.
+    if(EXISTS /proc/cpuinfo)
+      file(STRINGS /proc/cpuinfo cpu_flags REGEX "^(flags|Features)" LIMIT_COUNT 1)
+      string(MD5 cpu_hash "${cpu_flags}")
+      string(SUBSTRING "${cpu_hash}" 0 8 cpu_hash)
+      target_compile_definitions(hlip_own INTERFACE HLIP_BUILT_FOR_CPU=0x${cpu_hash})
+    endif()
+  endif()
+endif()
+
+if(HLIP_BLAS)
+  if(NOT TARGET hlip::blas)
+    message(FATAL_ERROR "HLIP_BLAS is on, but neither BLIS, OpenBLAS nor MKL was found (Debian: libblis-openmp-dev or libopenblas-openmp-dev)")
+  endif()
+  target_link_libraries(hlip_own INTERFACE hlip::blas)
+endif()

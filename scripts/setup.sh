@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Makes sure that everything hlip is built with is there. On Debian and Ubuntu missing packages are installed through
+# apt (with sudo when not root); elsewhere the missing pieces are named. HLIP_NO_INSTALL=1 only names them.
+#
+#   scripts/setup.sh          what the release, dev and asan presets need
+#   scripts/setup.sh tsan     also clang 16 and libomp
+set -euo pipefail
+
+missing=()   # what to say
+packages=()  # what to install on Debian and Ubuntu
+
+need() {  # need WHAT PACKAGE
+  missing+=("$1")
+  packages+=("$2")
+}
+
+need_tool() {  # need_tool PROGRAM PACKAGE
+  command -v "$1" >/dev/null || need "$1" "$2"
+}
+
+# One preprocessor run tells which headers are missing, wherever they may be installed.
+need_headers() {
+  local compiler=$1 source="" line header package
+  local table="Eigen/Core|eigen3/Eigen/Core libeigen3-dev
+fmt/format.h libfmt-dev
+zlib.h zlib1g-dev
+libdeflate.h libdeflate-dev
+nlohmann/json.hpp nlohmann-json3-dev
+csv.h libcsv-dev
+utf8proc.h libutf8proc-dev
+CLI/CLI.hpp libcli11-dev
+doctest/doctest.h doctest-dev
+omp.h libgomp1"
+  while read -r header package; do
+    source+="#if !(__has_include(<${header//|/>) || __has_include(<}>))"$'\n'"missing ${header%%|*} $package"$'\n#endif\n'
+  done <<<"$table"
+  while read -r line header package; do
+    [ "$line" = missing ] && need "$header" "$package"
+  done < <(printf '%s' "$source" | "$compiler" -std=c++20 -fopenmp -E -P -x c++ - 2>/dev/null)
+  return 0
+}
+
+look() {
+  missing=() packages=()
+  local compiler=${CXX:-}
+  [ -n "$compiler" ] || compiler=$(command -v c++ || command -v g++ || true)
+  need_tool cmake cmake
+  need_tool ninja ninja-build
+  need_tool pkg-config pkg-config
+  need_tool python3 python3
+  if [ -z "$compiler" ]; then
+    need "a C++ compiler" g++
+    packages+=(libeigen3-dev libfmt-dev zlib1g-dev libdeflate-dev nlohmann-json3-dev libcsv-dev libutf8proc-dev libcli11-dev doctest-dev)
+  else
+    need_headers "$compiler"
+  fi
+  if [ "${1:-}" = tsan ]; then
+    need_tool clang++-16 clang-16
+    [ -e /usr/lib/llvm-16/lib/libomp.so ] || need "libomp 16" libomp-16-dev
+  fi
+}
+
+install() {
+  local sudo=""
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo=$(command -v sudo) || return 1
+  fi
+  echo "setup: installing ${packages[*]}"
+  # A fresh machine or container has no package lists yet, and an old one stale ones.
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null 2>&1 && return 0
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+look "$@"
+if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ -z "${HLIP_NO_INSTALL:-}" ]; then
+  install || true
+  look "$@"
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  {
+    echo "setup: these are missing:"
+    for i in "${!missing[@]}"; do echo "  ${missing[$i]}  (Debian/Ubuntu package ${packages[$i]})"; done
+    echo "setup: install them, as root on Debian/Ubuntu: apt-get update && apt-get install -y ${packages[*]}"
+  } >&2
+  exit 1
+fi
+
+version=$(cmake --version | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+if [ "$(printf '%s\n3.25\n' "$version" | sort -V | head -n 1)" != 3.25 ]; then
+  echo "setup: cmake is $version, hlip needs 3.25 or newer (Debian 12, Ubuntu 24.04 and later have it)" >&2
+  exit 1
+fi
