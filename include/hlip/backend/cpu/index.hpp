@@ -2,20 +2,11 @@
 #pragma once
 
 #include <hlip/backend/cpu/memory.hpp>
-#include <hlip/core/check.hpp>
-#include <hlip/tensor/shape.hpp>
+#include <hlip/backend/index_check.hpp>
 
 #include <algorithm>
 
 HLIP_BEGIN
-
-namespace detail {
-/// Throws for the first index outside [0, table_rows), naming its position and value.
-inline void expect_row_indices(std::string_view operation, const std::int64_t* index, index_t n, index_t table_rows) {
-  for (index_t i = 0; i < n; ++i)
-    expect(0 <= index[i] && index[i] < table_rows, operation, "index {} is {}, expected 0 to {} (the table has {} rows)", i, index[i], table_rows - 1, table_rows);
-}
-}  // namespace detail
 
 /// out (n, cols): row i is row index[i] of table (table_rows, cols).
 /// @throws hlip::error if an index is outside the table

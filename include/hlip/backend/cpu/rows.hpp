@@ -5,7 +5,7 @@
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
-#include <hlip/core/check.hpp>
+#include <hlip/backend/index_check.hpp>
 
 #include <cmath>
 #include <limits>
@@ -150,13 +150,6 @@ void softmax_backward(Cpu, const T* y, const T* dy, T* dx, index_t rows, index_t
       detail::store_lanes(dx + i * cols + j, cols - j, Pack<T>(Lanes(load_lanes(p + j, cols - j).v * (load_lanes(d + j, cols - j).v - dot))));
   }
 }
-
-namespace detail {
-/// Throws for the first label outside [0, cols).
-inline void expect_labels(const std::int64_t* labels, index_t rows, index_t cols) {
-  for (index_t i = 0; i < rows; ++i) expect(0 <= labels[i] && labels[i] < cols, "cross_entropy", "label {} is {}, expected 0 to {}", i, labels[i], cols - 1);
-}
-}  // namespace detail
 
 /// loss[i] = lse[i] − logits[i, labels[i]], lse = log-sum-exp of the row.
 /// @throws hlip::error if a label is outside [0, cols)
