@@ -11,17 +11,18 @@ HLIP_BEGIN
 
 /// One synthetic study.
 struct PhantomStudy {
-  Shape dhw;                          ///< voxels: slices, rows, columns
-  std::vector<std::int16_t> hu;       ///< row-major (z, y, x); x to the patient's left, y to the back, z to the head
-  std::array<double, 3> spacing{};    ///< mm along (z, y, x)
-  /// From (x, y, z) voxel index to mm in NIfTI's right-front-head system, so the first two axes run backwards; origin in the grid's centre.
+  Shape dhw;                        ///< voxels: slices, rows, columns
+  std::vector<std::int16_t> hu;     ///< row-major (z, y, x); x to the patient's left, y to the back, z to the head
+  std::array<double, 3> spacing{};  ///< mm along (z, y, x)
+  /// From (x, y, z) voxel index to mm in NIfTI's right-front-head system, so the first two axes run backwards; origin in the grid's
+  /// centre.
   std::array<std::array<double, 4>, 4> affine{};
-  PhantomLabels labels{};             ///< CT-RATE's 18 columns
+  PhantomLabels labels{};                                         ///< CT-RATE's 18 columns
   std::array<PhantomFindingNote, phantom_finding_count> notes{};  ///< what was drawn, by PhantomFinding
   std::vector<std::string> findings_sentences, impression_sentences;
-  std::string findings, impression;   ///< the same sentences, joined by blanks
-  std::string sex;                    ///< "F" or "M"; nothing in the picture depends on it
-  int age = 0;                        ///< years; likewise
+  std::string findings, impression;  ///< the same sentences, joined by blanks
+  std::string sex;                   ///< "F" or "M"; nothing in the picture depends on it
+  int age = 0;                       ///< years; likewise
 };
 
 /// "The volume shows: IMPRESSION The volume looks like: FINDINGS", the form the HLIP recipe trains on.
@@ -58,7 +59,8 @@ inline PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t da
   study.labels = phantom_labels(options, data_seed, split, i);
   const auto stream = [&](PhantomStream use) { return RandomStream(phantom_key(data_seed, split, i, use)); };
   const auto own_stream = [&](F f) {
-    return RandomStream(phantom_key(data_seed, split, i, static_cast<std::uint32_t>(PhantomStream::findings) + static_cast<std::uint32_t>(f)));
+    return RandomStream(
+        phantom_key(data_seed, split, i, static_cast<std::uint32_t>(PhantomStream::findings) + static_cast<std::uint32_t>(f)));
   };
   const auto has = [&](F f) { return study.labels[static_cast<std::size_t>(phantom_label_column(f))] == 1; };
   const auto note = [&](F f) -> PhantomFindingNote& { return study.notes[static_cast<std::size_t>(f)]; };
@@ -72,7 +74,8 @@ inline PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t da
   const float breath = draw_about(random, 12), degree = std::numbers::pi_v<float> / 180;
   const float turn = degree * draw_about(random, 5), tip = degree * draw_about(random, 3);
   const PatientPoint shift{draw_about(random, 6), draw_about(random, 6), draw_about(random, 8)};
-  PhantomScene scene(PhantomCanvas(options.slices, options.pixels, static_cast<float>(thickness), static_cast<float>(pixel), turn, tip, shift));
+  PhantomScene scene(
+      PhantomCanvas(options.slices, options.pixels, static_cast<float>(thickness), static_cast<float>(pixel), turn, tip, shift));
   scene.grid = {options.slices, options.pixels, options.pixels};
   scene.size = size, scene.breath = breath, scene.diaphragm = -88 * size + breath;
   scene.lift = {draw(random, 8, 16), 0};
@@ -124,7 +127,8 @@ inline PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t da
   study.dhw = {options.slices, options.pixels, options.pixels};
   study.hu = to_stored_hu(scene.canvas.v);
   study.spacing = {thickness, pixel, pixel};
-  const double half_row = 0.5 * static_cast<double>(options.pixels - 1) * pixel, half_stack = 0.5 * static_cast<double>(options.slices - 1) * thickness;
+  const double half_row = 0.5 * static_cast<double>(options.pixels - 1) * pixel,
+               half_stack = 0.5 * static_cast<double>(options.slices - 1) * thickness;
   study.affine = {{{-pixel, 0, 0, half_row}, {0, -pixel, 0, half_row}, {0, 0, thickness, -half_stack}, {0, 0, 0, 1}}};
   auto report = write_report(options, study.notes, stream(PhantomStream::report));
   study.findings = join_sentences(report.findings), study.impression = join_sentences(report.impression);

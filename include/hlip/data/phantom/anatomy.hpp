@@ -24,15 +24,15 @@ struct PhantomScene {
   explicit PhantomScene(PhantomCanvas empty) : canvas(std::move(empty)) {}
 
   PhantomCanvas canvas;
-  std::array<index_t, 3> grid{};               ///< voxels along (z, y, x)
-  float size = 1;                              ///< of the body, 1 on average
-  float breath = 0;                            ///< how much lower or higher the diaphragm stands
-  float diaphragm = 0;                         ///< its reference height
-  std::array<float, 2> lift{};                 ///< how much it is raised on each side
-  std::vector<float> inner;                    ///< signed distance from the inside of the chest wall, at every voxel
-  std::array<std::vector<float>, 2> lung;      ///< signed distance of each lung, exact near its surface only
-  PatientPoint heart{};                        ///< its centre
-  std::array<PatientPoint, 7> aorta{};         ///< centre line: ascending part, arch, descending part
+  std::array<index_t, 3> grid{};           ///< voxels along (z, y, x)
+  float size = 1;                          ///< of the body, 1 on average
+  float breath = 0;                        ///< how much lower or higher the diaphragm stands
+  float diaphragm = 0;                     ///< its reference height
+  std::array<float, 2> lift{};             ///< how much it is raised on each side
+  std::vector<float> inner;                ///< signed distance from the inside of the chest wall, at every voxel
+  std::array<std::vector<float>, 2> lung;  ///< signed distance of each lung, exact near its surface only
+  PatientPoint heart{};                    ///< its centre
+  std::array<PatientPoint, 7> aorta{};     ///< centre line: ascending part, arch, descending part
   float aorta_radius = 0;
 
   PhantomMask in_lung(int side, float offset) const { return {lung[static_cast<std::size_t>(side)].data(), offset}; }
@@ -147,7 +147,8 @@ inline void paint_midline(PhantomScene& s, RandomStream& random) {
   c.tube({0, 12, 120}, {0, 14, 28}, 8.5f, 8, -990);
   for (const float sign : side_sign) c.tube({0, 14, 28}, {sign * 34, 12, 8}, 6.5f, 5, -985);
 
-  const float phase = draw(random, 0, 26), shell_hu = draw(random, 420, 560), core_hu = draw(random, 180, 300), process_hu = draw(random, 300, 450);
+  const float phase = draw(random, 0, 26), shell_hu = draw(random, 420, 560), core_hu = draw(random, 180, 300),
+              process_hu = draw(random, 300, 450);
   c.each(c.box({-30, 68 * size - 25, -400}, {30, 68 * size + 25, 400}), [&](PatientPoint p, std::size_t at) {
     const float x = p.x / 1.2f, y = p.y - 68 * size, r = std::sqrt(x * x + y * y);
     if (r - 17 >= edge) return;

@@ -37,7 +37,10 @@ class PhantomCanvas {
   /// @param slices, pixels grid (z, y = x); @param thickness, pixel voxel size in mm
   /// @param turn rotation about z in radians; @param tip about x; @param shift of the body in mm
   PhantomCanvas(index_t slices, index_t pixels, float thickness, float pixel, float turn, float tip, PatientPoint shift)
-      : soft(pixel), v(static_cast<std::size_t>(slices * pixels * pixels), -1000.f), n_{slices, pixels, pixels}, step_{thickness, pixel, pixel} {
+      : soft(pixel),
+        v(static_cast<std::size_t>(slices * pixels * pixels), -1000.f),
+        n_{slices, pixels, pixels},
+        step_{thickness, pixel, pixel} {
     const float cr = std::cos(turn), sr = std::sin(turn), ct = std::cos(tip), st = std::sin(tip);
     r_ = {{{cr, sr, 0}, {-sr * ct, cr * ct, st}, {sr * st, -cr * st, ct}}};
     shift_ = {shift.x, shift.y, shift.z};
@@ -112,7 +115,8 @@ class PhantomCanvas {
     const float widest = std::max(r0, r1), margin = widest + 6, reach = widest + 0.5f * soft;
     const float gain = std::min(1.f, widest * 2 / soft);
     const PatientPoint d = q - p, m{margin, margin, margin};
-    const PatientPoint low{std::min(p.x, q.x), std::min(p.y, q.y), std::min(p.z, q.z)}, high{std::max(p.x, q.x), std::max(p.y, q.y), std::max(p.z, q.z)};
+    const PatientPoint low{std::min(p.x, q.x), std::min(p.y, q.y), std::min(p.z, q.z)},
+        high{std::max(p.x, q.x), std::max(p.y, q.y), std::max(p.z, q.z)};
     const float per_length = 1 / (d.x * d.x + d.y * d.y + d.z * d.z + 1e-6f);
     each(box(low - m, high + m), [&](PatientPoint at_mm, std::size_t at) {
       const float limit = mask.distance ? mask.distance[at] + mask.offset : -1e30f;

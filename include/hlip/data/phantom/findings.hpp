@@ -86,7 +86,8 @@ inline void paint_atelectasis(PhantomScene& s, RandomStream& random, const Phant
     for (int set = 0; set < 2; ++set) {
       PatientPoint at = point_in_lobe(s, random, side, note.lobe);
       at.z = std::max(at.z, s.diaphragm + s.lift[static_cast<std::size_t>(side)] + 22);
-      const PatientPoint half{side_sign[static_cast<std::size_t>(side)] * draw(random, 18, 30), draw_about(random, 26), draw_about(random, 8)};
+      const PatientPoint half{side_sign[static_cast<std::size_t>(side)] * draw(random, 18, 30), draw_about(random, 26),
+                              draw_about(random, 8)};
       const PatientPoint next{draw_about(random, 6), draw(random, 10, 20), draw_about(random, 4)};
       for (int band = -1; band <= 1; ++band) {
         const PatientPoint middle = at + next * static_cast<float>(band);

@@ -21,8 +21,9 @@ struct FindingSentences {
 
 /// In the order of PhantomFinding. {name} stands for a word of the note, {Name} for the same at the start of a sentence.
 inline constexpr std::array<FindingSentences, phantom_finding_count> finding_sentences = {{
-    {{"Emphysematous changes of {grade} degree are observed in both lungs.", "There is {grade} centrilobular emphysema, prominent in the upper lobes.",
-      "Both lungs show {grade} emphysema with air cysts.", "{Grade} emphysema is seen in both lungs."},
+    {{"Emphysematous changes of {grade} degree are observed in both lungs.",
+      "There is {grade} centrilobular emphysema, prominent in the upper lobes.", "Both lungs show {grade} emphysema with air cysts.",
+      "{Grade} emphysema is seen in both lungs."},
      {"Emphysema was not detected.", "Not emphysematous.", "No emphysema is seen.", "Emphysema is not present."},
      {"Emphysema.", "{Grade} emphysema.", "Emphysematous changes in both lungs."}},
     {{"Linear atelectasis is observed in the {where}.", "There are subsegmental atelectatic changes in the {where}.",
@@ -39,7 +40,8 @@ inline constexpr std::array<FindingSentences, phantom_finding_count> finding_sen
      {"Lung opacity.", "Ground glass opacity in the {where}.", "Lung opacity in the {where}."}},
     {{"{Size} pleural effusion is observed {onside}.", "There is {size} fluid between the pleural leaves {onside}.",
       "Pleural effusion of {size} amount is seen {onside}.", "Free pleural fluid is present {onside}."},
-     {"Pleural effusion was not detected.", "No pleural effusion is seen.", "There is no pleural fluid.", "Pleural effusion is not present."},
+     {"Pleural effusion was not detected.", "No pleural effusion is seen.", "There is no pleural fluid.",
+      "Pleural effusion is not present."},
      {"Pleural effusion.", "{Size} pleural effusion {onside}.", "Pleural effusion {onside}."}},
     {{"A {size} consolidation with air bronchograms is observed in the {where}.", "There is a {size} consolidated area in the {where}.",
       "Consolidation is seen in the {where}.", "Dense airspace consolidation is present in the {where}."},
@@ -49,17 +51,20 @@ inline constexpr std::array<FindingSentences, phantom_finding_count> finding_sen
       "The heart is enlarged, cardiomegaly is seen."},
      {"The heart is not enlarged.", "The heart size is normal.", "There is no cardiomegaly.", "Cardiomegaly was not detected."},
      {"Cardiomegaly.", "{Grade} cardiomegaly."}},
-    {{"{Size} pericardial effusion is observed.", "There is pericardial fluid reaching {mm} mm.", "Pericardial effusion of {mm} mm is seen.",
-      "{Size} effusion is present in the pericardial space."},
-     {"Pericardial effusion was not observed.", "No pericardial effusion is seen.", "There is no pericardial fluid.", "Pericardial effusion is not present."},
+    {{"{Size} pericardial effusion is observed.", "There is pericardial fluid reaching {mm} mm.",
+      "Pericardial effusion of {mm} mm is seen.", "{Size} effusion is present in the pericardial space."},
+     {"Pericardial effusion was not observed.", "No pericardial effusion is seen.", "There is no pericardial fluid.",
+      "Pericardial effusion is not present."},
      {"Pericardial effusion.", "{Size} pericardial effusion."}},
-    {{"A {size} hiatal hernia is observed at the lower end of the esophagus.", "There is {size} herniation of the stomach through the hiatus.",
-      "Hiatal hernia is seen.", "A {size} sliding hernia is present behind the heart."},
+    {{"A {size} hiatal hernia is observed at the lower end of the esophagus.",
+      "There is {size} herniation of the stomach through the hiatus.", "Hiatal hernia is seen.",
+      "A {size} sliding hernia is present behind the heart."},
      {"Hiatal hernia was not detected.", "No hiatal hernia is seen.", "There is no hernia at the hiatus.", "Hiatal hernia is not present."},
      {"Hiatal hernia.", "{Size} hiatal hernia."}},
     {{"{Grade} calcified plaques are observed in the aortic wall.", "There are {grade} arterial wall calcifications in the thoracic aorta.",
       "{Grade} wall calcification is seen in the aorta.", "Atheromatous calcification is present in the arterial wall."},
-     {"Arterial wall calcification was not observed.", "No calcified plaque is seen in the aortic wall.", "There is no arterial wall calcification."},
+     {"Arterial wall calcification was not observed.", "No calcified plaque is seen in the aortic wall.",
+      "There is no arterial wall calcification."},
      {"Arterial wall calcification.", "Arterial wall calcification in the aorta.", "Calcified aortic plaques."}},
 }};
 
@@ -73,8 +78,8 @@ inline constexpr std::array<std::string_view, 10> normal_anatomy_sentences = {"T
                                                                               "The liver is of normal density.",
                                                                               "Both adrenal glands are normal.",
                                                                               "No fracture line is observed."};
-inline constexpr std::array<std::string_view, 3> nothing_found_sentences = {"Thoracic CT examination within normal limits.", "No significant abnormality.",
-                                                                            "Normal chest CT."};
+inline constexpr std::array<std::string_view, 3> nothing_found_sentences = {"Thoracic CT examination within normal limits.",
+                                                                            "No significant abnormality.", "Normal chest CT."};
 
 /// The first letter as a capital.
 inline std::string capitalized(std::string text) {
@@ -86,12 +91,14 @@ inline std::string capitalized(std::string text) {
 inline std::string fill_sentence(std::string_view sentence, const PhantomFindingNote& note) {
   std::string where, nodules = note.count == 1 ? "a nodule" : note.count == 2 ? "two nodules" : "multiple nodules";
   if (!note.lobe.empty())
-    where = note.side == "both" ? fmt::format("{} lobes of both lungs", note.lobe) : fmt::format("{} {} lobe of the lung", note.side, note.lobe);
+    where = note.side == "both" ? fmt::format("{} lobes of both lungs", note.lobe)
+                                : fmt::format("{} {} lobe of the lung", note.side, note.lobe);
   const std::string on_the = note.side == "both" ? "on both sides" : fmt::format("on the {}", note.side);
   const std::string size(note.size), grade(note.grade);
   return fmt::format(fmt::runtime(sentence), fmt::arg("where", where), fmt::arg("onside", on_the), fmt::arg("mm", note.mm),
-                     fmt::arg("are", (note.count == 1 ? "is " : "are ") + nodules), fmt::arg("Count", capitalized(nodules)), fmt::arg("size", size),
-                     fmt::arg("Size", capitalized(size)), fmt::arg("grade", grade), fmt::arg("Grade", capitalized(grade)));
+                     fmt::arg("are", (note.count == 1 ? "is " : "are ") + nodules), fmt::arg("Count", capitalized(nodules)),
+                     fmt::arg("size", size), fmt::arg("Size", capitalized(size)), fmt::arg("grade", grade),
+                     fmt::arg("Grade", capitalized(grade)));
 }
 
 /// One of the sentences that are not empty.
@@ -106,7 +113,8 @@ struct PhantomReport {
   std::vector<std::string> findings, impression;
 };
 
-inline PhantomReport write_report(const PhantomOptions& options, const std::array<PhantomFindingNote, phantom_finding_count>& notes, RandomStream random) {
+inline PhantomReport write_report(const PhantomOptions& options, const std::array<PhantomFindingNote, phantom_finding_count>& notes,
+                                  RandomStream random) {
   PhantomReport report;
   for (std::size_t f = 0; f < notes.size(); ++f) {
     if (options.prevalence[f] == 0) continue;
