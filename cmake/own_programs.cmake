@@ -31,3 +31,17 @@ if(HLIP_BLAS)
   endif()
   target_link_libraries(hlip_own INTERFACE hlip::blas)
 endif()
+
+# What a user's compiler is called with, one option a line, for the tests and benchmarks that call it themselves.
+# (-I, not -isystem: a folder the compiler searches anyway then keeps its place.)
+set(include_dirs "$<TARGET_PROPERTY:hlip::full,INTERFACE_INCLUDE_DIRECTORIES>;$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>")
+set(definitions "$<TARGET_PROPERTY:hlip::full,INTERFACE_COMPILE_DEFINITIONS>")
+file(GENERATE OUTPUT "${PROJECT_BINARY_DIR}/compile_options.txt" CONTENT
+"-std=c++20
+${OpenMP_CXX_FLAGS}
+-D$<JOIN:$<REMOVE_DUPLICATES:${definitions}>,
+-D>
+-I${PROJECT_SOURCE_DIR}/include
+-I$<JOIN:$<REMOVE_DUPLICATES:${include_dirs}>,
+-I>
+")
