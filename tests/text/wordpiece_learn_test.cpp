@@ -13,7 +13,8 @@ const std::vector<std::string> reports = {"No nodule. Small effusion.", "Nodule 
 TEST_CASE("learn_wordpiece: specials, characters, continuations, then the words seen twice by frequency") {
   const std::vector<std::string> texts = {"bb a bb cc", "cc Bb d"};
   const auto v = learn_wordpiece(texts);
-  CHECK(v.pieces() == std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "##a", "##b", "##c", "##d", "bb", "cc"});
+  CHECK(v.pieces() ==
+        std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "##a", "##b", "##c", "##d", "bb", "cc"});
   CHECK(learn_wordpiece(texts, {.min_count = 3}).pieces().back() == "bb");
   CHECK(learn_wordpiece(texts, {.min_count = 3}).find("cc") == -1);
 }

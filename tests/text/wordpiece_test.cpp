@@ -103,7 +103,8 @@ TEST_CASE("wordpiece: any bytes give ids and no crash") {
 }
 
 TEST_CASE("vocabulary: a file is written and read back unchanged, CRLF and a missing last line end included") {
-  const auto folder = std::filesystem::temp_directory_path() / ("hlip_vocabulary_" + std::to_string(std::hash<std::string>{}(golden) ^ static_cast<std::size_t>(std::rand())));
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("hlip_vocabulary_" + std::to_string(std::hash<std::string>{}(golden) ^ static_cast<std::size_t>(std::rand())));
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "vocab.txt").string();
   const auto write = [&](const std::string& text) { std::ofstream(path, std::ios::binary) << text; };

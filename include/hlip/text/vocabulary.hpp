@@ -28,7 +28,8 @@ class Vocabulary {
     ids_.reserve(pieces_.size());
     for (std::size_t i = 0; i < pieces_.size(); ++i) add(i, where);
     for (std::string_view special : {pad, unknown, cls, sep})
-      if (find(special) < 0) fail(where, "{} is missing among {} pieces; is this a BERT vocabulary, one piece a line?", special, pieces_.size());
+      if (find(special) < 0)
+        fail(where, "{} is missing among {} pieces; is this a BERT vocabulary, one piece a line?", special, pieces_.size());
     if (pad_id() != 0) fail(where, "[PAD] is id {}, expected 0", pad_id());
   }
 
@@ -55,7 +56,8 @@ class Vocabulary {
         if (at_line_end) take_line();
         else line += buffer[i];
         // Checked while reading: a binary file without line ends must not be read whole.
-        if (line.size() > max_piece_bytes + 1) fail_file(path, fmt::format("line {}", pieces.size() + 1), "more than {} bytes, expected one piece a line", max_piece_bytes);
+        if (line.size() > max_piece_bytes + 1)
+          fail_file(path, fmt::format("line {}", pieces.size() + 1), "more than {} bytes, expected one piece a line", max_piece_bytes);
       }
     }
     if (in.bad()) fail_file(path, fmt::format("line {}", pieces.size() + 1), "read error");
@@ -116,7 +118,8 @@ class Vocabulary {
     if (p.empty()) fail_file(where, line(), "empty, expected one piece a line");
     if (p.size() > max_piece_bytes) fail_file(where, line(), "piece of {} bytes, at most {} are supported", p.size(), max_piece_bytes);
     for (const char c : p)
-      if (c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '\r') fail_file(where, line(), "a piece may not hold white space or zero bytes");
+      if (c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '\r')
+        fail_file(where, line(), "a piece may not hold white space or zero bytes");
     const auto [old, fresh] = ids_.emplace(p, static_cast<std::int64_t>(i));
     if (!fresh) fail_file(where, line(), "the same piece as in line {}", old->second + 1);
   }

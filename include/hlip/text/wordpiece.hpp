@@ -49,7 +49,8 @@ class WordPieceTokenizer {
   /// @param context_length at least 2; -1: no limit
   /// @throws hlip::error if `context_length` leaves no room for [CLS] and [SEP]
   std::vector<std::int64_t> encode_unpadded(std::string_view text, std::int64_t context_length = -1) const {
-    if (context_length != -1 && context_length < 2) fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]", context_length);
+    if (context_length != -1 && context_length < 2)
+      fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]", context_length);
     auto ids = pieces(text, context_length == -1 ? -1 : context_length - 2);
     ids.insert(ids.begin(), cls_);
     ids.push_back(sep_);

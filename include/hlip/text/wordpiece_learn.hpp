@@ -110,13 +110,15 @@ inline Vocabulary learn_wordpiece(std::span<const std::string> texts, const Word
   const auto counts = detail::count_words(texts);
 
   std::vector<std::string> pieces;
-  for (auto special : {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls, Vocabulary::sep, Vocabulary::mask}) pieces.emplace_back(special);
+  for (auto special : {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls, Vocabulary::sep, Vocabulary::mask})
+    pieces.emplace_back(special);
   std::set<char32_t> characters;
   for (const auto& [word, count] : counts) characters.insert(word.begin(), word.end());
   for (const char32_t c : characters) pieces.push_back(encode_utf8({c}));
   for (const char32_t c : characters) pieces.push_back("##" + encode_utf8({c}));
   if (options.max_size > 0 && static_cast<std::int64_t>(pieces.size()) > options.max_size)
-    fail(where, "max_size is {}, but the special pieces and {} characters alone make {}", options.max_size, characters.size(), pieces.size());
+    fail(where, "max_size is {}, but the special pieces and {} characters alone make {}", options.max_size, characters.size(),
+         pieces.size());
   const auto full = [&] { return options.max_size > 0 && static_cast<std::int64_t>(pieces.size()) >= options.max_size; };
 
   if (options.merges) {

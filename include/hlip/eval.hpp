@@ -1,0 +1,10 @@
+// Everything in eval/: metrics, intervals, retrieval and zero-shot evaluation. Needs no library beyond fmt.
+#pragma once
+
+#include <hlip/eval/auc.hpp>
+#include <hlip/eval/binary_metrics.hpp>
+#include <hlip/eval/bootstrap.hpp>
+#include <hlip/eval/ct_rate_prompts.hpp>
+#include <hlip/eval/retrieval.hpp>
+#include <hlip/eval/zero_shot.hpp>
+#include <hlip/eval/zero_shot_table.hpp>

@@ -1,0 +1,70 @@
+// Percentile intervals by resampling studies with replacement. Seeded: the same numbers on every machine and thread count.
+#pragma once
+
+#include <hlip/core/random.hpp>
+#include <hlip/eval/auc.hpp>
+
+HLIP_BEGIN
+
+/// A range; NaN if it could not be estimated.
+struct Interval {
+  double low = not_a_number, high = not_a_number;
+};
+
+struct BootstrapOptions {
+  std::int64_t resamples = 1000;
+  double confidence = 0.95;
+  std::uint64_t seed = 0;
+};
+
+/// The `q` quantile (0 to 1) of sorted values, linear between neighbours; NaN if there are none.
+inline double quantile_of_sorted(std::span<const double> sorted, double q) {
+  if (sorted.empty()) return not_a_number;
+  const double at = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  if (below + 1 >= sorted.size()) return sorted.back();
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[below + 1] - sorted[below]);
+}
+
+/// Percentile intervals of several statistics of the same studies, all from the same resamples.
+/// @param studies how many there are; @param statistics how many values `statistic` writes
+/// @param statistic called as statistic(std::span<const std::int64_t> weights, std::span<double> out), where weights[i] says
+///        how often study i was drawn; a NaN (a class vanished from the resample) is left out of that statistic's interval
+/// @throws hlip::error if an option makes no sense
+/// Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+template <class Statistic>
+std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t statistics, Statistic&& statistic,
+                                          const BootstrapOptions& options = {}) {
+  expect(studies >= 0, "bootstrap", "{} studies", studies);
+  expect(options.resamples >= 1, "bootstrap", "{} resamples, expected at least 1", options.resamples);
+  expect(options.confidence > 0 && options.confidence < 1, "bootstrap", "confidence is {}, expected between 0 and 1", options.confidence);
+  std::vector<std::vector<double>> drawn(statistics);
+  if (studies > 0) {
+    std::vector<std::int64_t> weights(static_cast<std::size_t>(studies));
+    std::vector<double> values(statistics);
+    for (std::int64_t r = 0; r < options.resamples; ++r) {
+      RandomStream random({options.seed, 0xB007u, static_cast<std::uint64_t>(r)});
+      std::fill(weights.begin(), weights.end(), 0);
+      for (std::int64_t i = 0; i < studies; ++i) ++weights[static_cast<std::size_t>(random.below(studies))];
+      statistic(std::span<const std::int64_t>(weights), std::span<double>(values));
+      for (std::size_t k = 0; k < statistics; ++k)
+        if (!std::isnan(values[k])) drawn[k].push_back(values[k]);
+    }
+  }
+  std::vector<Interval> intervals;
+  const double tail = (1 - options.confidence) / 2;
+  for (auto& values : drawn) {
+    std::sort(values.begin(), values.end());
+    intervals.push_back({quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)});
+  }
+  return intervals;
+}
+
+/// The interval of the AUC of one class.
+inline Interval bootstrap_auc(std::span<const double> scores, std::span<const std::int64_t> labels, const BootstrapOptions& options = {}) {
+  const RocAuc auc(scores, labels);
+  return bootstrap_intervals(
+      static_cast<std::int64_t>(scores.size()), 1, [&](auto weights, std::span<double> out) { out[0] = auc.value(weights); }, options)[0];
+}
+
+HLIP_END
