@@ -75,6 +75,11 @@ class GzipReader {
   bool ended_ = false;
 };
 
+namespace detail {
+/// Unzips contents of exactly known length at once, or returns false. Set by data/gzip_libdeflate.hpp wherever a program includes it.
+inline bool (*fast_gunzip)(std::span<const std::byte> compressed, std::span<std::byte> out) = nullptr;
+}  // namespace detail
+
 /// All contents of a gzip stream.
 /// @throws hlip::error as GzipReader does, and when there are more than `max_bytes` (found without producing them)
 inline std::vector<std::byte> gunzip(std::span<const std::byte> compressed, std::size_t max_bytes, const std::string& path) {
