@@ -30,14 +30,18 @@ csv.h libcsv-dev
 utf8proc.h libutf8proc-dev
 CLI/CLI.hpp libcli11-dev
 doctest/doctest.h doctest-dev
-omp.h libgomp1"
+omp.h libomp-dev"
   while read -r header package; do
     source+="#if !(__has_include(<${header//|/>) || __has_include(<}>))"$'\n'"missing ${header%%|*} $package"$'\n#endif\n'
   done <<<"$table"
+  local said
+  said=$(printf '%s' "$source" | "$compiler" -std=c++20 -fopenmp -E -P -x c++ - 2>&1) || {
+    echo "setup: $compiler does not take -std=c++20 -fopenmp: $said" >&2
+    exit 1
+  }
   while read -r line header package; do
-    [ "$line" = missing ] && need "$header" "$package"
-  done < <(printf '%s' "$source" | "$compiler" -std=c++20 -fopenmp -E -P -x c++ - 2>/dev/null)
-  return 0
+    [ "$line" != missing ] || need "$header" "$package"
+  done <<<"$said"
 }
 
 look() {
@@ -67,9 +71,9 @@ install() {
   fi
   echo "setup: installing ${packages[*]}"
   # A fresh machine or container has no package lists yet, and an old one stale ones.
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null 2>&1 && return 0
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null 2>&1 && return 0
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
 look "$@"

@@ -37,6 +37,8 @@ if [ $build_failed -ne 0 ]; then
 fi
 echo "test.sh: built in $built s, now testing"
 
+logs=$build/Testing/Temporary
+rm -f "$logs"/LastTest*.log
 ctest --preset "$preset" --parallel "$jobs" "$@"
-read -r passed failed < <(scripts/count_tests "$build/Testing/Temporary/LastTest.log")
+read -r passed failed < <(scripts/count_tests "$logs")
 finish "$passed" $((failed + build_failed))
