@@ -118,6 +118,7 @@ void store_lanes(T* p, index_t count, const Pack<T>& x) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 /// to[p·ld + i] = scale · from[i·stride + p] for i < rows, p < cols; the lanes that fill `rows` up to a packet are

@@ -1,0 +1,111 @@
+// The harness of the conformance table: the same numbers go through one kernel on two backends and come out alike.
+//
+// An op is a struct with `name`, `sizes()` (its shapes), `terms(sizes)` (numbers added up in the longest sum) and
+// `run<T, B>(sizes)`, which draws its inputs with numbers(), calls the kernel and returns everything the kernel wrote.
+#pragma once
+
+#include <hlip/backend/cpu.hpp>
+#include <hlip/backend/reference.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace conformance {
+
+using namespace hlip;
+
+using Sizes = std::vector<index_t>;
+struct Output {
+  std::string name;
+  std::vector<double> values;
+};
+using Outputs = std::vector<Output>;
+
+inline std::string describe(const Sizes& sizes) {
+  std::string text;
+  for (index_t s : sizes) text += (text.empty() ? "" : ", ") + std::to_string(s);
+  return "(" + text + ")";
+}
+
+/// n standard normal numbers that a float holds exactly: every element type sees the same input.
+template <class T>
+std::vector<T> numbers(index_t n, std::uint32_t stream) {
+  std::vector<T> v(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<T>(static_cast<float>(normal_at({29, stream, 0}, i)));
+  return v;
+}
+/// The same, in [0.1, 3).
+template <class T>
+std::vector<T> positive_numbers(index_t n, std::uint32_t stream) {
+  std::vector<T> v(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<T>(static_cast<float>(0.1 + 2.9 * uniform_at({31, stream, 0}, i)));
+  return v;
+}
+
+/// Host values in the memory of a backend.
+template <class T, class B>
+class Buffer {
+ public:
+  explicit Buffer(const std::vector<T>& host) : n_(host.size()), data_(static_cast<T*>(allocate(B{}, n_ * sizeof(T)))) {
+    copy_from_host(B{}, data_, host.data(), n_ * sizeof(T));
+  }
+  explicit Buffer(index_t n, T value = T(-77)) : Buffer(std::vector<T>(static_cast<std::size_t>(n), value)) {}
+  ~Buffer() { deallocate(B{}, data_, n_ * sizeof(T)); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  T* data() const { return data_; }
+  operator T*() const { return data_; }
+  std::vector<double> values() const {
+    std::vector<T> host(n_);
+    copy_to_host(B{}, host.data(), data_, n_ * sizeof(T));
+    return std::vector<double>(host.begin(), host.end());
+  }
+
+ private:
+  std::size_t n_;
+  T* data_;
+};
+
+/// The largest |got - want| / (1 + max |want|) over all outputs; infinite where one is NaN and the other is not.
+inline double difference(const Outputs& got, const Outputs& want) {
+  REQUIRE(got.size() == want.size());
+  double most = 0;
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    REQUIRE(got[k].values.size() == want[k].values.size());
+    double scale = 1;
+    for (double w : want[k].values) scale = std::max(scale, 1 + std::abs(w));
+    for (std::size_t i = 0; i < got[k].values.size(); ++i) {
+      const double g = got[k].values[i], w = want[k].values[i];
+      if (g == w || (std::isnan(g) && std::isnan(w))) continue;
+      const double d = std::abs(g - w) / scale;
+      most = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(most, d);
+    }
+  }
+  return most;
+}
+
+/// What rounding may cost: errors of a sum of n terms grow like sqrt(n) roundings, and each term carries a few of its
+/// own (products, exp, a division); 8 covers those.
+template <class T>
+double tolerance(double terms) {
+  return 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * std::sqrt(std::max(1.0, terms));
+}
+
+/// One row of the table: backend B in type T against Reference in double.
+template <class Op, class T, class B>
+void expect_agreement() {
+  for (const Sizes& sizes : Op::sizes()) {
+    CAPTURE(Op::name);
+    CAPTURE(describe(sizes));
+    CAPTURE(B::name);
+    CAPTURE(sizeof(T));
+    CHECK(difference(Op::template run<T, B>(sizes), Op::template run<double, Reference>(sizes)) <= tolerance<T>(Op::terms(sizes)));
+  }
+}
+
+}  // namespace conformance

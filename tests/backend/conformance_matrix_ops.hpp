@@ -1,0 +1,91 @@
+// Rows of the conformance table: matrix products and attention.
+#pragma once
+
+#include "conformance.hpp"
+
+namespace conformance {
+
+struct Gemm {
+  static constexpr const char* name = "gemm";
+  // m, n, k, batch, slack in the leading dimensions, and which parts of the contract are used (bits below)
+  enum : index_t { trans_a = 1, trans_b = 2, scaled = 4, bias = 8, gelu = 16, residual = 32 };
+  static std::vector<Sizes> sizes() {
+    std::vector<Sizes> all;
+    for (index_t layout = 0; layout < 4; ++layout)
+      for (const auto& [m, n, k, slack] : std::vector<std::array<index_t, 4>>{{1, 1, 1, 0}, {7, 5, 3, 2}, {13, 33, 17, 0}, {61, 70, 300, 5}, {1, 64, 9, 0}, {40, 1, 20, 3}}) {
+        all.push_back({m, n, k, 1, slack, layout});
+        all.push_back({m, n, k, 1, slack, layout | scaled | bias | gelu | residual});
+      }
+    all.push_back({0, 4, 3, 1, 0, 0});
+    all.push_back({4, 0, 3, 1, 0, 0});
+    all.push_back({4, 5, 0, 1, 1, scaled | bias});
+    all.push_back({4, 5, 0, 1, 1, 0});
+    all.push_back({6, 9, 4, 3, 1, trans_b});
+    all.push_back({6, 9, 4, 3, 0, trans_a | scaled});
+    all.push_back({5, 5, 5, 0, 0, 0});
+    all.push_back({130, 120, 300, 1, 0, trans_b | bias | gelu});
+    return all;
+  }
+  static double terms(const Sizes& s) { return static_cast<double>(s[2]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    GemmArgs<T> g;
+    const index_t flags = s[5], slack = s[4];
+    g.m = s[0], g.n = s[1], g.k = s[2], g.batch = s[3];
+    g.trans_a = flags & trans_a, g.trans_b = flags & trans_b;
+    g.lda = (g.trans_a ? g.m : g.k) + slack, g.ldb = (g.trans_b ? g.k : g.n) + slack, g.ldc = g.n + slack;
+    g.stride_a = (g.trans_a ? g.k : g.m) * g.lda, g.stride_b = (g.trans_b ? g.n : g.k) * g.ldb, g.stride_c = g.m * g.ldc;
+    const Buffer<T, B> a(numbers<T>(g.batch * g.stride_a, 1)), b(numbers<T>(g.batch * g.stride_b, 2)), c(numbers<T>(g.batch * g.stride_c, 3));
+    const Buffer<T, B> bias_row(numbers<T>(g.n, 4)), pre(g.batch * g.stride_c), res(numbers<T>(g.stride_c, 5));
+    g.a = a, g.b = b, g.c = c;
+    if (flags & scaled) g.alpha = T(1.5), g.beta = T(-0.5);
+    if (flags & bias) g.bias = bias_row;
+    if (flags & gelu) g.activation = Activation::gelu, g.pre_activation = pre;
+    if (flags & residual) g.residual = res;
+    gemm(B{}, g);
+    return {{"c", c.values()}, {"pre_activation", pre.values()}};  // the slack too: it must be left alone
+  }
+};
+
+struct Attention {
+  static constexpr const char* name = "attention";
+  // sequences, prefix, patches, heads, head_dim, 1: with key mask, 2: with dropout
+  static std::vector<Sizes> sizes() {
+    std::vector<Sizes> all;
+    for (index_t flags = 0; flags < 4; ++flags)
+      for (const Sizes& s : std::vector<Sizes>{{1, 1, 0, 1, 1}, {1, 0, 1, 2, 3}, {3, 1, 16, 2, 32}, {2, 2, 65, 1, 20}, {1, 0, 130, 2, 33}, {2, 130, 3, 1, 8}, {1, 1, 260, 2, 16}}) {
+        all.push_back(s);
+        all.back().push_back(flags);
+      }
+    all.push_back({0, 1, 4, 2, 8, 0});
+    all.push_back({2, 0, 0, 2, 8, 0});
+    return all;
+  }
+  static double terms(const Sizes& s) { return static_cast<double>(s[1] + s[2] + s[4]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    AttentionGradArgs<T> g;
+    AttentionArgs<T>& a = g.forward;
+    a.sequences = s[0], a.prefix = s[1], a.patches = s[2], a.heads = s[3], a.head_dim = s[4];
+    const index_t tokens = a.prefix + a.patches, stride = a.heads * a.head_dim + 3, n = a.sequences * tokens * stride, split = a.sequences * a.prefix * stride;
+    a.scale = static_cast<T>(static_cast<float>(1 / std::sqrt(static_cast<double>(a.head_dim))));
+    const Buffer<T, B> q(numbers<T>(n, 1)), k(numbers<T>(n, 2)), v(numbers<T>(n, 3)), dout(numbers<T>(n, 4));
+    const Buffer<T, B> out(n), lse(a.sequences * a.heads * tokens), dq(n), dk(n), dv(n);
+    std::vector<std::uint8_t> visible(static_cast<std::size_t>(a.sequences * tokens));
+    for (std::size_t i = 0; i < visible.size(); ++i) visible[i] = uniform_at({5, 5, 5}, i) < 0.6 || static_cast<index_t>(i) % tokens == tokens / 2;
+    const Buffer<std::uint8_t, B> mask(visible);
+    const auto read = [&](const Buffer<T, B>& x) { return TokenRows<const T>{x.data(), x.data() + split, stride}; };
+    const auto write = [&](const Buffer<T, B>& x) { return TokenRows<T>{x.data(), x.data() + split, stride}; };
+    a.q = read(q), a.k = read(k), a.v = read(v), a.out = write(out), a.lse = lse;
+    if (s[5] & 1) a.key_mask = mask;
+    if (s[5] & 2) a.dropout = 0.3, a.dropout_key = {7, 3, 2};
+    g.d_out = read(dout), g.dq = write(dq), g.dk = write(dk), g.dv = write(dv);
+    attention_forward(B{}, a);
+    attention_backward(B{}, g);
+    return {{"out", out.values()}, {"lse", lse.values()}, {"dq", dq.values()}, {"dk", dk.values()}, {"dv", dv.values()}};
+  }
+};
+
+}  // namespace conformance

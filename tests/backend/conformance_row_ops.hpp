@@ -1,0 +1,128 @@
+// Rows of the conformance table: layer norm, softmax, cross entropy, gather and scatter, resampling, AdamW.
+#pragma once
+
+#include "conformance.hpp"
+
+namespace conformance {
+
+struct LayerNorm {
+  static constexpr const char* name = "layer_norm";
+  static std::vector<Sizes> sizes() {  // rows, cols, 1: without weight and bias
+    return {{1, 1, 0}, {3, 5, 0}, {2, 16, 0}, {7, 33, 1}, {0, 8, 0}, {70, 768, 0}, {301, 96, 0}};
+  }
+  static double terms(const Sizes& s) { return static_cast<double>(std::max(s[0], s[1])); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    const index_t rows = s[0], cols = s[1], n = rows * cols;
+    auto host = numbers<T>(n, 1);
+    for (T& x : host) x += T(8);  // a mean away from zero, where a one-pass variance would lose digits
+    const Buffer<T, B> x(host), weight(numbers<T>(cols, 2)), bias(numbers<T>(cols, 3)), dy(numbers<T>(n, 4));
+    const Buffer<T, B> y(n), mean(rows), rstd(rows), dx(n), dweight(cols), dbias(cols);
+    LayerNormArgs<T> a;
+    a.rows = rows, a.cols = cols, a.eps = T(1e-5), a.x = x, a.y = y, a.mean = mean, a.rstd = rstd;
+    if (!s[2]) a.weight = weight, a.bias = bias;
+    layer_norm_forward(B{}, a);
+    LayerNormGradArgs<T> g;
+    g.rows = rows, g.cols = cols, g.x = x, g.weight = a.weight, g.mean = mean, g.rstd = rstd, g.dy = dy, g.dx = dx;
+    if (!s[2]) g.dweight = dweight, g.dbias = dbias;
+    layer_norm_backward(B{}, g);
+    return {{"y", y.values()}, {"mean", mean.values()}, {"dx", dx.values()}, {"dweight", dweight.values()}, {"dbias", dbias.values()}};
+  }
+};
+
+struct Softmax {
+  static constexpr const char* name = "softmax";
+  static std::vector<Sizes> sizes() { return {{1, 1}, {3, 5}, {2, 16}, {7, 33}, {0, 8}, {150, 160}}; }
+  static double terms(const Sizes& s) { return static_cast<double>(s[1]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    const index_t n = s[0] * s[1];
+    auto host = numbers<T>(n, 1);
+    if (n > 8) host[0] = T(80), host[3] = -std::numeric_limits<T>::infinity(), host[5] = T(-120);
+    const Buffer<T, B> x(host), dy(numbers<T>(n, 2)), y(n), dx(n);
+    softmax_forward(B{}, x.data(), y.data(), s[0], s[1]);
+    softmax_backward(B{}, y.data(), dy.data(), dx.data(), s[0], s[1]);
+    return {{"y", y.values()}, {"dx", dx.values()}};
+  }
+};
+
+struct CrossEntropy {
+  static constexpr const char* name = "cross_entropy";
+  static std::vector<Sizes> sizes() { return Softmax::sizes(); }
+  static double terms(const Sizes& s) { return static_cast<double>(s[1]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    const index_t rows = s[0], n = rows * s[1];
+    std::vector<std::int64_t> label(static_cast<std::size_t>(rows));
+    for (std::size_t i = 0; i < label.size(); ++i) label[i] = static_cast<std::int64_t>(i * 7) % s[1];
+    const Buffer<std::int64_t, B> labels(label);
+    const Buffer<T, B> logits(numbers<T>(n, 1)), dloss(numbers<T>(rows, 2)), loss(rows), lse(rows), dlogits(n);
+    cross_entropy_forward(B{}, logits.data(), labels.data(), loss.data(), lse.data(), rows, s[1]);
+    cross_entropy_backward(B{}, logits.data(), labels.data(), lse.data(), dloss.data(), dlogits.data(), rows, s[1]);
+    return {{"loss", loss.values()}, {"lse", lse.values()}, {"dlogits", dlogits.values()}};
+  }
+};
+
+struct GatherScatter {
+  static constexpr const char* name = "gather_rows, scatter_add_rows";
+  static std::vector<Sizes> sizes() { return {{1, 1, 1}, {5, 3, 2}, {0, 4, 3}, {9, 0, 2}, {40, 65, 7}, {300, 256, 11}}; }  // n, cols, table rows
+  static double terms(const Sizes& s) { return static_cast<double>(s[0]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    const index_t n = s[0], cols = s[1], rows = s[2];
+    std::vector<std::int64_t> index(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < index.size(); ++i) index[i] = static_cast<std::int64_t>(i * i + 1) % rows;
+    const Buffer<std::int64_t, B> at(index);
+    const Buffer<T, B> table(numbers<T>(rows * cols, 1)), out(n * cols), sum(numbers<T>(rows * cols, 2));
+    gather_rows(B{}, table.data(), at.data(), out.data(), n, cols, rows);
+    scatter_add_rows(B{}, out.data(), at.data(), sum.data(), n, cols, rows);
+    return {{"gathered", out.values()}, {"scattered", sum.values()}};
+  }
+};
+
+struct Resample {
+  static constexpr const char* name = "resample_axis";
+  static std::vector<Sizes> sizes() {  // outer, n_in, n_out, inner, taps
+    return {{1, 1, 1, 1, 1}, {2, 5, 3, 1, 2}, {3, 4, 9, 7, 4}, {0, 4, 3, 2, 2}, {2, 4, 3, 0, 2}, {2, 40, 30, 800, 3}, {90, 30, 40, 20, 5}, {400, 60, 50, 5, 2}};
+  }
+  static double terms(const Sizes& s) { return static_cast<double>(s[4] * s[2]); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    ResampleArgs<T> a;
+    a.outer = s[0], a.n_in = s[1], a.n_out = s[2], a.inner = s[3], a.taps = static_cast<int>(s[4]);
+    const auto weight = numbers<T>(a.n_out * a.taps, 1);
+    std::vector<index_t> index(weight.size());
+    for (std::size_t i = 0; i < index.size(); ++i) index[i] = static_cast<index_t>(i * 5 + 2) % a.n_in;
+    a.weight = weight.data(), a.index = index.data();
+    const index_t in = a.outer * a.n_in * a.inner, out = a.outer * a.n_out * a.inner;
+    const Buffer<T, B> x(numbers<T>(in, 2)), y(out), dx(in), dy(numbers<T>(out, 3));
+    a.x = x, a.y = y;
+    resample_axis(B{}, a);
+    a.x = dx, a.y = dy, a.transposed = true;
+    resample_axis(B{}, a);
+    return {{"y", y.values()}, {"dx", dx.values()}};
+  }
+};
+
+struct AdamW {
+  static constexpr const char* name = "adamw_update";
+  static std::vector<Sizes> sizes() { return {{0}, {1}, {15}, {16}, {100}, {40001}}; }
+  static double terms(const Sizes&) { return 4; }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    AdamWArgs<T> a;
+    const Buffer<T, B> p(numbers<T>(s[0], 1)), grad(numbers<T>(s[0], 2)), m(s[0], T(0)), v(s[0], T(0));
+    a.n = s[0], a.p = p, a.grad = grad, a.exp_avg = m, a.exp_avg_sq = v;
+    a.lr = 0.01, a.beta1 = 0.9, a.beta2 = 0.98, a.eps = 1e-6, a.weight_decay = 0.2, a.grad_scale = 0.5;
+    for (a.step = 1; a.step <= 3; ++a.step) adamw_update(B{}, a);
+    return {{"p", p.values()}, {"exp_avg", m.values()}, {"exp_avg_sq", v.values()}};
+  }
+};
+
+}  // namespace conformance
