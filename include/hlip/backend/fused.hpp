@@ -63,7 +63,7 @@ void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, in
 
 template <class Lanes, int Leaf, class F, class V, class... A, class Value, class D, class S>
 void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
-  if constexpr (MapView<F, V, A...>::recorded_leaves > 0 && differentiable_op<F>) {
+  if constexpr (MapView<F, V, A...>::recorded_leaves > 0) {
     const auto adjoints = std::apply(
         [&](const auto&... kid) {
           if constexpr (sizeof...(A) == 1) return std::make_tuple(node.f.pull(kid.value..., values.value, dy));

@@ -39,7 +39,7 @@ struct ConstantView {
 template <class F, class V, class... A>
 struct MapView {
   using value_type = V;
-  static constexpr int recorded_leaves = (A::recorded_leaves + ... + 0);
+  static constexpr int recorded_leaves = differentiable_op<F> ? (A::recorded_leaves + ... + 0) : 0;
   F f;
   std::tuple<A...> args;
 };

@@ -1,0 +1,43 @@
+// Normalisation over the last axis: layer_norm, and l2_normalize for features.
+#pragma once
+
+#include <hlip/autograd/functions/reduce.hpp>
+#include <hlip/autograd/var.hpp>
+#include <hlip/tensor/check.hpp>
+
+HLIP_BEGIN
+
+/// (x − mean)·rstd·weight + bias over the last axis; keeps mean and rstd only.
+///
+/// @param x (…, dim)  @param weight (dim)  @param bias (dim)
+template <class T, class B>
+Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias, double eps) {
+  const index_t dim = weight.numel();
+  expect_shape("layer_norm", "weight", weight.shape(), {{"dim"}});
+  expect_shape("layer_norm", "bias", bias.shape(), {{"dim", dim}});
+  expect(x.rank() >= 1 && x.dim(-1) == dim, "layer_norm", "x is {}, expected (…, dim = {})", to_string(x.shape()), dim);
+  const Tensor<T, B> input = x.value().contiguous(), w = weight.value().contiguous(), b = bias.value().contiguous();
+  const index_t rows = dim > 0 ? x.numel() / dim : 0;
+  const auto y = Tensor<T, B>::empty(x.shape());
+  const auto mean = Tensor<T, B>::empty({rows}), rstd = Tensor<T, B>::empty({rows});
+  layer_norm_forward(B{}, LayerNormArgs<T>{rows, dim, static_cast<T>(eps), input.data(), w.data(), b.data(), y.data(), mean.data(), rstd.data()});
+  return record("layer_norm", y, {x, weight, bias}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+    const auto dx = grads.wants(0) ? Tensor<T, B>::empty(input.shape()) : Tensor<T, B>();
+    const auto dw = grads.wants(1) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
+    const auto db = grads.wants(2) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
+    layer_norm_backward(B{}, LayerNormGradArgs<T>{rows, dim, input.data(), w.data(), mean.data(), rstd.data(), dy.data(), dx.data(), dw.data(), db.data()});
+    grads.add(0, dx);
+    grads.add(1, dw);
+    grads.add(2, db);
+  });
+}
+
+/// x / max(‖x‖₂, eps) over the last axis.
+template <class T, class B>
+Var<T, B> l2_normalize(const Var<T, B>& x, double eps = 1e-12) {
+  const Var<T, B> squares = square(x);
+  const Var<T, B> total = sum(squares, {-1}, true);
+  return x / maximum(sqrt(total), eps);
+}
+
+HLIP_END

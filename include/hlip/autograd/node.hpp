@@ -1,0 +1,98 @@
+// The graph: a node per recorded operation. The result owns the graph that made it; there is no global tape to
+// reset and nothing to forget. Graphs can be a million nodes deep, so they are walked and freed with loops.
+#pragma once
+
+#include <hlip/ops/elementwise.hpp>
+#include <hlip/tensor/tensor.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+HLIP_BEGIN
+
+/// One recorded operation, or a leaf. `inputs` hold what the gradient flows on to; entries may be null (constants).
+template <class T, class B>
+struct Node {
+  std::string_view op;
+  Shape shape;                                   ///< of the result, and so of its gradient
+  std::vector<std::shared_ptr<Node>> inputs;
+  std::uint64_t order;                           ///< creation number: inputs have smaller ones
+  std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
+  bool queued = false;                           ///< waiting in the backward queue
+
+  Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
+  Node(const Node&) = delete;
+  virtual ~Node() { release(std::move(inputs)); }
+
+  /// Adds dL/dinput to every input, given `*grad`.
+  virtual void pull() {}
+  /// Drops what was saved for pull; true if this node may not be pulled again.
+  virtual bool free_saved() { return false; }
+  bool is_leaf() const { return op.empty(); }
+
+  /// Adds `g` to the gradient. In place only when nobody else holds the memory.
+  void accumulate(const Tensor<T, B>& g) {
+    if (!grad) grad = g.contiguous();
+    else if (grad->use_count() == 1) grad->assign(*grad + g);
+    else grad = Tensor<T, B>(*grad + g);
+  }
+
+  /// Memory that an elementwise loop may write this gradient into: fresh (add = false) or to be added to.
+  GradSink<T> sink() {
+    const bool add = grad.has_value();
+    if (!add) grad = Tensor<T, B>::empty(shape);
+    else if (grad->use_count() > 1) grad = grad->clone();
+    return {grad->data(), 1, add};
+  }
+
+ private:
+  static std::uint64_t next_order() {
+    static std::atomic<std::uint64_t> counter{0};
+    return ++counter;
+  }
+  // Frees a graph with a loop; a recursive destructor would overflow the stack.
+  static void release(std::vector<std::shared_ptr<Node>> stack) {
+    while (!stack.empty()) {
+      auto node = std::move(stack.back());
+      stack.pop_back();
+      if (node && node.use_count() == 1) {
+        for (auto& in : node->inputs) stack.push_back(std::move(in));
+        node->inputs.clear();
+      }
+    }
+  }
+};
+
+/// Runs the graph below `root` backwards, starting from dL/droot = seed. Leaves keep their gradients; everything
+/// else is freed on the way unless `retain_graph`.
+template <class T, class B>
+void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bool retain_graph = false) {
+  using Pointer = std::shared_ptr<Node<T, B>>;
+  const auto later = [](const Pointer& a, const Pointer& b) { return a->order < b->order; };
+  std::vector<Pointer> heap{std::move(root)};  // newest first, so a node is pulled after all that use it
+  heap[0]->accumulate(seed);
+  heap[0]->queued = true;
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), later);
+    const Pointer node = std::move(heap.back());
+    heap.pop_back();
+    node->queued = false;
+    if (node->is_leaf()) continue;
+    if (node->grad) node->pull();
+    node->grad.reset();
+    for (const Pointer& in : node->inputs)
+      if (in && !in->queued) {
+        in->queued = true;
+        heap.push_back(in);
+        std::push_heap(heap.begin(), heap.end(), later);
+      }
+    if (!retain_graph && node->free_saved()) node->inputs.clear();
+  }
+}
+
+HLIP_END

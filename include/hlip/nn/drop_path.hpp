@@ -1,0 +1,27 @@
+// Stochastic depth: a residual branch is left out for whole sequences at a time.
+#pragma once
+
+#include <hlip/autograd/functions/attention.hpp>
+#include <hlip/autograd/fused.hpp>
+#include <hlip/nn/module.hpp>
+
+HLIP_BEGIN
+
+/// x + branch, where the branch of each sequence of `layout` is dropped with probability `rate` and scaled by
+/// 1/(1−rate) otherwise; draw number r of `key` decides sequence r. Without dropping, plain x + branch.
+///
+/// @param x, branch (rows, C)  @param out memory for the result
+template <class T, class B>
+Var<T, B> drop_path_add(const Var<T, B>& x, const Var<T, B>& branch, double rate, const TokenLayout& layout, const RandomKey& key, const Tensor<T, B>& out) {
+  expect(rate >= 0 && rate < 1, "drop_path", "rate {}, expected 0 <= rate < 1", rate);
+  const auto factor = Tensor<T, B>::empty({layout.rows(), 1});
+  T* f = factor.data();
+  for_each_index(B{}, layout.rows(), [=](index_t row) {
+    const bool in_prefix = row >= layout.prefix_begin && row < layout.prefix_begin + layout.sequences * layout.prefix;
+    const index_t sequence = in_prefix ? (row - layout.prefix_begin) / layout.prefix : (row - layout.patch_begin) / layout.patches;
+    f[row] = uniform_at(key, static_cast<std::uint64_t>(sequence)) < rate ? T(0) : static_cast<T>(1.0 / (1.0 - rate));
+  });
+  return evaluate_into(x + branch * factor, out);
+}
+
+HLIP_END

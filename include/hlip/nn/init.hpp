@@ -1,0 +1,46 @@
+// Initial values of parameters. Draws are counter-based: the same seed gives the same model on every machine.
+#pragma once
+
+#include <hlip/autograd/var.hpp>
+#include <hlip/core/random.hpp>
+
+#include <span>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Hands out parameters in construction order, each with random numbers of its own.
+class Initializer {
+ public:
+  explicit Initializer(std::uint64_t seed) : key_{seed, 0x1417u, 0} {}
+
+  template <class T, class B>
+  Var<T, B> normal(const Shape& shape, double std) {
+    const RandomKey key = next();
+    return make<T, B>(shape, [&](std::uint64_t i) { return std * normal_at(key, i); });
+  }
+  template <class T, class B>
+  Var<T, B> uniform(const Shape& shape, double bound) {
+    const RandomKey key = next();
+    return make<T, B>(shape, [&](std::uint64_t i) { return bound * (2 * uniform_at(key, i) - 1); });
+  }
+  template <class T, class B>
+  static Var<T, B> constant(const Shape& shape, double value) {
+    return Var<T, B>(Tensor<T, B>::full(shape, static_cast<T>(value)), true);
+  }
+
+ private:
+  RandomKey next() {
+    ++key_.step;
+    return key_;
+  }
+  template <class T, class B, class Fn>
+  static Var<T, B> make(const Shape& shape, Fn value) {
+    std::vector<T> values(static_cast<std::size_t>(shape.numel()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(value(i));
+    return Var<T, B>(Tensor<T, B>::from_values(shape, std::span<const T>(values)), true);
+  }
+  RandomKey key_;
+};
+
+HLIP_END

@@ -1,0 +1,127 @@
+// Modules are plain values. A module names its parameters and children in `visit`, exactly as the published
+// checkpoints spell them, and everything else (state_dict, loading, freezing, optimiser groups) follows from that:
+//
+//   template <class V> void visit(V&& v) { v("qkv", qkv); v("proj", proj); }
+//
+// A copy of a module shares its parameters, as a copy of a Var does; clone_parameters gives it its own.
+#pragma once
+
+#include <hlip/autograd/var.hpp>
+#include <hlip/core/random.hpp>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+HLIP_BEGIN
+
+/// What a forward pass needs to know beyond its input: the mode, and where its random numbers come from. Every
+/// place that draws derives its own key with `child`, so that recomputing a block draws the same numbers again.
+struct Context {
+  bool training = false;
+  RandomKey key = {};
+  /// The context of child number i.
+  Context child(std::uint32_t i) const { return {training, key.with_stream(key.stream * 1000003u + i + 1)}; }
+};
+
+namespace detail {
+struct AnyVisitor {
+  template <class X>
+  void operator()(std::string_view, X&) const {}
+};
+}  // namespace detail
+
+/// Something with named parameters.
+template <class M>
+concept Module = requires(M m, detail::AnyVisitor v) { m.visit(v); };
+
+/// Calls fn(name, Var&) for every parameter and buffer, in the order of declaration, names joined by dots.
+template <class X, class Fn>
+void each_parameter(X& x, Fn&& fn, const std::string& prefix = "") {
+  if constexpr (Module<X>) {
+    x.visit([&](std::string_view name, auto& child) { each_parameter(child, fn, prefix.empty() ? std::string(name) : prefix + "." + std::string(name)); });
+  } else if constexpr (requires { x.begin(); }) {  // a list of modules: names are their numbers
+    std::size_t i = 0;
+    for (auto& child : x) each_parameter(child, fn, prefix + "." + std::to_string(i++));
+  } else {
+    if (x.numel() > 0) fn(prefix, x);  // parameters a configuration does without are empty
+  }
+}
+
+/// Names and Vars of all parameters and buffers.
+template <class M>
+auto named_parameters(M& module) {
+  std::vector<std::pair<std::string, Var<typename M::value_type, typename M::backend>*>> list;
+  each_parameter(module, [&](const std::string& name, auto& p) { list.emplace_back(name, &p); });
+  return list;
+}
+
+/// Number of elements of all parameters; `trainable` counts only those with requires_grad.
+template <class M>
+index_t count_parameters(M& module, bool trainable = false) {
+  index_t n = 0;
+  each_parameter(module, [&](const std::string&, auto& p) {
+    if (!trainable || p.requires_grad()) n += p.numel();
+  });
+  return n;
+}
+
+template <class M>
+void zero_grad(M& module) {
+  each_parameter(module, [](const std::string&, auto& p) { p.zero_grad(); });
+}
+
+/// Switches gradients for every parameter whose name satisfies `chosen(name)`.
+template <class M, class Chosen>
+void set_requires_grad(M& module, bool on, Chosen chosen) {
+  each_parameter(module, [&](const std::string& name, auto& p) {
+    if (chosen(name)) p.set_requires_grad(on);
+  });
+}
+
+/// Outcome of loading named tensors into a module.
+struct LoadReport {
+  std::vector<std::string> missing, unexpected, mismatched;  ///< mismatched entries say both shapes
+  bool ok() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
+  std::string to_text() const {
+    std::string text;
+    const auto list = [&](std::string_view title, const std::vector<std::string>& names) {
+      if (names.empty()) return;
+      text += fmt::format("{} ({}):", title, names.size());
+      for (std::size_t i = 0; i < names.size() && i < 8; ++i) text += " " + names[i];
+      if (names.size() > 8) text += " …";
+      text += "\n";
+    };
+    list("missing", missing);
+    list("unexpected", unexpected);
+    list("wrong shape", mismatched);
+    return text;
+  }
+};
+
+/// Copies tensors into the parameters of the same name.
+///
+/// @param source a SafetensorsFile, or anything with its names(), contains(name), info(name).shape and tensor<T, B>(name)
+/// @param strict throws unless every name is on both sides with the same shape
+template <class M, class Source>
+LoadReport load_state_dict(M& module, Source& source, bool strict = true) {
+  LoadReport report;
+  std::map<std::string, bool> used;
+  each_parameter(module, [&](const std::string& name, auto& p) {
+    used[name] = true;
+    if (!source.contains(name)) {
+      report.missing.push_back(name);
+      return;
+    }
+    const Shape shape = source.info(name).shape;
+    if (!(shape == p.shape())) report.mismatched.push_back(fmt::format("{} {} against {}", name, to_string(shape), to_string(p.shape())));
+    else p.value().assign(source.template tensor<typename M::value_type, typename M::backend>(name));
+  });
+  for (const auto& name : source.names())
+    if (!used.count(name)) report.unexpected.push_back(name);
+  if (strict && !report.ok()) fail("load_state_dict", "names or shapes differ\n{}", report.to_text());
+  return report;
+}
+
+HLIP_END

@@ -1,0 +1,31 @@
+// Multi-head self-attention with separate query, key and value layers, over plain padded sequences (text).
+#pragma once
+
+#include <hlip/autograd/functions/attention.hpp>
+#include <hlip/nn/linear.hpp>
+
+HLIP_BEGIN
+
+template <class T = float, class B = Cpu>
+struct MultiheadAttention {
+  using value_type = T;
+  using backend = B;
+  Linear<T, B> query, key, value;
+  index_t num_heads = 1;
+
+  MultiheadAttention() = default;
+  MultiheadAttention(index_t dim, index_t heads, double std, Initializer& init)
+      : query(dim, dim, true, std, init), key(dim, dim, true, std, init), value(dim, dim, true, std, init), num_heads(heads) {}
+  template <class V>
+  void visit(V&& v) {
+    v("query", query);
+    v("key", key);
+    v("value", value);
+  }
+  /// @param x (N·L, C)  @param key_mask (N, L), 0 hides  @param dropout on the probabilities  @return (N·L, C)
+  Var<T, B> operator()(const Var<T, B>& x, const TokenLayout& layout, const Tensor<std::uint8_t, B>& key_mask, const AttentionOptions& options = {}) const {
+    return attention(query(x), this->key(x), value(x), layout, num_heads, key_mask, options);
+  }
+};
+
+HLIP_END
