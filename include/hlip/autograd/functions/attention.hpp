@@ -102,7 +102,8 @@ Var<T, B> attention(const Var<T, B>& q, const Var<T, B>& k, const Var<T, B>& v, 
   args.out = detail::token_rows(y.data(), dim, layout);
   args.lse = lse.data();
   attention_forward(B{}, args);
-  return record("attention", y, {q, k, v}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+  // y, lse and keys are captured because `args` points into them.
+  return record("attention", y, {q, k, v}, [args, layout, dim, qt, kt, vt, keys, y, lse](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     const auto dq = Tensor<T, B>::empty(qt.shape()), dk = Tensor<T, B>::empty(kt.shape()), dv = Tensor<T, B>::empty(vt.shape());
     AttentionGradArgs<T> g;
     g.forward = args;

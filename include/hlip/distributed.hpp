@@ -1,0 +1,4 @@
+// Talking to other processes.
+#pragma once
+
+#include <hlip/distributed/communicator.hpp>

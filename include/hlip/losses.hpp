@@ -1,0 +1,4 @@
+// Losses.
+#pragma once
+
+#include <hlip/losses/contrastive.hpp>

@@ -1,0 +1,58 @@
+// The published configurations by name, and the small one of the phantom demo.
+// Source: reference document HLIP §1.1; reference document phantom §3.
+#pragma once
+
+#include <hlip/models/clip.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Names clip_config understands.
+inline std::vector<std::string> clip_config_names() {
+  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176", "phantom"};
+}
+
+/// A configuration by name. @throws on an unknown name, listing the known ones
+inline ClipConfig clip_config(std::string_view name) {
+  ClipConfig c;
+  c.name = c.vision.name = std::string(name);
+  HlipVitConfig& v = c.vision;
+  v.drop_path = 0.2;
+  const std::vector<int> every_third{2, 5, 8, 11};
+  if (name == "vit_base_singlescan_h2_token2744") {
+    v.img_size = {112, 336, 336}, v.patch_size = {8, 24, 24};
+    v.blocks_of_level = {{0, 1, 3, 4, 6, 7, 9, 10}, {}, every_third};
+    return c;
+  }
+  c.context_length = 256;
+  v.img_size = {48, 224, 224}, v.patch_size = {8, 16, 16};
+  v.max_num_scans = 40;
+  v.blocks_of_level = {{}, {0, 1, 3, 4, 6, 7, 9, 10}, every_third};
+  if (name == "vit_base_multiscan_h2_token1176") return c;
+  if (name == "vit_base_multiscan_h2_token588") {
+    v.patch_size = {16, 16, 16};
+    return c;
+  }
+  if (name == "vit_base_multiscan_h3_token1176") {
+    v.blocks_of_level = {{0, 3, 6, 9}, {1, 4, 7, 10}, every_third};
+    return c;
+  }
+  if (name == "phantom") {
+    c.embed_dim = 96, c.context_length = 128, c.text_pooling = TextPooling::mean;
+    v = HlipVitConfig{};
+    v.name = "phantom";
+    v.img_size = {32, 48, 64}, v.patch_size = {8, 12, 16};
+    v.embed_dim = 96, v.depth = 4, v.num_heads = 3, v.init_std = 0.08;
+    v.blocks_of_level = {{0, 2}, {}, {1, 3}};
+    c.text = {.vocab_size = 512, .hidden_size = 96, .num_layers = 1, .num_heads = 3, .intermediate_size = 384, .max_positions = 128, .dropout = 0.0, .init_std = 0.1};
+    return c;
+  }
+  std::string known;
+  for (const auto& n : clip_config_names()) known += (known.empty() ? "" : ", ") + n;
+  fail("model", "'{}' is not a known configuration, expected one of {}", name, known);
+}
+
+HLIP_END

@@ -1,0 +1,17 @@
+// Layers: values with named parameters.
+#pragma once
+
+#include <hlip/nn/block.hpp>
+#include <hlip/nn/drop_path.hpp>
+#include <hlip/nn/embedding.hpp>
+#include <hlip/nn/hierarchical_attention.hpp>
+#include <hlip/nn/hierarchy.hpp>
+#include <hlip/nn/init.hpp>
+#include <hlip/nn/layer_norm.hpp>
+#include <hlip/nn/linear.hpp>
+#include <hlip/nn/mlp.hpp>
+#include <hlip/nn/module.hpp>
+#include <hlip/nn/multihead_attention.hpp>
+#include <hlip/nn/patch_dropout.hpp>
+#include <hlip/nn/patch_embed.hpp>
+#include <hlip/nn/pos_embed.hpp>

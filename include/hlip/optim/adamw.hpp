@@ -1,0 +1,63 @@
+// AdamW: decoupled weight decay, bias-corrected moments. Source: Loshchilov and Hutter 2019; reference document HLIP §5.
+#pragma once
+
+#include <hlip/backend/backend.hpp>
+#include <hlip/optim/parameters.hpp>
+
+HLIP_BEGIN
+
+struct AdamWOptions {
+  double lr = 5e-4, beta1 = 0.9, beta2 = 0.98, eps = 1e-6;
+};
+
+template <class T = float, class B = Cpu>
+class AdamW {
+ public:
+  AdamW() = default;
+  AdamW(std::vector<OptimizedParameter<T, B>> parameters, const AdamWOptions& options) : options_(options), parameters_(std::move(parameters)) {
+    for (const auto& p : parameters_) {
+      exp_avg_.push_back(Tensor<T, B>::zeros(p.var.shape()));
+      exp_avg_sq_.push_back(Tensor<T, B>::zeros(p.var.shape()));
+    }
+  }
+
+  /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters without gradient stay.
+  void step(double lr, double grad_scale = 1.0) {
+    ++steps_;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const auto& p = parameters_[i];
+      if (!p.var.has_grad()) continue;
+      expect(p.var.value().is_contiguous(), "adamw", "parameter {} is not contiguous", p.name);
+      AdamWArgs<T> a;
+      a.n = p.var.numel();
+      a.p = p.var.value().data(), a.grad = p.var.grad().data();
+      a.exp_avg = exp_avg_[i].data(), a.exp_avg_sq = exp_avg_sq_[i].data();
+      a.lr = lr, a.beta1 = options_.beta1, a.beta2 = options_.beta2, a.eps = options_.eps, a.weight_decay = p.weight_decay, a.grad_scale = grad_scale;
+      a.step = steps_;
+      adamw_update(B{}, a);
+    }
+  }
+  void zero_grad() {
+    for (auto& p : parameters_) p.var.zero_grad();
+  }
+
+  const std::vector<OptimizedParameter<T, B>>& parameters() const { return parameters_; }
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+  /// Calls fn(name, tensor) for the moments of every parameter: exp_avg.NAME and exp_avg_sq.NAME.
+  template <class Fn>
+  void each_state(Fn&& fn) const {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      fn("exp_avg." + parameters_[i].name, exp_avg_[i]);
+      fn("exp_avg_sq." + parameters_[i].name, exp_avg_sq_[i]);
+    }
+  }
+
+ private:
+  AdamWOptions options_;
+  std::vector<OptimizedParameter<T, B>> parameters_;
+  std::vector<Tensor<T, B>> exp_avg_, exp_avg_sq_;
+  std::int64_t steps_ = 0;
+};
+
+HLIP_END

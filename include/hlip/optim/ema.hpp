@@ -1,0 +1,40 @@
+// Exponential moving average of parameters.
+#pragma once
+
+#include <hlip/autograd/var.hpp>
+#include <hlip/ops/elementwise.hpp>
+
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Keeps average ← decay·average + (1−decay)·parameter, starting from the parameters as they are.
+template <class T = float, class B = Cpu>
+class Ema {
+ public:
+  Ema(const std::vector<std::pair<std::string, Var<T, B>*>>& named, double decay) : decay_(decay) {
+    for (const auto& [name, var] : named) {
+      names_.push_back(name);
+      sources_.push_back(*var);
+      averages_.push_back(var->value().clone());
+    }
+  }
+  void update() {
+    for (std::size_t i = 0; i < sources_.size(); ++i) averages_[i].assign(averages_[i] * decay_ + sources_[i].value() * (1 - decay_));
+  }
+  /// Copies the averages into the parameters (for evaluation; keep a copy of the originals first).
+  void copy_to_parameters() const {
+    for (std::size_t i = 0; i < sources_.size(); ++i) sources_[i].value().assign(averages_[i]);
+  }
+  const std::vector<std::string>& names() const { return names_; }
+  const std::vector<Tensor<T, B>>& averages() const { return averages_; }
+
+ private:
+  double decay_;
+  std::vector<std::string> names_;
+  std::vector<Var<T, B>> sources_;
+  std::vector<Tensor<T, B>> averages_;
+};
+
+HLIP_END

@@ -1,0 +1,54 @@
+// Which parameters an optimiser works on, and which of them decay.
+#pragma once
+
+#include <hlip/autograd/var.hpp>
+#include <hlip/ops/reduce.hpp>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// A parameter as an optimiser sees it.
+template <class T, class B>
+struct OptimizedParameter {
+  std::string name;
+  Var<T, B> var;
+  double weight_decay = 0;
+};
+
+/// Whether the reference decays a parameter: two or more axes, and no bn, ln, bias or logit_scale in the name.
+/// Source: reference document HLIP §5.
+inline bool decays(const std::string& name, int rank) {
+  for (const char* part : {"bn", "ln", "bias", "logit_scale"})
+    if (name.find(part) != std::string::npos) return false;
+  return rank >= 2;
+}
+
+/// The trainable parameters of a list, with the reference's two decay groups. Frozen parameters are in no group.
+/// @param named pairs (name, Var*), as named_parameters(module) gives
+template <class T, class B>
+std::vector<OptimizedParameter<T, B>> optimized_parameters(const std::vector<std::pair<std::string, Var<T, B>*>>& named, double weight_decay) {
+  std::vector<OptimizedParameter<T, B>> list;
+  for (const auto& [name, var] : named)
+    if (var->requires_grad()) list.push_back({name, *var, decays(name, var->rank()) ? weight_decay : 0.0});
+  return list;
+}
+
+/// Global L2 norm of all gradients.
+template <class T, class B>
+double grad_norm(const std::vector<OptimizedParameter<T, B>>& parameters) {
+  double total = 0;
+  for (const auto& p : parameters)
+    if (p.var.has_grad()) total += static_cast<double>(sum(Tensor<T, B>(square(p.var.grad()))).item());
+  return std::sqrt(total);
+}
+
+/// What clipping to `max_norm` multiplies gradients by; 1 when max_norm is 0 (off) or not exceeded.
+inline double clip_scale(double norm, double max_norm) {
+  const double scale = max_norm > 0 ? max_norm / (norm + 1e-6) : 1.0;
+  return scale < 1 ? scale : 1.0;
+}
+
+HLIP_END
