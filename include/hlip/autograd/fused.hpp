@@ -31,11 +31,6 @@ void visit_vars(const Map<F, A...>& node, Fn&& fn) {
 
 }  // namespace detail
 
-template <class T, class B>
-template <Expression E>
-  requires(!std::is_same_v<std::remove_cvref_t<E>, Var<T, B>> && std::remove_cvref_t<E>::recorded)
-Var<T, B>::Var(const E& expression) : Var(evaluate_into(expression, Tensor<T, B>::empty(expression.shape()))) {}
-
 /// Evaluates an expression over Vars into `out` (contiguous, of the expression's shape) and records it.
 template <Expression E, class T, class B>
 Var<T, B> evaluate_into(const E& expression, const Tensor<T, B>& out) {

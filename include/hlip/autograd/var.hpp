@@ -58,8 +58,8 @@ class Var : public ExpressionTag {
 
   /// Evaluates an elementwise expression over Vars and records it as one node.
   template <Expression E>
-    requires(!std::is_same_v<std::remove_cvref_t<E>, Var> && std::remove_cvref_t<E>::recorded)
-  Var(const E& expression);  // defined in fused.hpp
+    requires(!std::is_same_v<std::remove_cvref_t<E>, Var<T, B>> && std::remove_cvref_t<E>::recorded)
+  Var(const E& expression) : Var(evaluate_into(expression, Tensor<T, B>::empty(expression.shape()))) {}  // see fused.hpp
 
   const Tensor<T, B>& value() const { return value_; }
   const Shape& shape() const { return value_.shape(); }

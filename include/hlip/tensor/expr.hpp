@@ -129,13 +129,14 @@ void visit_tensors(const Map<F, A...>& node, Fn&& fn) {
 
 // ---- evaluation ------------------------------------------------------------------------------
 
-template <class T, class B>
-template <Expression E>
-  requires(!std::is_same_v<std::remove_cvref_t<E>, Tensor<T, B>> && !std::remove_cvref_t<E>::recorded)
-Tensor<T, B>::Tensor(const E& expression) : Tensor(empty(expression.shape())) {
+/// Runs the fused loop of an expression into a fresh tensor of the type pointed to.
+template <class T, class B, Expression E>
+Tensor<T, B> evaluate_as(const Tensor<T, B>*, const E& expression) {
   static_assert(std::is_void_v<typename E::backend> || std::is_same_v<typename E::backend, B>, "the expression lives on another backend: copy it with to_backend<B>(x)");
   static_assert(std::is_same_v<compute_type<typename E::value_type>, compute_type<T>>, "the expression has another element type: convert it with cast<T>(x)");
-  map(B{}, shape_, data_, stride_, lower(expression, shape_));
+  const auto out = Tensor<T, B>::empty(expression.shape());
+  map(B{}, out.shape(), out.data(), out.strides(), lower(expression, out.shape()));
+  return out;
 }
 
 template <class T, class B>

@@ -7,6 +7,7 @@
 #include <hlip/tensor/shape.hpp>
 #include <hlip/tensor/storage.hpp>
 
+#include <cstddef>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -36,8 +37,8 @@ class Tensor : public ExpressionTag {
 
   /// Evaluates an expression in one fused loop (ops/elementwise.hpp, backend `map`).
   template <Expression E>
-    requires(!std::is_same_v<std::remove_cvref_t<E>, Tensor> && !std::remove_cvref_t<E>::recorded)
-  Tensor(const E& expression);  // defined in expr.hpp
+    requires(!std::is_same_v<std::remove_cvref_t<E>, Tensor<T, B>> && !std::remove_cvref_t<E>::recorded)
+  Tensor(const E& expression) : Tensor(evaluate_as(static_cast<const Tensor*>(nullptr), expression)) {}  // see expr.hpp
 
   Tensor(const Tensor&) = default;
   Tensor(Tensor&&) noexcept = default;
@@ -237,6 +238,17 @@ class Tensor : public ExpressionTag {
   T* data_;
   Shape shape_, stride_;
 };
+
+/// A copy in the memory of another backend: to_backend<Reference>(x).
+template <class To, class T, class From>
+Tensor<T, To> to_backend(const Tensor<T, From>& x) {
+  const Tensor<T, From> source = x.contiguous();
+  std::vector<std::byte> host(static_cast<std::size_t>(x.numel()) * sizeof(T));
+  copy_to_host(From{}, host.data(), source.data(), host.size());
+  auto copy = Tensor<T, To>::empty(x.shape());
+  copy_from_host(To{}, copy.data(), host.data(), host.size());
+  return copy;
+}
 
 HLIP_END
 
