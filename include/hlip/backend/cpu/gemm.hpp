@@ -4,6 +4,7 @@
 #pragma once
 
 #include <hlip/backend/backend.hpp>
+#include <hlip/backend/cpu/cblas.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
 
@@ -75,19 +76,28 @@ void pack_b(index_t k, index_t n, const T* b, index_t ldb, bool trans, T* to) {
   }
 }
 
-/// Pre-activation copy, activation and residual on a finished tile.
+/// Puts beta · C + bias into a tile that needs it before the first product; returns whether products are added to it.
 template <class T>
-void gemm_epilogue(const GemmArgs<T>& g, T* c, T* pre, const T* residual, index_t rows, index_t cols) {
+bool gemm_start(const GemmArgs<T>& g, T* c, const T* bias, index_t rows, index_t cols) {
+  const bool add = g.beta != T(0) || bias;
+  if (add || g.k == 0)
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < cols; ++j) c[i * g.ldc + j] = (g.beta != T(0) ? g.beta * c[i * g.ldc + j] : T(0)) + (bias ? bias[j] : T(0));
+  return add;
+}
+
+/// Pre-activation copy, activation and residual on a finished tile that begins at element `at` of C.
+template <class T>
+void gemm_epilogue(const GemmArgs<T>& g, index_t at, index_t rows, index_t cols) {
   using P = Pack<T>;
-  for (index_t i = 0; i < rows; ++i) {
-    T* row = c + i * g.ldc;
-    if (pre) std::copy(row, row + cols, pre + i * g.ldc);
+  if (g.activation == Activation::none && !g.pre_activation && !g.residual) return;
+  for (index_t i = 0; i < rows; ++i, at += g.ldc) {
+    if (g.pre_activation) std::copy(g.c + at, g.c + at + cols, g.pre_activation + at);
     for (index_t j = 0; j < cols; j += pack_size) {
-      const index_t count = std::min<index_t>(pack_size, cols - j);
-      P x = load_lanes(row + j, count);
+      P x = load_lanes(g.c + at + j, cols - j);
       if (g.activation == Activation::gelu) x = P(T(0.5)) * x * (P(T(1)) + erf_(P(T(0.70710678118654752440) * x.v)));
-      if (residual) x = x + load_lanes(residual + i * g.ldc + j, count);
-      store_lanes(row + j, count, x);
+      if (g.residual) x = x + load_lanes(g.residual + at + j, cols - j);
+      store_lanes(g.c + at + j, cols - j, x);
     }
   }
 }
@@ -103,11 +113,7 @@ template <class T>
   T* packed_a = thread_scratch().get<T>(depth * (rows + round_up(cols, nr)) + 4 * nr);
   T* packed_b = packed_a + round_up(depth * rows + nr, nr);
 
-  bool add = g.beta != T(0) || g.bias;
-  if (add || g.k == 0)
-    for (index_t i = 0; i < rows; ++i)
-      for (index_t j = 0; j < cols; ++j)
-        c[i * g.ldc + j] = (g.beta != T(0) ? g.beta * c[i * g.ldc + j] : T(0)) + (g.bias ? g.bias[j0 + j] : T(0));
+  bool add = gemm_start(g, c, g.bias ? g.bias + j0 : nullptr, rows, cols);
 
   const RowSplit split(rows);
   for (index_t k0 = 0; k0 < g.k; k0 += depth, add = true) {
@@ -129,10 +135,7 @@ template <class T>
         }
       }
   }
-  if (g.activation != Activation::none || g.pre_activation || g.residual) {
-    const index_t at = matrix * g.stride_c + i0 * g.ldc + j0;
-    gemm_epilogue(g, c, g.pre_activation ? g.pre_activation + at : nullptr, g.residual ? g.residual + at : nullptr, rows, cols);
-  }
+  gemm_epilogue(g, matrix * g.stride_c + i0 * g.ldc + j0, rows, cols);
 }
 
 }  // namespace detail
@@ -141,6 +144,20 @@ template <class T>
 template <class T>
 void gemm(Cpu, const GemmArgs<T>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
+#if defined(HLIP_WITH_CBLAS)
+  if (detail::fits_cblas(g)) {
+    const index_t strip = 64, strips = detail::div_up(g.m, strip);
+    for (index_t matrix = 0; matrix < g.batch; ++matrix) {
+      const index_t begin = matrix * g.stride_c;
+#pragma omp parallel for schedule(static) if (strips > 1)
+      for (index_t s = 0; s < strips; ++s) detail::gemm_start(g, g.c + begin + s * strip * g.ldc, g.bias, std::min(strip, g.m - s * strip), g.n);
+      detail::cblas_product(g, matrix, g.beta != T(0) || g.bias || g.k == 0 ? T(1) : T(0));
+#pragma omp parallel for schedule(static) if (strips > 1)
+      for (index_t s = 0; s < strips; ++s) detail::gemm_epilogue(g, begin + s * strip * g.ldc, std::min(strip, g.m - s * strip), g.n);
+    }
+    return;
+  }
+#endif
   const auto tiles = detail::gemm_tiles(g.m, g.n, g.batch, detail::tile_cols<T>);
   const index_t down = detail::div_up(g.m, tiles.rows), across = detail::div_up(g.n, tiles.cols), count = g.batch * down * across;
   const bool worth_threads = count > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k + 8) * static_cast<double>(g.batch) > 1e5;
