@@ -53,6 +53,14 @@ struct Volume {
   std::vector<std::string> warnings;  ///< what the reader had to repair or assume
 };
 
+/// Gives a volume another spacing (D, H, W) in mm: its affine is stretched along the voxel axes, voxel (0, 0, 0) stays in place.
+inline void set_spacing(Volume& volume, const std::array<double, 3>& spacing) {
+  const auto old = spacing_of(volume.affine);
+  for (std::size_t c = 0; c < 3; ++c)
+    for (std::size_t r = 0; r < 3; ++r) volume.affine[r][c] *= spacing[2 - c] / old[2 - c];
+  volume.spacing = spacing;
+}
+
 namespace detail {
 
 /// For each voxel axis c (i, j, k): the patient axis it follows most and its direction.
