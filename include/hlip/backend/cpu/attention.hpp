@@ -69,7 +69,8 @@ void dropout_factors(const AttentionArgs<T>& a, index_t pair, index_t query, ind
 /// 1 for visible keys, 0 for hidden ones; the padding up to a pack counts as hidden.
 template <class T>
 void expand_mask(const std::uint8_t* mask, index_t first, index_t n, T* visible) {
-  for (index_t j = 0; j < key_block; ++j) visible[j] = j < n && (!mask || mask[first + j]) ? T(1) : T(0);
+  for (index_t j = 0; j < n; ++j) visible[j] = !mask || mask[first + j] ? T(1) : T(0);
+  for (index_t j = n; j < round_up(n, pack_size); ++j) visible[j] = T(0);
 }
 
 /// One thread's forward state: the keys and values of the pair (sequence, head) it works on.
@@ -98,10 +99,11 @@ class AttentionForward {
       const index_t nk = std::min(key_block, tokens_ - k0);
       block_product<1, T>(n, nk, d, query_, query_ld, keys_ + block * d * key_ld, key_ld, scores_, key_ld, T(1), false);
       T visible[key_block];
-      if (mask) expand_mask(mask, k0, nk, visible);
+      const bool partly = mask || nk % pack_size != 0;
+      if (partly) expand_mask(mask, k0, nk, visible);
       for (index_t i = 0; i < n; ++i) {
         T* row = scores_ + i * key_ld;
-        const T shrink = softmax_row(row, nk, mask ? visible : nullptr, top[i], sum[i]);
+        const T shrink = softmax_row(row, nk, partly ? visible : nullptr, top[i], sum[i]);
         if (a_.dropout > 0) {
           T factor[key_block];
           dropout_factors(a_, pair, first + i, k0, nk, factor);
@@ -117,8 +119,10 @@ class AttentionForward {
       const T scale = T(1) / sum[i];
       T* row = out.row(first + i);
       for (index_t c = 0; c < d; ++c) row[c] = scale * out_[i * cols_ + c];
-      if (a_.lse) a_.lse[pair * tokens_ + first + i] = top[i] + std::log(sum[i]);
     }
+    if (a_.lse)
+      for (index_t i = 0; i < n; i += pack_size)
+        store_lanes(a_.lse + pair * tokens_ + first + i, n - i, load_lanes(top + i, n - i) + log_(load_lanes(sum + i, n - i, T(1))));
   }
 
  private:
@@ -131,12 +135,13 @@ class AttentionForward {
   }
 
   /// Turns n scores into exp(score - maximum so far), updates maximum and sum, and returns by what earlier sums shrink.
+  /// Reads and writes whole packs; without `visible` n is a number of whole packs and all are visible.
   static T softmax_row(T* row, index_t n, const T* visible, T& top, T& sum) {
     using P = Pack<T>;
     constexpr T lowest = -std::numeric_limits<T>::infinity();
     P most(lowest);
     for (index_t j = 0; j < n; j += pack_size) {
-      P x = load_lanes(row + j, n - j, lowest);
+      P x = load_lanes(row + j, pack_size);
       if (visible) x.v = (load_lanes(visible + j, pack_size).v > T(0)).select(x.v, lowest);
       most.v = most.v.max(x.v);
     }
@@ -147,12 +152,12 @@ class AttentionForward {
     }
     P total(T(0));
     for (index_t j = 0; j < n; j += pack_size) {
-      P p = exp_(P(load_lanes(row + j, n - j, lowest).v - next));
+      P p = exp_(P(load_lanes(row + j, pack_size).v - next));
       if (visible) p.v = (load_lanes(visible + j, pack_size).v > T(0)).select(p.v, T(0));
       total.v += p.v;
       store_lanes(row + j, pack_size, p);
     }
-    const T shrink = std::exp(top - next);
+    const T shrink = top == lowest ? T(0) : std::exp(top - next);
     sum = sum * shrink + total.v.sum();
     top = next;
     return shrink;
