@@ -1,0 +1,65 @@
+// Contrastive gradients of a batch that does not fit at once: features of all parts first, then one part at a time with its graph.
+// Source: reference document HLIP §5 (--accum-freq); Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup".
+#pragma once
+
+#include <hlip/autograd/functions/shape.hpp>
+
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Features of one micro-batch or of all of them, each (rows, E).
+template <class T, class B>
+struct PairFeatures {
+  Var<T, B> image, text;
+};
+
+enum class AccumulationPass {
+  cache,     ///< features only, no graph
+  gradient,  ///< with graph
+};
+
+/// Adds the gradients of one optimiser step to the parameters. The loss always sees all micro-batches; in pass j only the features of
+/// micro-batch j carry gradient, so the towers receive one full-loss gradient per micro-batch and every scalar in the loss `n` of
+/// them: the losses of the passes add up, without division, as in the reference. One micro-batch is an ordinary forward and backward.
+///
+/// @param n       micro-batches
+/// @param encode  called as encode(j, AccumulationPass) -> PairFeatures, first for every j without graph, then again for every j with it; both
+///                calls for one j should make the same random draws
+/// @param loss    called as loss(const PairFeatures& all) -> Var, one element
+/// @return the loss of every gradient pass
+template <class Encode, class Loss>
+auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
+  using Features = std::decay_t<decltype(encode(index_t{}, AccumulationPass::cache))>;
+  using Part = decltype(Features::image);
+  expect(n >= 1, "accumulate_gradients", "{} micro-batches, expected at least 1", n);
+  std::vector<Part> images, texts;
+  if (n > 1) {
+    NoGrad guard;
+    for (index_t j = 0; j < n; ++j) {
+      Features part = encode(j, AccumulationPass::cache);
+      images.push_back(std::move(part.image));
+      texts.push_back(std::move(part.text));
+    }
+  }
+  std::vector<double> losses;
+  for (index_t j = 0; j < n; ++j) {
+    Features part = encode(j, AccumulationPass::gradient), all = part;
+    if (n > 1) {
+      const auto with_part = [&](std::vector<Part> cached, const Part& fresh) {
+        cached[static_cast<std::size_t>(j)] = fresh;
+        return concat(cached, 0);
+      };
+      all = {with_part(images, part.image), with_part(texts, part.text)};
+    }
+    const auto value = loss(static_cast<const Features&>(all));
+    losses.push_back(static_cast<double>(value.item()));
+    value.backward();
+  }
+  return losses;
+}
+
+HLIP_END

@@ -1,0 +1,91 @@
+// What all programs do alike with their command line: usage errors exit with 2 and the nearest valid option, failures
+// exit with 1 and one message. Needs CLI11.
+#pragma once
+
+#include <hlip/core/error.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Edits (insert, delete, replace) that turn one word into the other.
+inline std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+/// All options as they stand - given, or with a default worth writing down - in a form that set_config reads back.
+inline std::string config_text(const CLI::App& app) {
+  std::string text;
+  for (const auto* option : app.get_options()) {
+    if (!option->get_configurable() || option->get_lnames().empty()) continue;
+    std::vector<std::string> values = option->results();
+    if (values.empty() && !option->get_default_str().empty()) values = CLI::detail::split_up(option->get_default_str(), option->get_expected_max() > 1 ? ',' : '\0');
+    if (values.empty()) continue;
+    std::string joined;
+    for (std::string v : values) {
+      if (option->get_expected_max() > 1) v.erase(std::remove_if(v.begin(), v.end(), [](char c) { return c == '[' || c == ']'; }), v.end());
+      joined += (joined.empty() ? "\"" : ", \"") + v + "\"";
+    }
+    text += option->get_lnames().front() + " = " + (values.size() > 1 ? "[" + joined + "]" : joined) + "\n";
+  }
+  return text;
+}
+
+/// Runs a program: parses the command line, then calls body(). @return the exit code: 0 done, 1 failed, 2 wrong usage
+template <class Body>
+int run_program(CLI::App& app, int argc, char** argv, Body body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    for (int i = 1; i < argc; ++i) {
+      std::string given = argv[i];
+      if (given.rfind("--", 0) != 0) continue;
+      given = given.substr(0, given.find('='));
+      std::string nearest;
+      std::size_t distance = given.size();
+      bool known = false;
+      for (const auto* option : app.get_options())
+        for (const auto& name : option->get_lnames()) {
+          const std::size_t d = edit_distance(given, "--" + name);
+          known = known || d == 0;
+          if (d < distance) {
+            distance = d;
+            nearest = "--" + name;
+          }
+        }
+      if (!known && !nearest.empty()) std::fprintf(stderr, "%s is not an option; did you mean %s?\n", given.c_str(), nearest.c_str());
+    }
+    std::fprintf(stderr, "%s --help lists the options\n", app.get_name().c_str());
+    return 2;
+  }
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "%s: out of memory\n", app.get_name().c_str());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+  }
+  return 1;
+}
+
+HLIP_END

@@ -1,0 +1,218 @@
+// ContrastiveTrainer: the loop that turns batches of pairs into a model. It owns the optimiser, the schedule, what is
+// written to disk, and what happens when a step goes wrong; what a batch is and how it becomes features is the caller's.
+// Source: reference document HLIP §5; design decisions D9, D11.
+#pragma once
+
+#include <hlip/data/sampler.hpp>
+#include <hlip/io/safetensors.hpp>
+#include <hlip/losses/contrastive.hpp>
+#include <hlip/models/clip.hpp>
+#include <hlip/optim/adamw.hpp>
+#include <hlip/optim/schedule.hpp>
+#include <hlip/train/checkpoint_store.hpp>
+#include <hlip/train/metrics_log.hpp>
+#include <hlip/train/progress.hpp>
+#include <hlip/train/stop_signal.hpp>
+
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+struct TrainerOptions {
+  std::string stage = "step";         ///< checkpoints are <stage>_<N>
+  std::int64_t steps = 0;             ///< optimiser steps of the whole run
+  ScheduleOptions schedule;           ///< its total is set to `steps`
+  AdamWOptions adamw;
+  double weight_decay = 0.2;
+  double grad_clip_norm = 0;          ///< 0: off
+  bool siglip = false;
+  double fixed_scale = 0;             ///< scale of the logits when it is not learned; 0: the model's own
+  ContrastiveOptions gather;          ///< how several processes share their features
+  std::uint64_t seed = 0;
+  std::int64_t save_frequency_steps = 0;  ///< 0: only at the end
+  std::int64_t log_every_n_steps = 100;
+  std::size_t keep_checkpoints = 0;   ///< 0: all
+};
+
+/// Features of one batch, each (B, E) of length 1.
+template <class T, class B>
+struct FeaturePair {
+  Var<T, B> image, text;
+};
+
+enum class TrainOutcome { finished, stopped };
+
+template <int Levels = 3, class T = float, class B = Cpu, Communicator C = SingleProcess>
+class ContrastiveTrainer {
+ public:
+  static constexpr int max_bad_steps = 10;  ///< non-finite steps in a row before the run is given up
+
+  ContrastiveTrainer(Clip<Levels, T, B>& model, const TrainerOptions& options, const CheckpointStore& store, const C& communicator = {})
+      : model_(model), options_(options), store_(store), communicator_(communicator), optimizer_(optimized_parameters(named_parameters(model), options.weight_decay), options.adamw) {
+    options_.schedule.total = options_.steps;
+    expect(!optimizer_.parameters().empty(), "trainer", "no parameter requires a gradient");
+  }
+
+  std::int64_t step() const { return step_; }
+  std::int64_t skipped_steps() const { return skipped_; }
+  SamplerPosition position() const { return position_; }
+
+  /// Goes on from a checkpoint of this stage. @throws hlip::error if it does not belong to this model
+  void restore(const std::string& path) {
+    const SafetensorsFile weights(path + "/model.safetensors"), moments(path + "/optimizer.safetensors");
+    load_state_dict(model_, weights);
+    optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) { state.assign(moments.template tensor<T, B>(name)); });
+    const Json state = read_json(path + "/state.json");
+    try {
+      step_ = state.at("step").template get<std::int64_t>();
+      skipped_ = state.at("skipped_steps").template get<std::int64_t>();
+      optimizer_.set_steps(state.at("optimizer_steps").template get<std::int64_t>());
+      position_ = {state.at("sampler").at("epoch").template get<index_t>(), state.at("sampler").at("position").template get<index_t>()};
+    } catch (const Json::exception& e) {
+      fail_file(path + "/state.json", "", "{}", e.what());
+    }
+  }
+
+  /// Writes a checkpoint now. `write_extra(path)` adds the caller's files (configuration, vocabulary).
+  template <class WriteExtra>
+  std::string save(WriteExtra write_extra) const {
+    return store_.save(options_.stage, step_, [&](const std::string& path) {
+      SafetensorsWriter weights, moments;
+      for (const auto& [name, var] : named_parameters(model_)) weights.add(name, var->value());
+      weights.metadata("format", "pt");
+      weights.write(path + "/model.safetensors");
+      optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) { moments.add(name, state); });
+      moments.write(path + "/optimizer.safetensors");
+      Json state;
+      state["format"] = 1;
+      state["stage"] = options_.stage;
+      state["step"] = step_;
+      state["optimizer_steps"] = optimizer_.steps();
+      state["skipped_steps"] = skipped_;
+      state["seed"] = options_.seed;  // every draw is a function of seed, stage and step: no generator state to keep
+      state["sampler"] = {{"epoch", position_.epoch}, {"position", position_.position}};
+      state["steps"] = options_.steps;
+      atomic_write(path + "/state.json", state.dump(2) + "\n");
+      write_extra(path);
+    });
+  }
+
+  /// Trains until `steps` or until a stop signal.
+  ///
+  /// @param loader a DataLoader; started at position()  @param features called as features(batch, Context) -> FeaturePair
+  /// @param write_extra adds files to checkpoints  @param end_of_epoch called as end_of_epoch(epochs done) between epochs
+  /// @throws hlip::error after max_bad_steps non-finite steps in a row, naming the samples
+  template <class Loader, class Features, class WriteExtra, class EndOfEpoch>
+  TrainOutcome run(Loader& loader, Features features, WriteExtra write_extra, MetricsLog& log, ProgressLine& progress, EndOfEpoch end_of_epoch) {
+    const auto began = std::chrono::steady_clock::now();
+    const double waited_before = loader.statistics().seconds_waited;
+    const std::int64_t first_step = step_;
+    loader.start(position_);
+    int bad_in_a_row = 0;
+    std::int64_t saved_at = -1, samples = 0;
+    const auto checkpoint = [&](bool must) {
+      try {
+        save(write_extra);
+        saved_at = step_;
+        store_.keep_newest(options_.stage, options_.keep_checkpoints);
+      } catch (const error& e) {
+        if (must) throw;
+        progress.note(fmt::format("warning: no checkpoint at step {}: {} (training goes on; earlier checkpoints are untouched)", step_, e.what()));
+      }
+    };
+    while (step_ < options_.steps) {
+      auto batch = loader.next();
+      if (!batch) {  // the epoch is over
+        position_ = {position_.epoch + 1, 0};
+        end_of_epoch(position_.epoch);
+        loader.start(position_);
+        continue;
+      }
+      position_ = loader.position();
+      samples += static_cast<std::int64_t>(batch->indices.size());
+      const StepResult result = train_step(batch->data, features);
+      ++step_;
+      bad_in_a_row = result.finite ? 0 : bad_in_a_row + 1;
+
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+      const double wait = (loader.statistics().seconds_waited - waited_before) / std::max(seconds, 1e-9), rate = static_cast<double>(samples) / std::max(seconds, 1e-9);
+      log.add(fmt::format("{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.4g},{:.3f},{}\n", options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, result.finite ? 0 : 1));
+      const double left = seconds / static_cast<double>(step_ - first_step) * static_cast<double>(options_.steps - step_);
+      const bool milestone = step_ % options_.log_every_n_steps == 0 || step_ == options_.steps;
+      if (milestone || progress.terminal())
+        progress.show(fmt::format("{} {}/{}  loss {:.4f}  lr {:.2e}  scale {:.1f}  {:.1f} samples/s  data wait {:.0f} %  ETA {}", options_.stage, step_, options_.steps, result.loss, result.lr,
+                                  result.scale, rate, 100 * wait, format_duration(left)),
+                      milestone);
+      if (!result.finite) {
+        std::string names;
+        for (const index_t i : batch->indices) names += (names.empty() ? "" : ", ") + loader.dataset().name(i);
+        if (bad_in_a_row >= max_bad_steps)
+          fail("trainer", "{} steps in a row gave a loss or gradient that is not finite, the last with loss {} on samples {} (hint: lower --lr, or set --grad-clip-norm 1)", bad_in_a_row, result.loss, names);
+        progress.note(fmt::format("warning: step {} skipped, its loss ({}) or gradient norm ({}) is not finite; samples {}", step_, result.loss, result.grad_norm, names));
+      }
+      const bool stop = stop_requested();
+      if (stop || (options_.save_frequency_steps > 0 && step_ % options_.save_frequency_steps == 0 && step_ < options_.steps)) checkpoint(stop);
+      if (stop) return TrainOutcome::stopped;
+    }
+    progress.finish();
+    if (saved_at != step_) checkpoint(true);
+    return TrainOutcome::finished;
+  }
+
+ private:
+  struct StepResult {
+    double loss = 0, lr = 0, grad_norm = 0, scale = 0;
+    bool finite = true;
+  };
+
+  template <class Batch, class Features>
+  StepResult train_step(const Batch& batch, Features& features) {
+    StepResult r;
+    r.lr = learning_rate(options_.schedule, step_);
+    optimizer_.zero_grad();
+    const Context context{true, {options_.seed, 1, static_cast<std::uint64_t>(step_)}};
+    const FeaturePair<T, B> pair = features(batch, context);
+    const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
+    const Var<T, B> loss = options_.siglip ? siglip_loss(pair.image, pair.text, scale, model_.logit_bias, communicator_)
+                                           : clip_loss(pair.image, pair.text, scale, Var<T, B>(), communicator_, options_.gather);
+    r.loss = static_cast<double>(loss.item());
+    r.scale = static_cast<double>(scale.item());
+    loss.backward();
+    average_gradients();
+    r.grad_norm = grad_norm(optimizer_.parameters());
+    r.finite = std::isfinite(r.loss) && std::isfinite(r.grad_norm);
+    if (!r.finite) {
+      ++skipped_;
+      return r;
+    }
+    optimizer_.step(r.lr, clip_scale(r.grad_norm, options_.grad_clip_norm));
+    if (model_.logit_scale.requires_grad()) {
+      const Tensor<T, B> s = model_.logit_scale.value();
+      s.assign(clamp(s, 0.0, std::log(100.0)));
+    }
+    return r;
+  }
+
+  void average_gradients() {
+    if (communicator_.size() == 1) return;
+    for (const auto& p : optimizer_.parameters()) {
+      if (!p.var.has_grad()) continue;
+      const Tensor<T, B> g = p.var.grad();
+      communicator_.all_reduce_sum(std::span<T>(g.data(), static_cast<std::size_t>(g.numel())));
+      g.assign(g * (1.0 / communicator_.size()));
+    }
+  }
+
+  Clip<Levels, T, B>& model_;
+  TrainerOptions options_;
+  CheckpointStore store_;
+  C communicator_;
+  AdamW<T, B> optimizer_;
+  std::int64_t step_ = 0, skipped_ = 0;
+  SamplerPosition position_;
+};
+
+HLIP_END

@@ -1,0 +1,170 @@
+// CT-RATE studies as training samples: a preprocessed volume and a tokenised report.
+#pragma once
+
+#include <hlip/backend/cpu.hpp>
+#include <hlip/data/ct_rate.hpp>
+#include <hlip/data/dataset.hpp>
+#include <hlip/data/preprocess_ct.hpp>
+#include <hlip/text/wordpiece.hpp>
+#include <hlip/train/report_text.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Reads one reconstruction and prepares it for the network: stored values to HU with the table's slope and intercept,
+/// the table's spacing, then the preset. @return (D, H, W)
+inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const CtPreset& preset) {
+  Volume volume = read_nifti(source.path);
+  if (preset.already_hu) volume.unit = Unit::hounsfield;
+  else volume = to_hounsfield(std::move(volume), source.slope, source.intercept);
+  if (source.has_metadata) volume.spacing = source.spacing;
+  return preprocess_ct(volume, preset);
+}
+
+/// Prepared volumes kept in memory as float16: read once, whichever thread comes first, and the same ever after.
+class VolumeCache {
+ public:
+  explicit VolumeCache(std::size_t slots) : slots_(slots), locks_(new std::mutex[slots]) {}
+  template <class Load>
+  Tensor<float, Cpu> get(std::size_t slot, Load load) const {
+    std::lock_guard lock(locks_[slot]);
+    Tensor<float16, Cpu>& kept = slots_[slot];
+    if (kept.numel() == 0) kept = load().template to<float16>();
+    return kept.template to<float>();
+  }
+
+ private:
+  mutable std::vector<Tensor<float16, Cpu>> slots_;
+  std::unique_ptr<std::mutex[]> locks_;
+};
+
+struct CtSample {
+  Tensor<float, Cpu> volume;      ///< (D, H, W)
+  std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
+};
+
+/// Volumes and texts of one batch.
+struct CtBatch {
+  Tensor<float, Cpu> volumes;     ///< (B, 1, 1, D, H, W)
+  Tensor<std::int64_t, Cpu> ids;  ///< (B, L), L the longest text of the batch
+};
+
+/// (B, L) of token lists, padded with 0 to the longest.
+inline Tensor<std::int64_t, Cpu> pad_ids(const std::vector<std::vector<std::int64_t>>& rows) {
+  std::size_t length = 1;
+  for (const auto& r : rows) length = std::max(length, r.size());
+  const auto ids = Tensor<std::int64_t, Cpu>::zeros({static_cast<index_t>(rows.size()), static_cast<index_t>(length)});
+  for (std::size_t i = 0; i < rows.size(); ++i) std::copy(rows[i].begin(), rows[i].end(), ids.data() + i * length);
+  return ids;
+}
+
+/// (B, 1, 1, D, H, W) of volumes of one size.
+inline Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>& volumes) {
+  const Shape& s = volumes.front().shape();
+  return stack(volumes, 0).reshape({static_cast<index_t>(volumes.size()), 1, 1, s[0], s[1], s[2]});
+}
+
+/// Study → (volume of a randomly drawn reconstruction, drawn text). A Dataset.
+class CtRateSamples {
+ public:
+  struct Options {
+    CtPreset preset;
+    ReportSampling sampling = ReportSampling::whole;
+    std::int64_t context_length = 512;
+    bool cache = false;             ///< keep prepared volumes in memory
+    bool shuffle_reports = false;   ///< the control: every study gets the report of another one
+    std::uint64_t seed = 0;         ///< of that shuffle
+  };
+  CtRateSamples(std::vector<CtRateStudy> studies, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
+      : studies_(std::move(studies)), tokenizer_(std::move(tokenizer)), options_(options) {
+    for (const auto& s : studies_) {
+      first_slot_.push_back(slots_);
+      slots_ += s.recons.size();
+      reports_.push_back(report_text(s));
+    }
+    if (options.shuffle_reports) RandomStream({options.seed, 0x5AFEu, 0}).shuffle(reports_);
+    if (options.cache) cache_ = std::make_shared<const VolumeCache>(slots_);
+  }
+
+  index_t size() const { return static_cast<index_t>(studies_.size()); }
+  std::string name(index_t i) const { return studies_[static_cast<std::size_t>(i)].name; }
+  const std::vector<CtRateStudy>& studies() const { return studies_; }
+  const std::vector<ReportText>& reports() const { return reports_; }
+  const Options& options() const { return options_; }
+
+  CtSample get(index_t i, const RandomKey& key) const {
+    RandomStream random(key);
+    const auto at = static_cast<std::size_t>(i);
+    const auto recon = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(studies_[at].recons.size())));
+    const auto load = [&] { return load_ct_input(studies_[at].recons[recon], options_.preset); };
+    CtSample sample;
+    sample.volume = cache_ ? cache_->get(first_slot_[at] + recon, load) : load();
+    sample.ids = tokenizer_->encode_unpadded(sample_report(reports_[at], options_.sampling, random), options_.context_length);
+    return sample;
+  }
+
+ private:
+  std::vector<CtRateStudy> studies_;
+  std::shared_ptr<const WordPieceTokenizer> tokenizer_;
+  Options options_;
+  std::vector<ReportText> reports_;
+  std::vector<std::size_t> first_slot_;
+  std::size_t slots_ = 0;
+  std::shared_ptr<const VolumeCache> cache_;
+};
+
+struct CollateCt {
+  CtBatch operator()(const std::vector<CtSample>& samples) const {
+    std::vector<Tensor<float, Cpu>> volumes;
+    std::vector<std::vector<std::int64_t>> ids;
+    for (const auto& s : samples) {
+      volumes.push_back(s.volume);
+      ids.push_back(s.ids);
+    }
+    return {stack_volumes(volumes), pad_ids(ids)};
+  }
+};
+
+/// Report → (its impression, part of its findings), for pre-training the text tower without images. A Dataset.
+class ReportSections {
+ public:
+  ReportSections(const CtRateSamples& samples, std::shared_ptr<const WordPieceTokenizer> tokenizer) : reports_(samples.reports()), tokenizer_(std::move(tokenizer)), length_(samples.options().context_length) {
+    for (index_t i = 0; i < samples.size(); ++i) names_.push_back(samples.name(i));
+  }
+  index_t size() const { return static_cast<index_t>(reports_.size()); }
+  std::string name(index_t i) const { return names_[static_cast<std::size_t>(i)]; }
+  std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> get(index_t i, const RandomKey& key) const {
+    RandomStream random(key);
+    const auto [a, b] = sample_sections(reports_[static_cast<std::size_t>(i)], random);
+    return {tokenizer_->encode_unpadded(a, length_), tokenizer_->encode_unpadded(b, length_)};
+  }
+
+ private:
+  std::vector<ReportText> reports_;
+  std::shared_ptr<const WordPieceTokenizer> tokenizer_;
+  std::int64_t length_;
+  std::vector<std::string> names_;
+};
+
+struct SectionBatch {
+  Tensor<std::int64_t, Cpu> first, second;  ///< (B, L)
+};
+
+struct CollateSections {
+  SectionBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
+    std::vector<std::vector<std::int64_t>> a, b;
+    for (const auto& [x, y] : samples) {
+      a.push_back(x);
+      b.push_back(y);
+    }
+    return {pad_ids(a), pad_ids(b)};
+  }
+};
+
+HLIP_END

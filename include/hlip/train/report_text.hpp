@@ -1,0 +1,88 @@
+// The texts a study contributes to training: whole reports as published, or sentences drawn from its two sections.
+// Source: reference document HLIP §6.1; reference document phantom §3.
+#pragma once
+
+#include <hlip/core/random.hpp>
+#include <hlip/data/ct_rate.hpp>
+#include <hlip/text/clean_report.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <vector>
+
+HLIP_BEGIN
+
+/// What a study says, cut up once when the run starts.
+struct ReportText {
+  std::vector<std::string> whole;       ///< strings of the annotation, shuffled and joined
+  std::vector<std::string> impression;  ///< sentences
+  std::vector<std::string> findings;    ///< sentences
+};
+
+enum class ReportSampling {
+  whole,      ///< all strings, shuffled
+  sentences,  ///< the impression, alone or with a few sentences of the findings
+};
+
+/// Cuts at full stops that end a sentence: followed by a blank and not by a small letter or digit.
+inline std::vector<std::string> split_sentences(std::string_view text) {
+  std::vector<std::string> sentences;
+  std::size_t begin = 0;
+  const auto flush = [&](std::size_t end) {
+    while (begin < end && text[begin] == ' ') ++begin;
+    if (end > begin) sentences.emplace_back(text.substr(begin, end - begin));
+    begin = end;
+  };
+  for (std::size_t i = 0; i + 2 < text.size(); ++i)
+    if ((text[i] == '.' || text[i] == '?' || text[i] == '!') && text[i + 1] == ' ' && !std::islower(static_cast<unsigned char>(text[i + 2])) &&
+        !std::isdigit(static_cast<unsigned char>(text[i + 2])))
+      flush(i + 1);
+  flush(text.size());
+  return sentences;
+}
+
+/// @param study with its report, and its two sections when they came from the reports table
+inline ReportText report_text(const CtRateStudy& study) {
+  ReportText t;
+  for (const auto& part : study.report) t.whole.push_back(clean_report(part));
+  t.impression = split_sentences(clean_report(study.impression));
+  t.findings = split_sentences(clean_report(study.findings));
+  return t;
+}
+
+namespace detail {
+inline std::string shuffled_text(std::vector<std::string> parts, RandomStream& random, std::size_t keep = static_cast<std::size_t>(-1)) {
+  random.shuffle(parts);
+  std::string text;
+  for (std::size_t i = 0; i < parts.size() && i < keep; ++i) text += (i ? " " : "") + parts[i];
+  return text;
+}
+inline constexpr std::string_view impression_lead = "The volume shows: ", findings_lead = " The volume looks like: ";
+}  // namespace detail
+
+/// One training text. Sentence sampling: 60 % the shuffled impression alone, 40 % with 1–4 sentences of the findings.
+inline std::string sample_report(const ReportText& report, ReportSampling sampling, RandomStream& random) {
+  if (sampling == ReportSampling::whole || report.impression.empty()) return detail::shuffled_text(report.whole, random);
+  std::string text(detail::impression_lead);
+  text += detail::shuffled_text(report.impression, random);
+  if (report.findings.empty() || random.chance(0.6)) return text;
+  const auto count = static_cast<std::size_t>(1 + random.below(4));
+  return text.append(detail::findings_lead).append(detail::shuffled_text(report.findings, random, count));
+}
+
+/// The two sides of text pre-training: the impression, and a random 60–100 % of the findings sentences (at least two).
+/// @throws nothing; a report with one section only gives that section twice
+inline std::pair<std::string, std::string> sample_sections(const ReportText& report, RandomStream& random) {
+  const auto& first = report.impression.empty() ? report.whole : report.impression;
+  const auto& second = report.findings.empty() ? first : report.findings;
+  std::string a(detail::impression_lead), b(detail::impression_lead);
+  a += detail::shuffled_text(first, random);
+  const auto keep = static_cast<std::size_t>(static_cast<double>(second.size()) * random.uniform(0.6, 1.0));
+  b += detail::shuffled_text(second, random, std::max<std::size_t>(2, keep));
+  return {a, b};
+}
+
+HLIP_END

@@ -1,0 +1,92 @@
+// Zero-shot classification of chest CT with a trained model: prompts in, probabilities of findings out.
+// Source: reference document HLIP §7.1.
+#pragma once
+
+#include <hlip/data/loader.hpp>
+#include <hlip/eval/ct_rate_prompts.hpp>
+#include <hlip/eval/zero_shot_table.hpp>
+#include <hlip/models/clip.hpp>
+#include <hlip/train/ct_rate_samples.hpp>
+
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// The classifier a model and its tokenizer make of a list of findings.
+template <int Levels>
+ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
+  NoGrad guard;
+  const auto encode = [&](const std::vector<std::string>& prompts) {
+    std::vector<std::vector<std::int64_t>> ids;
+    for (const auto& p : prompts) ids.push_back(tokenizer.encode_unpadded(p, model.config.context_length));
+    return model.encode_text(pad_ids(ids)).value().to_vector();
+  };
+  return ZeroShotClassifier(classes, encode, std::exp(static_cast<double>(model.logit_scale.item())));
+}
+
+/// Labelled volumes in order. A Dataset.
+class CtRateVolumes {
+ public:
+  CtRateVolumes(std::vector<CtRateStudy> studies, const CtPreset& preset) : preset_(preset) {
+    for (auto& s : studies)
+      for (auto& r : s.recons) {
+        volumes_.push_back(r);
+        labels_.push_back(s.labels);
+      }
+  }
+  index_t size() const { return static_cast<index_t>(volumes_.size()); }
+  std::string name(index_t i) const { return volumes_[static_cast<std::size_t>(i)].name; }
+  const std::vector<std::int8_t>& labels(index_t i) const { return labels_[static_cast<std::size_t>(i)]; }
+  Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], preset_); }
+
+ private:
+  CtPreset preset_;
+  std::vector<CtRateVolume> volumes_;
+  std::vector<std::vector<std::int8_t>> labels_;
+};
+
+struct ZeroShotOptions {
+  PromptTemplate prompts = PromptTemplate::volume;
+  index_t batch_size = 16, workers = 1;
+};
+
+/// Scores every labelled volume. Findings without a positive or a negative volume are left out and returned in `left_out`.
+/// @throws hlip::error if no finding can be evaluated
+template <int Levels>
+ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const ZeroShotOptions& options, std::vector<std::string>& left_out) {
+  const auto column = [](const ZeroShotClass& c) {
+    const auto at = std::find(ct_rate_labels.begin(), ct_rate_labels.end(), c.label_column);
+    expect(at != ct_rate_labels.end(), "zero_shot", "'{}' is not a label of CT-RATE", c.label_column);
+    return static_cast<std::size_t>(at - ct_rate_labels.begin());
+  };
+  std::vector<ZeroShotClass> classes;
+  left_out.clear();
+  for (const auto& c : ct_rate_prompts(options.prompts)) {
+    index_t positive = 0;
+    for (index_t i = 0; i < volumes.size(); ++i) positive += volumes.labels(i)[column(c)];
+    if (positive > 0 && positive < volumes.size()) classes.push_back(c);
+    else left_out.push_back(c.name);
+  }
+  expect(!classes.empty(), "zero_shot", "no finding has both a positive and a negative among the {} volumes", volumes.size());
+
+  const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
+  NoGrad guard;
+  LoaderOptions loading;
+  loading.sampler = {.batch_size = options.batch_size, .shuffle = false, .drop_last = false};
+  loading.workers = options.workers;
+  DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return stack_volumes(batch); });
+  std::vector<double> scores;
+  std::vector<std::int64_t> labels;
+  while (auto batch = loader.next()) {
+    const auto p = classifier.probabilities(model.encode_image(Var<float, Cpu>(batch->data)).value().to_vector());
+    scores.insert(scores.end(), p.begin(), p.end());
+    for (const index_t i : batch->indices)
+      for (const auto& c : classes) labels.push_back(volumes.labels(i)[column(c)]);
+  }
+  std::vector<std::string> names;
+  for (const auto& c : classes) names.push_back(c.name);
+  return ZeroShotTable(names, scores, labels);
+}
+
+HLIP_END
