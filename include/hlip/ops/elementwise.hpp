@@ -46,7 +46,9 @@ struct Pow {
   template <class V> HLIP_FN std::tuple<V, V> pull(V a, V b, V y, V dy) const {
     // d/db = y·log a, taken as 0 where a <= 0 (there the power only makes sense for constant exponents)
     const V log_a = select_(a > V(0), V(log_(V(max_(a, V(1e-30))))), V(0));
-    return {V(dy * b * pow_(a, V(b - V(1)))), V(dy * y * log_a)};
+    // d/da of a constant (b = 0) is 0, at a = 0 too, where the formula says 0·∞
+    const V slope = select_(b == V(0), V(0), V(b * pow_(a, V(b - V(1)))));
+    return {V(dy * slope), V(dy * y * log_a)};
   }
 };
 /// Ties give half of the gradient to each side.
