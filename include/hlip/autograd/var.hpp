@@ -84,7 +84,7 @@ class Var : public ExpressionTag {
   }
   void set_grad(const Tensor<T, B>& g) {
     expect(node_ != nullptr && g.shape() == shape(), "set_grad", "gradient {} for a value of shape {}", to_string(g.shape()), to_string(shape()));
-    node_->grad = g;
+    node_->grad = g.contiguous();
   }
   void zero_grad() {
     if (node_) node_->grad.reset();
