@@ -75,6 +75,10 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
   using Pointer = std::shared_ptr<Node<T, B>>;
   const auto later = [](const Pointer& a, const Pointer& b) { return a->order < b->order; };
   std::vector<Pointer> heap{std::move(root)};  // newest first, so a node is pulled after all that use it
+  const auto forget = [](Node<T, B>& node) {
+    node.queued = false;
+    if (!node.is_leaf()) node.grad.reset();
+  };
   heap[0]->accumulate(seed);
   heap[0]->queued = true;
   while (!heap.empty()) {
@@ -83,7 +87,15 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
     heap.pop_back();
     node->queued = false;
     if (node->is_leaf()) continue;
-    if (node->grad) node->pull();
+    try {
+      if (node->grad) node->pull();
+    } catch (...) {  // leave no mark or half a gradient on what still waits: later walks would trip over it
+      forget(*node);
+      for (const Pointer& in : node->inputs)
+        if (in) forget(*in);
+      for (const Pointer& waiting : heap) forget(*waiting);
+      throw;
+    }
     node->grad.reset();
     for (const Pointer& in : node->inputs)
       if (in && !in->queued) {
