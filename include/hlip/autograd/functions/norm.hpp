@@ -37,7 +37,7 @@ template <class T, class B>
 Var<T, B> l2_normalize(const Var<T, B>& x, double eps = 1e-12) {
   const Var<T, B> squares = square(x);
   const Var<T, B> total = sum(squares, {-1}, true);
-  return x / maximum(sqrt(total), eps);
+  return x / sqrt(maximum(total, eps * eps));  // the maximum inside: √0 has no slope, and a zero row would get NaN
 }
 
 HLIP_END
