@@ -1,0 +1,85 @@
+#include "../support/gradients.hpp"
+
+#include <hlip/autograd/functions/linear.hpp>
+#include <hlip/autograd/functions/shape.hpp>
+
+using namespace test;
+
+namespace {
+
+using Options = LinearOptions<double, Cpu>;
+
+/// act(x·wᵀ + b) + r, written with loops.
+Array plain_linear(const Array& x, const Array& w, const Array& b, bool gelu_after, const Array& r) {
+  const index_t in = w.dim(1), out = w.dim(0), rows = x.numel() / in;
+  const auto xs = x.to_vector(), ws = w.to_vector(), bs = b.to_vector(), rs = r.to_vector();
+  std::vector<double> y;
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t o = 0; o < out; ++o) {
+      double s = bs.empty() ? 0 : bs[static_cast<std::size_t>(o)];
+      for (index_t k = 0; k < in; ++k) s += xs[static_cast<std::size_t>(i * in + k)] * ws[static_cast<std::size_t>(o * in + k)];
+      if (gelu_after) s = s * 0.5 * (1 + std::erf(s / std::sqrt(2.0)));
+      y.push_back(s + (rs.empty() ? 0 : rs[static_cast<std::size_t>(i * out + o)]));
+    }
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = out;
+  return Array::from_values(shape, std::span<const double>(y));
+}
+
+}  // namespace
+
+TEST_CASE("linear: value and gradient with and without bias, GELU and residual") {
+  for (const Shape& rows : {Shape{5}, Shape{2, 3}, Shape{}})
+    for (int kind = 0; kind < 8; ++kind) {
+      const bool bias = kind & 1, activation = kind & 2, residual = kind & 4;
+      CAPTURE(to_string(rows));
+      CAPTURE(kind);
+      Shape x_shape = rows, y_shape = rows;
+      x_shape.push_back(7), y_shape.push_back(4);
+      std::vector<Array> inputs = {numbers(x_shape, 1), numbers({4, 7}, 2)};
+      if (bias) inputs.push_back(numbers({4}, 3));
+      if (residual) inputs.push_back(numbers(y_shape, 4));
+      const Function fn = [=](const std::vector<Variable>& v) {
+        return linear(v[0], v[1], bias ? v[2] : Variable(), Options{activation ? Activation::gelu : Activation::none, residual ? v.back() : Variable()});
+      };
+      const Variable y = fn({inputs.begin(), inputs.end()});
+      CHECK(largest_difference(y.value(), plain_linear(inputs[0], inputs[1], bias ? inputs[2] : Array(), activation, residual ? inputs.back() : Array())) < 1e-13);
+      check_gradient("linear", fn, inputs);
+    }
+}
+
+TEST_CASE("linear: non-contiguous inputs and weights") {
+  check_gradient("views", [](const std::vector<Variable>& v) { return linear(v[0], v[1], v[2], Options{Activation::gelu}); },
+                 {numbers({6, 5}, 1).permute({1, 0}), numbers({6, 8}, 2).slice(1, 0, 8, 2).transpose(0, 1), numbers({8}, 3).slice(0, 1, 8, 2)});
+}
+
+TEST_CASE("linear: one Var in several places gets every gradient") {
+  check_gradient("residual = x", [](const std::vector<Variable>& v) { return linear(v[0], v[1], Variable(), Options{Activation::none, v[0]}); }, {numbers({3, 4}, 1), numbers({4, 4}, 2)});
+  check_gradient("x = weight", [](const std::vector<Variable>& v) { return linear(v[0], v[0], Variable()); }, {numbers({3, 4}, 1)});
+}
+
+TEST_CASE("linear: writes into the memory it is given") {
+  const Array memory = Array::full({4, 3}, -7), out = memory.slice(0, 1, 3);
+  const Variable y = linear(Variable(numbers({2, 5}, 1)), Variable(numbers({3, 5}, 2)), Variable(), Options{Activation::none, {}, out});
+  CHECK(y.value().data() == memory.data() + 3);
+  CHECK(memory.at({0, 0}) == -7);
+  CHECK(memory.at({3, 2}) == -7);
+}
+
+TEST_CASE("linear: no rows, and no inputs to add up") {
+  const Variable w(numbers({3, 5}, 2), true), x(Array::zeros({0, 5}), true);
+  const Variable y = linear(x, w, Variable());
+  CHECK(y.shape() == Shape{0, 3});
+  sum(y).backward();
+  CHECK(largest_difference(w.grad(), Array::zeros({3, 5})) == 0);
+}
+
+TEST_CASE("linear: shapes that do not fit are named") {
+  const Variable w(numbers({3, 5}, 1));
+  CHECK(error_of([&] { linear(Variable(numbers({2, 4}, 1)), w, Variable()); }) == "linear: x is (2, 4), expected (…, in = 5)");
+  CHECK(error_of([&] { linear(Variable(numbers({2, 5}, 1)), w, Variable(numbers({4}, 1))); }) == "linear: bias is (4), expected (out = 3)");
+  CHECK(error_of([&] { linear(Variable(numbers({2, 5}, 1)), Variable(numbers({5}, 1)), Variable()); }) == "linear: weight is (5), expected (out, in)");
+  CHECK_THROWS_AS(linear(Variable(numbers({2, 5}, 1)), w, Variable(), Options{Activation::none, Variable(numbers({3, 2}, 1))}), error);
+  CHECK_THROWS_AS(linear(Variable(numbers({2, 5}, 1)), w, Variable(), Options{Activation::none, {}, Array::empty({3, 2})}), error);
+  CHECK_THROWS_AS(linear(Variable(Array::scalar(1)), w, Variable()), error);
+}
