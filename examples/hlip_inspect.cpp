@@ -1,37 +1,32 @@
 // hlip_inspect FILE... - what is in a volume, table, annotation or weight file, and what is wrong with it.
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/inspect.hpp>
-
-#include <CLI/CLI.hpp>
+#include <hlip/train/command_line.hpp>
 
 #include <cstdio>
 
 int main(int argc, char** argv) {
-  CLI::App app("Says what is in each file and checks it as training would. Exit code 1 when a file is bad.");
+  CLI::App app("Says what is in each file and checks it as training would. Exit code 1 when a file is bad.", "hlip_inspect");
   std::vector<std::string> files;
   bool quiet = false;
   double max_gib = 4;
   app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json or .safetensors")->required();
   app.add_flag("-q,--quiet", quiet, "one line per file only");
   app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")->check(CLI::Range(0.001, 1024.0))->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    const int status = app.exit(e);
-    return status == 0 ? 0 : 2;
-  }
-  hlip::InspectOptions options;
-  options.nifti.limits.max_bytes = static_cast<std::uint64_t>(max_gib * 0x1p30);
-  bool all_ok = true;
-  for (const auto& file : files) {
-    const auto report = hlip::inspect_file(file, options);
-    all_ok = all_ok && report.ok();
-    if (!report.summary.empty()) fmt::print("{}: {}{}\n", file, report.summary, report.ok() ? "" : " (bad)");
-    if (!quiet)
-      for (const auto& line : report.details) fmt::print("  {}\n", line);
-    for (const auto& line : report.warnings) fmt::print("  warning: {}\n", line);
-    std::fflush(stdout);
-    for (const auto& line : report.problems) fmt::print(stderr, "{}\n", line);
-  }
-  return all_ok ? 0 : 1;
+  return hlip::run_program(app, argc, argv, [&] {
+    hlip::InspectOptions options;
+    options.nifti.limits.max_bytes = static_cast<std::uint64_t>(max_gib * 0x1p30);
+    bool all_ok = true;
+    for (const auto& file : files) {
+      const auto report = hlip::inspect_file(file, options);
+      all_ok = all_ok && report.ok();
+      if (!report.summary.empty()) fmt::print("{}: {}{}\n", file, report.summary, report.ok() ? "" : " (bad)");
+      if (!quiet)
+        for (const auto& line : report.details) fmt::print("  {}\n", line);
+      for (const auto& line : report.warnings) fmt::print("  warning: {}\n", line);
+      std::fflush(stdout);
+      for (const auto& line : report.problems) fmt::print(stderr, "{}\n", line);
+    }
+    return all_ok ? 0 : 1;
+  });
 }

@@ -132,6 +132,20 @@ TEST_CASE("ct_rate: missing tables are problems, and partial downloads are allow
   CHECK_THROWS_AS(read_ct_rate(tree.folder.string(), "../x"), error);
 }
 
+TEST_CASE("ct_rate: without need of reports every table names volumes, each once") {
+  Tree tree;
+  CtRateOptions options;
+  options.need_reports = false;
+  auto data = tree.read(options);
+  CHECK(data.problems.empty());
+  REQUIRE(data.studies.size() == 2);
+  CHECK(data.studies[0].recons.size() == 2);
+  CHECK(data.studies[0].recons[0].intercept == -1024);
+  std::filesystem::remove(tree.folder / "radiology_text_reports/validation_reports.csv");
+  CHECK(tree.read(options).studies.size() == 2);
+  CHECK_FALSE(read_ct_rate(tree.folder.string(), "train", options).problems.empty());
+}
+
 TEST_CASE("ct_rate: an annotation file replaces the reports table") {
   Tree tree;
   tree.put("a.json", R"({"valid_1_a":{"recons":["valid_1_a_1.nii.gz","valid_1_a_2.nii.gz"],"report":["One.","Two."]},

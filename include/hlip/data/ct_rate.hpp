@@ -6,6 +6,7 @@
 #include <hlip/data/study_json.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +36,7 @@ enum class VolumeCheck { none, exists, header, voxels };
 
 struct CtRateOptions {
   std::string annotation;           ///< annotation JSON; empty: the reports table
-  bool need_reports = true;         ///< without: studies come from the label table as well
+  bool need_reports = true;         ///< without: a study is whatever any of the tables names, with or without a report
   bool need_labels = false;         ///< labels are read whenever their table is there; with: their absence is a problem
   bool already_hu = false;          ///< the volumes hold HU: the metadata table is not needed
   bool allow_absent = false;        ///< volumes that are in a table but not on disk are counted, not a problem (partial downloads)
@@ -66,9 +67,11 @@ class CtRateReader {
     if (data_.split.empty() || !parse_ct_rate_name(data_.split + "_1_a_1")) fail("read_ct_rate", "split {} is not a folder name", quote_text(data_.split));
     volumes_at_ = first_folder({data_.split, data_.split + "_fixed"});
     if (!options_.annotation.empty()) guarded([&] { read_annotation(); });
-    else if (options_.need_reports) guarded([&] { read_reports(); });
+    else guarded([&] { read_reports(); });
     guarded([&] { read_labels(); });
     guarded([&] { read_metadata(); });
+    if (any_table() && studies_.empty() && data_.skipped.empty() && data_.problems.empty())
+      data_.problems.push_back(fmt::format("{}: no table of split {} names a volume", data_.root, data_.split));
     finish();
     check_volumes();
     return std::move(data_);
@@ -110,7 +113,9 @@ class CtRateReader {
     s.name = name.study;
     return s;
   }
+  bool any_table() const { return !options_.need_reports && options_.annotation.empty(); }
   void add_recon(const CtRateName& name) {
+    if (any_table() && !listed_.insert(name.volume).second) return;
     if (std::find(ct_rate_unusable.begin(), ct_rate_unusable.end(), name.volume) != ct_rate_unusable.end()) {
       data_.skipped.push_back(name.volume);
       return;
@@ -124,6 +129,7 @@ class CtRateReader {
   void read_reports() {
     const auto names = table_names("radiology_text_reports", "_reports.csv");
     const auto path = first_file(names);
+    if (path.empty() && any_table()) return;
     if (path.empty()) return absent_table("table of reports", names);
     for (auto& row : ct_rate_reports(read_csv(path), data_.problems)) {
       add_recon(row.name);
@@ -156,9 +162,8 @@ class CtRateReader {
       if (options_.need_labels) absent_table("table of labels", {names.front()});
       return;
     }
-    const bool makes_studies = !options_.need_reports && options_.annotation.empty();
     for (const auto& row : ct_rate_label_rows(read_csv(path), data_.problems)) {
-      if (makes_studies) add_recon(row.name);
+      if (any_table()) add_recon(row.name);
       const auto found = studies_.find(row.name.study);
       if (found == studies_.end() || !found->second.labels.empty()) continue;
       found->second.labels.assign(row.present.begin(), row.present.end());
@@ -172,7 +177,10 @@ class CtRateReader {
       return;
     }
     std::unordered_map<std::string, CtRateMetadata> rows;
-    for (auto& row : ct_rate_metadata(read_csv(path), data_.problems)) rows.emplace(row.name.volume, row);
+    for (auto& row : ct_rate_metadata(read_csv(path), data_.problems)) {
+      if (any_table()) add_recon(row.name);
+      rows.emplace(row.name.volume, row);
+    }
     metadata_read_ = true;
     for (auto& [name, s] : studies_)
       for (auto& recon : s.recons) {
@@ -242,6 +250,7 @@ class CtRateReader {
   CtRateDataset data_;
   std::string volumes_at_;
   std::map<std::string, CtRateStudy> studies_;
+  std::set<std::string> listed_;
   bool metadata_read_ = false;  // else one problem already stands for all volumes
 };
 

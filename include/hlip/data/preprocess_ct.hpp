@@ -179,7 +179,7 @@ inline Tensor<float, Cpu> ct_network_input(const Tensor<float, Cpu>& hu, const C
   const auto mean = static_cast<float>(preset.mean), std = static_cast<float>(preset.std);
   const auto window = [&](Tensor<float, Cpu> x) {
     float* v = x.data();
-    for (index_t i = 0; i < x.numel(); ++i) v[i] = std::clamp((v[i] - low) / range, 0.f, 1.f);
+    for (index_t i = 0; i < x.numel(); ++i) v[i] = v[i] > low ? std::min((v[i] - low) / range, 1.f) : 0.f;  // NaN becomes 0, too
     return x;
   };
   // Cropping first windows fewer voxels; padding with the lower end is the zero padding after windowing.

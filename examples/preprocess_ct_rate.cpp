@@ -1,0 +1,136 @@
+// preprocess_ct_rate --data-root DIR --split S --out CACHE - brings every volume of a CT-RATE tree to HU at one spacing, once.
+// It can be stopped at any time and started again: finished volumes are left alone, and no half-written file ever has a final name.
+#include <hlip/core/worker_thread.hpp>
+#include <hlip/data/ct_cache.hpp>
+#include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/data/load_ct_rate.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/stop_signal.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+namespace {
+
+struct Arguments {
+  std::string data_root, split = "train", out, spacing = "3,1,1", type = "float16";
+  bool already_hu = false, allow_absent = false;
+  int threads = 0;
+};
+
+// Changes when the source or its table row does: then the volume is made again.
+std::string stamp_of(const hlip::CtRateVolume& v) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(v.path, failed);
+  return fmt::format("bytes={} slope={} intercept={} spacing={},{},{}", failed ? 0 : size, v.slope, v.intercept, v.spacing[0], v.spacing[1], v.spacing[2]);
+}
+
+struct Progress {
+  std::size_t total = 0;
+  std::atomic<std::size_t> written{0}, kept{0};
+  std::mutex lock;
+  hlip::Problems problems;
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now(), last = begin;
+
+  void failed(const std::string& what) {
+    std::lock_guard guard(lock);
+    problems.push_back(what);
+  }
+  void say(bool now = false) {
+    std::lock_guard guard(lock);
+    const auto time = std::chrono::steady_clock::now();
+    if (!now && time - last < std::chrono::seconds(2)) return;
+    last = time;
+    const double seconds = std::chrono::duration<double>(time - begin).count();
+    const std::size_t done = written + kept + problems.size(), left = total - std::min(total, done);
+    fmt::print("{} of {} volumes, {:.2f}/s, {:.0f} s left\n", done, total, static_cast<double>(written) / std::max(seconds, 1e-3),
+               written > 0 ? seconds / static_cast<double>(written) * static_cast<double>(left) : 0.0);
+    std::fflush(stdout);
+  }
+};
+
+int run(const Arguments& arguments) {
+  hlip::CtPreset preset = hlip::parse_ct_preset("spacing=" + arguments.spacing);
+  preset.already_hu = arguments.already_hu;
+  const auto type = arguments.type == "int16" ? hlip::CacheType::int16 : hlip::CacheType::float16;
+  const auto settings = hlip::ct_cache_settings(preset, type);
+  const auto folder = arguments.out + "/" + hlip::ct_cache_key(settings);
+  std::filesystem::create_directories(folder);
+  hlip::atomic_write(folder + "/settings.txt", settings + "\n");
+
+  hlip::CtRateOptions options;
+  options.already_hu = arguments.already_hu;
+  options.allow_absent = arguments.allow_absent;
+  options.need_reports = false;  // a volume can be prepared whatever its report says
+  options.check = hlip::VolumeCheck::exists;
+  auto data = hlip::read_ct_rate(arguments.data_root, arguments.split, options);
+  std::vector<const hlip::CtRateVolume*> volumes;
+  for (const auto& study : data.studies)
+    for (const auto& recon : study.recons) volumes.push_back(&recon);
+  fmt::print("{}: {}\n{} volumes of {} studies, {} known to be unusable skipped\n", folder, settings, volumes.size(), data.studies.size(), data.skipped.size());
+
+  Progress progress;
+  progress.total = volumes.size();
+  progress.problems = std::move(data.problems);
+  const std::size_t before = progress.problems.size();
+  progress.total += before;
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    hlip::use_one_openmp_thread();  // volumes side by side, not the rows of one
+    for (std::size_t i = next++; i < volumes.size() && !hlip::stop_requested(); i = next++) {
+      const auto& recon = *volumes[i];
+      try {
+        const auto target = folder + "/" + arguments.split + "/" + hlip::ct_rate_volume_path(*hlip::parse_ct_rate_name(recon.name));
+        const auto path = target.substr(0, target.size() - std::string_view(".nii.gz").size()) + ".safetensors";
+        const auto stamp = stamp_of(recon);
+        if (hlip::ct_cache_stamp(path) == stamp) {
+          ++progress.kept;
+          continue;
+        }
+        std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+        const auto volume = hlip::resample_to_spacing(hlip::load_ct_rate_volume(recon, preset), preset.spacing);
+        hlip::write_ct_cache(path, volume, type, settings, stamp);
+        ++progress.written;
+      } catch (const std::bad_alloc&) {
+        progress.failed(recon.path + ": out of memory; try fewer threads");
+      } catch (const std::exception& e) {
+        progress.failed(e.what());
+      }
+      progress.say();
+    }
+  };
+  hlip::install_stop_signals();
+  const auto wanted = arguments.threads > 0 ? static_cast<unsigned>(arguments.threads) : std::max(1u, std::thread::hardware_concurrency());
+  std::vector<std::thread> workers;
+  for (unsigned t = 0; t < wanted; ++t) workers.emplace_back(work);
+  for (auto& w : workers) w.join();
+
+  progress.say(true);
+  fmt::print("{} written, {} already there, {} failed{}\n", progress.written.load(), progress.kept.load(), progress.problems.size(), hlip::stop_requested() ? "; stopped, start again to go on" : "");
+  if (data.absent > 0) fmt::print("{} volumes of the tables are not on disk\n", data.absent);
+  std::sort(progress.problems.begin() + static_cast<std::ptrdiff_t>(before), progress.problems.end());
+  std::fflush(stdout);
+  for (const auto& p : progress.problems) fmt::print(stderr, "{}\n", p);
+  return progress.problems.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Resamples the volumes of a CT-RATE tree in HU into a cache that training reads.", "preprocess_ct_rate");
+  Arguments a;
+  app.add_option("--data-root", a.data_root, "folder with <split>/ and metadata/")->required();
+  app.add_option("--split", a.split, "train or valid")->capture_default_str();
+  app.add_option("--out", a.out, "cache folder; a subfolder is named after the settings")->required();
+  app.add_option("--spacing", a.spacing, "mm along D,H,W")->capture_default_str();
+  app.add_option("--type", a.type, "how HU are stored")->check(CLI::IsMember({"float16", "int16"}))->capture_default_str();
+  app.add_option("--threads", a.threads, "volumes at a time (0: one per processor); each needs memory for a whole volume")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_flag("--already-hu", a.already_hu, "the volumes hold HU: no slope and intercept are applied");
+  app.add_flag("--allow-absent", a.allow_absent, "volumes that are in the tables but not on disk are no failure");
+  return hlip::run_program(app, argc, argv, [&] { return run(a); });
+}

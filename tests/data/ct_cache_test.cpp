@@ -1,0 +1,75 @@
+#include "../io/temp_folder.hpp"
+
+#include <hlip/data/ct_cache.hpp>
+#include <hlip/data/load_ct_rate.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace hlip;
+
+namespace {
+
+Volume scan() {
+  Volume v;
+  v.voxels = Tensor<float>::from_values({1, 2, 3}, {-1024, -100.25f, 0.125f, 40, 1000.5f, 3071});
+  v.affine = {{{-0.7, 0, 0, 90}, {0, -0.8, 0.1, 100}, {0, 0.1, 2.5, -300}, {0, 0, 0, 1}}};
+  v.spacing = spacing_of(v.affine);
+  v.unit = Unit::hounsfield;
+  v.source = "valid_1_a_1.nii.gz";
+  return v;
+}
+
+}  // namespace
+
+TEST_CASE("ct_cache: values, geometry, unit and source come back") {
+  TempFolder folder;
+  for (const auto type : {CacheType::float16, CacheType::int16}) {
+    write_ct_cache(folder / "a.safetensors", scan(), type, "settings", "stamp 1");
+    const auto v = read_ct_cache(folder / "a.safetensors");
+    const auto got = v.voxels.to_vector(), want = scan().voxels.to_vector();
+    for (std::size_t i = 0; i < want.size(); ++i) CHECK(std::abs(got[i] - want[i]) <= (std::abs(want[i]) > 2048 ? 1.f : 0.5f));
+    CHECK(v.affine == scan().affine);
+    CHECK(v.spacing == scan().spacing);
+    CHECK(v.unit == Unit::hounsfield);
+    CHECK(v.source == "valid_1_a_1.nii.gz");
+    CHECK(ct_cache_stamp(folder / "a.safetensors") == "stamp 1");
+  }
+}
+
+TEST_CASE("ct_cache: other settings have another key, broken files no stamp") {
+  CtPreset a, b;
+  b.spacing = {3, 1, 1.5};
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) != ct_cache_key(ct_cache_settings(b, CacheType::float16)));
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) != ct_cache_key(ct_cache_settings(a, CacheType::int16)));
+  b.spacing = a.spacing;
+  b.window_hu = {-1000, 1000};
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::int16)) == ct_cache_key(ct_cache_settings(b, CacheType::int16)));
+  TempFolder folder;
+  CHECK(ct_cache_stamp(folder / "none").empty());
+  atomic_write(folder / "bad", "xx");
+  CHECK(ct_cache_stamp(folder / "bad").empty());
+  auto raw = scan();
+  raw.unit = Unit::stored;
+  CHECK_THROWS_WITH_AS(write_ct_cache(folder / "c", raw, CacheType::int16, "", ""), doctest::Contains("expected HU"), error);
+}
+
+TEST_CASE("load_ct_rate_volume: the table's rescale values and spacing are used, and disagreement is said") {
+  TempFolder folder;
+  const std::vector<std::int16_t> stored{24, 0, 1000, 1060, 1100, 3000};
+  CtRateVolume recon;
+  recon.path = folder / "a.nii.gz";
+  write_nifti<std::int16_t>(recon.path, stored, {1, 2, 3}, scaling_affine({5, 0.8, 0.7}));
+  CHECK_THROWS_WITH_AS(load_ct_rate_volume(recon, {}), doctest::Contains("no slope and intercept"), error);
+  recon.has_metadata = true;
+  recon.intercept = -1024;
+  recon.spacing = {5, 0.8, 0.6};
+  const auto v = load_ct_rate_volume(recon, {});
+  CHECK(v.voxels.to_vector() == std::vector<float>{-1000, -1024, -24, 36, 76, 1976});
+  CHECK(v.spacing == recon.spacing);
+  CHECK(spacing_of(v.affine)[2] == doctest::Approx(0.6));
+  REQUIRE(v.warnings.size() == 1);
+  CHECK(v.warnings[0].find("the table is used") != std::string::npos);
+  CtPreset hu;
+  hu.already_hu = true;
+  CHECK(load_ct_rate_volume(recon, hu).voxels.at({0, 0, 0}) == 24);
+}
