@@ -1,0 +1,108 @@
+// hlip_golden FILE…: does this library compute what the reference computed? Rebuilds the case in every fixture file from its
+// configuration, compares every output, gradient and final weight, and says how far off the worst one is.
+//
+// Prints a line per file and "N passed, N failed"; exit code 0 if all passed, 1 if not, 2 for wrong usage.
+#include "golden/adamw.hpp"
+#include "golden/interpret.hpp"
+#include "golden/losses.hpp"
+#include "golden/lr_schedules.hpp"
+#include "golden/posemb_tables.hpp"
+#include "golden/text_tower.hpp"
+#include "golden/training.hpp"
+#include "golden/transformer_block.hpp"
+#include "golden/visual_encoder.hpp"
+#include "golden/volume_preparation.hpp"
+#include "golden/wordpiece.hpp"
+#include "golden/zero_shot_metrics.hpp"
+
+#include <hlip/backend/reference.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+using namespace golden;
+
+namespace {
+
+/// Compares everything in the fixture on backend B.
+template <class B>
+void check(Fixture& f) {
+  const std::map<std::string, void (*)(Fixture&)> kinds = {
+      {"adamw", check_adamw<B>},
+      {"interpret", check_interpret<B>},
+      {"losses", check_losses<B>},
+      {"lr_schedules", check_lr_schedules<B>},
+      {"posemb_tables", check_posemb_tables<B>},
+      {"text_tower", check_text_tower<B>},
+      {"training", check_training<B>},
+      {"transformer_block", check_transformer_block<B>},
+      {"visual_encoder", check_visual_encoder<B>},
+      {"volume_preparation", check_volume_preparation<B>},
+      {"wordpiece", check_wordpiece<B>},
+      {"zero_shot_metrics", check_zero_shot_metrics<B>},
+  };
+  const auto at = kinds.find(f.kind());
+  if (at == kinds.end()) {
+    std::string known;
+    for (const auto& [name, fn] : kinds) known += (known.empty() ? "" : ", ") + name;
+    fail_file(f.path(), "kind", "{} is not known, expected one of {}", quote_text(f.kind()), known);
+  }
+  at->second(f);
+  f.finish();
+}
+
+void print_failure(const std::string& kind, const std::string& path, std::string reason) {
+  if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
+  for (char& c : reason)
+    if (c == '\n') c = ' ';
+  fmt::print("FAIL {} {} {}\n", kind, path, reason);
+}
+
+/// One line about one file. @return whether it passed
+bool report(const std::string& path, bool reference) {
+  std::string kind = "-";
+  try {
+    Fixture f(path);
+    kind = f.kind();
+    if (reference) check<Reference>(f);
+    else check<Cpu>(f);
+    const auto& failures = f.failures();
+    if (failures.empty()) {
+      fmt::print("PASS {} {} worst: {} error {:.3g} / tolerance {:.3g}\n", kind, path, f.worst().name, f.worst().error, f.worst().tolerance);
+      return true;
+    }
+    constexpr std::size_t shown = 5;
+    std::string reason;
+    for (std::size_t i = 0; i < failures.size() && i < shown; ++i) reason += (i > 0 ? "; " : "") + failures[i];
+    if (failures.size() > shown) reason += fmt::format("; and {} more", failures.size() - shown);
+    print_failure(kind, path, reason);
+  } catch (const std::exception& e) {
+    print_failure(kind, path, e.what());
+  }
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Checks this library against golden fixtures of the reference implementation.", "hlip_golden");
+  std::vector<std::string> files;
+  std::string backend = "cpu";
+  app.add_option("FILE", files, "fixtures (.safetensors)")->required();
+  app.add_option("--backend", backend, "cpu, or reference: plain loops")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+
+  int passed = 0;
+  for (const auto& file : files) {
+    passed += report(file, backend == "reference");
+    std::fflush(stdout);
+  }
+  const int failed = static_cast<int>(files.size()) - passed;
+  fmt::print("{} passed, {} failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}

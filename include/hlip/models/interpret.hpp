@@ -1,0 +1,127 @@
+// Where the encoder looked: relevance of every patch for one class, from the last block's attention probabilities and their gradient.
+// Source: reference document HLIP §8; Chefer et al. 2021, "Generic attention-model explainability".
+#pragma once
+
+#include <hlip/autograd/functions/matmul.hpp>
+#include <hlip/autograd/functions/softmax.hpp>
+#include <hlip/models/hlip_vit.hpp>
+
+#include <cmath>
+#include <optional>
+
+HLIP_BEGIN
+
+/// The tokens of every sequence one after the other, prefix tokens first: (rows, C) in two spans -> (sequences, tokens, C).
+template <class T, class B>
+Tensor<T, B> token_sequences(const Tensor<T, B>& rows, const TokenLayout& layout) {
+  const index_t c = rows.dim(-1), s = layout.sequences;
+  const auto part = [&](index_t begin, index_t tokens) { return rows.slice(0, begin, begin + s * tokens).reshape({s, tokens, c}); };
+  return concat(std::vector<Tensor<T, B>>{part(layout.prefix_begin, layout.prefix), part(layout.patch_begin, layout.patches)}, 1);
+}
+
+namespace detail {
+/// Column block `which` (0 q, 1 k, 2 v) of qkv (S, T, 3C) by heads: (S, heads, T, C/heads).
+template <class T, class B>
+Var<T, B> by_heads(const Var<T, B>& qkv, index_t which, index_t heads) {
+  const index_t s = qkv.dim(0), tokens = qkv.dim(1), dim = qkv.dim(2) / 3;
+  return permute(reshape(slice(qkv, 2, which * dim, (which + 1) * dim), {s, tokens, heads, dim / heads}), {0, 2, 1, 3});
+}
+}  // namespace detail
+
+/// softmax(q·kᵀ/√(C/heads)), materialised: for looking at attention, not for training.
+///
+/// @param qkv (S, T, 3C), as qkv = Linear(C → 3C) makes them  @return (S, heads, T, T)
+template <class T, class B>
+Var<T, B> attention_probabilities(const Var<T, B>& qkv, index_t heads) {
+  expect_shape("attention_probabilities", "qkv", qkv.shape(), {{"sequences"}, {"tokens"}, {"3·dim"}});
+  expect(heads > 0 && qkv.dim(2) % (3 * heads) == 0, "attention_probabilities", "qkv is {}, which does not divide into {} heads", to_string(qkv.shape()), heads);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(qkv.dim(2) / 3 / heads));
+  const Var<T, B> scores = matmul(detail::by_heads(qkv, 0, heads), transpose(detail::by_heads(qkv, 1, heads), 2, 3)) * scale;
+  return softmax(scores);
+}
+
+template <class T, class B>
+struct Interpretation {
+  Tensor<T, B> attention;  ///< (1, heads, tokens, tokens): probabilities of the last block
+  Tensor<T, B> gradient;   ///< d logit / d attention
+  Tensor<T, B> logits;     ///< (1, classes)
+  Tensor<T, B> relevance;  ///< (N, d, h, w): relevance of every patch for the class token
+};
+
+/// Relevance of the patches of one study for one class: the class token's row of I + cam, without its prefix columns, where cam is the
+/// mean over heads of max(0, A∘dlogit/dA) and A the attention of the last block.
+///
+/// @param volume (1, N, C_in, D, H, W)  @param logits called as logits(features (1, C)) -> Var (1, classes)
+/// @throws hlip::error unless there is one study, the last block attends to the whole study, and `target` is a class
+template <int Levels, class T, class B, class Logits>
+Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<T, B>& volume, Logits&& logits, index_t target, const HlipVitInput<B>& input = {}) {
+  const HlipVitConfig& config = trunk.config;
+  expect_shape("interpret", "volume", volume.shape(), {{"one study", 1}, {"N"}, {"in_chans", config.in_chans}, {"D"}, {"H"}, {"W"}});
+  expect(config.depth > 0 && config.levels().back() == Levels, "interpret", "the last block of {} does not attend to the whole study", config.name);
+  const auto& block = trunk.blocks.back();
+
+  // Up to the attention of the last block nothing needs a gradient.
+  Var<T, B> x, qkv, probabilities;
+  {
+    NoGrad guard;
+    const std::string stage = config.depth == 1 ? "tokens_in" : "block" + std::to_string(config.depth - 2);
+    std::optional<Tokens<Levels, T, B>> before;
+    trunk(Var<T, B>(volume), {}, input, [&](std::string_view name, const auto& at) {
+      if constexpr (requires { at.layout(); }) {
+        if (name == stage) before = at;
+      }
+    });
+    const Tokens<Levels, T, B> tokens = move_to_level(*before, Levels);
+    x = Var<T, B>(token_sequences(tokens.x.value(), tokens.layout()));
+    qkv = block.attn.qkv(block.norm1(x));
+    probabilities = attention_probabilities(qkv, block.attn.num_heads);
+  }
+  const Var<T, B> a(probabilities.value(), true);
+  const Var<T, B> mixed = reshape(permute(matmul(a, detail::by_heads(qkv, 2, block.attn.num_heads)), {0, 2, 1, 3}), x.shape());
+  const Var<T, B> attended = block.attn.proj(mixed, {Activation::none, x});
+  const Var<T, B> y = block.mlp(block.norm2(attended), {Activation::none, attended});
+  const Var<T, B> scores = logits(trunk.norm(select(y, 1, 0)));
+  expect(scores.rank() == 2 && scores.dim(0) == 1 && 0 <= target && target < scores.dim(1), "interpret", "class {} of logits {}", target, to_string(scores.shape()));
+  const Var<T, B> chosen = select(select(scores, 1, target), 0, 0);
+  chosen.backward();
+
+  Interpretation<T, B> out{a.value(), a.grad(), scores.value(), {}};
+  const Tensor<T, B> cam = mean(Tensor<T, B>(maximum(out.gradient * out.attention, 0)), {0, 1});
+  const index_t prefix = config.prefix_tokens(), scans = volume.dim(1);
+  const index_t d = volume.dim(3) / config.patch_size[0], h = volume.dim(4) / config.patch_size[1], w = volume.dim(5) / config.patch_size[2];
+  out.relevance = cam.select(0, 0).slice(0, prefix, cam.dim(1)).reshape({scans, d, h, w});
+  return out;
+}
+
+/// Relevance on the voxel grid, trilinear. @param relevance (N, d, h, w)  @param size (D, H, W)
+template <class T, class B>
+Tensor<T, B> relevance_to_voxels(const Tensor<T, B>& relevance, const Shape& size) {
+  return interpolate(relevance, {size[0], size[1], size[2]}, Interpolation::linear);
+}
+
+/// The slice shown for each patch layer: ⌊(j+½)·pd⌋.
+inline std::vector<std::int64_t> displayed_slices(index_t layers, index_t patch_depth) {
+  std::vector<std::int64_t> rows;
+  for (index_t j = 0; j < layers; ++j) rows.push_back((2 * j + 1) * patch_depth / 2);
+  return rows;
+}
+
+/// Those slices, each stretched to [0, 1] on its own; a slice that is the same everywhere becomes 0.
+/// @param voxels (N, D, H, W)  @return (N, slices, H, W)
+template <class T, class B>
+Tensor<T, B> stretched_slices(const Tensor<T, B>& voxels, const std::vector<std::int64_t>& rows) {
+  std::vector<Tensor<T, B>> slices;
+  for (const auto row : rows) slices.push_back(voxels.select(1, row));
+  const Tensor<T, B> x = stack(slices, 1);
+  const Tensor<T, B> low = min(x, {2, 3}, true), range = max(x, {2, 3}, true) - low;
+  return (x - low) / where(range > 0, range, 1);
+}
+
+/// What is drawn: values below a quarter are hidden (0).
+inline constexpr double hidden_relevance = 0.25;
+template <class T, class B>
+Tensor<T, B> visible_relevance(const Tensor<T, B>& stretched) {
+  return where(stretched < hidden_relevance, 0, stretched);
+}
+
+HLIP_END

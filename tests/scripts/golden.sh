@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# hlip_golden on every fixture of the tree, on both backends, and on those that may not be copied into it where they are present.
+# Usage: golden.sh FOLDER_OF_PROGRAMS
+set -euo pipefail
+bin=$1
+source=${HLIP_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+shared=${HLIP_SHARED:-$source/../shared}
+
+files=("$source"/tests/golden/hlip/*.safetensors "$source"/tests/golden/interop/wordpiece*.safetensors)
+for f in "$shared"/golden/interop/wordpiece*.safetensors; do
+  [ -e "$f" ] && files+=("$f")
+done
+
+for backend in cpu reference; do
+  echo "backend $backend"
+  last=$("$bin/hlip_golden" --backend "$backend" "${files[@]}" | tee /dev/stderr | tail -n 1)
+  if [ "$last" != "${#files[@]} passed, 0 failed" ]; then
+    echo "golden.sh: the last line is '$last', expected '${#files[@]} passed, 0 failed'" >&2
+    exit 1
+  fi
+done
