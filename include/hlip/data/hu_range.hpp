@@ -1,6 +1,7 @@
 // Looks at the range of a CT scan: values of which nobody is sure whether they are HU give themselves away.
 #pragma once
 
+#include <hlip/backend/cpu.hpp>
 #include <hlip/tensor/tensor.hpp>
 
 #include <algorithm>
