@@ -21,14 +21,15 @@ for option in "$@"; do
 done
 
 # ---- what is trained ----------------------------------------------------------------------------------------------
-arguments=(--phantom 6000)
-if [ -n "$short" ]; then arguments=(--phantom 200 --steps 20); fi
+# The recipe is in train_ct_rate (--print-config shows it); the generated studies are shared by the demo and its control.
+arguments=(--phantom 6000 --phantom-root runs/phantoms)
+if [ -n "$short" ]; then arguments=(--phantom 200 --steps 20 --phantom-root runs/phantoms_short); fi
 # --------------------------------------------------------------------------------------------------------------------
 
 scripts/setup.sh
 scripts/configure.sh release
 echo "demo: building"
-if ! cmake --build build/release --parallel "$(nproc 2>/dev/null || echo 2)" --target train_ct_rate zero_shot_ct_rate >build/release/build.log 2>&1; then
+if ! cmake --build build/release --parallel "${HLIP_JOBS:-$(nproc 2>/dev/null || echo 2)}" --target train_ct_rate zero_shot_ct_rate >build/release/build.log 2>&1; then
   tail -n 40 build/release/build.log >&2
   exit 1
 fi

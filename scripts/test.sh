@@ -2,6 +2,8 @@
 # Installs what is missing, builds everything and runs every test. The last line is `N passed, N failed`.
 #
 #   scripts/test.sh [--preset release|dev|asan|tsan] [ctest options, e.g. -R autograd]
+#
+# HLIP_JOBS=N builds and tests N things at a time (default: one for each processor).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 preset=release
@@ -10,7 +12,7 @@ if [ "${1:-}" = --preset ]; then
   shift 2
 fi
 build=build/$preset
-jobs=$(nproc 2>/dev/null || echo 2)
+jobs=${HLIP_JOBS:-$(nproc 2>/dev/null || echo 2)}
 started=$SECONDS
 
 finish() {  # finish PASSED FAILED
