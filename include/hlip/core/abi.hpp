@@ -4,8 +4,12 @@
 
 #include <hlip/core/config.hpp>
 
-#if defined(_OPENMP)
+#if defined(_OPENMP) && defined(HLIP_WITH_CBLAS)
+#define HLIP_ABI v0_omp_cblas
+#elif defined(_OPENMP)
 #define HLIP_ABI v0_omp
+#elif defined(HLIP_WITH_CBLAS)
+#define HLIP_ABI v0_seq_cblas
 #else
 #define HLIP_ABI v0_seq
 #endif

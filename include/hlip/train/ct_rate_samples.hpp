@@ -4,7 +4,7 @@
 #include <hlip/backend/cpu.hpp>
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/dataset.hpp>
-#include <hlip/data/preprocess_ct.hpp>
+#include <hlip/data/load_ct_rate.hpp>
 #include <hlip/text/wordpiece.hpp>
 #include <hlip/train/report_text.hpp>
 
@@ -17,15 +17,8 @@
 
 HLIP_BEGIN
 
-/// Reads one reconstruction and prepares it for the network: stored values to HU with the table's slope and intercept,
-/// the table's spacing, then the preset. @return (D, H, W)
-inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const CtPreset& preset) {
-  Volume volume = read_nifti(source.path);
-  if (preset.already_hu) volume.unit = Unit::hounsfield;
-  else volume = to_hounsfield(std::move(volume), source.slope, source.intercept);
-  if (source.has_metadata) volume.spacing = source.spacing;
-  return preprocess_ct(volume, preset);
-}
+/// Reads one reconstruction and prepares it for the network. @return (D, H, W)
+inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const CtPreset& preset) { return preprocess_ct(load_ct_rate_volume(source, preset), preset); }
 
 /// Prepared volumes kept in memory as float16: read once, whichever thread comes first, and the same ever after.
 class VolumeCache {

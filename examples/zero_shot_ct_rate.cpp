@@ -1,0 +1,104 @@
+// Names findings in one chest CT with a trained model.
+//
+//   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
+//   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
+#include <hlip/hlip.hpp>
+
+#include <hlip/text/wordpiece_learn.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/trained_model.hpp>
+#include <hlip/train/zero_shot_ct.hpp>
+
+#include <omp.h>
+
+#include <cmath>
+
+using namespace hlip;
+
+namespace {
+
+struct Options {
+  std::string checkpoint, model, volume, vocab, prompts = "volume";
+  double slope = 1, intercept = 0;
+  bool rescale = false, already_hu = false;
+  int threads = 0;
+};
+
+/// The volume in HU. What the file says is used unless the options say otherwise; what was done is printed.
+Volume read_ct(const Options& o) {
+  Volume volume = read_nifti(o.volume);
+  if (o.rescale) {
+    fmt::print("intensity: stored values × {} + {} gives HU, as asked\n", o.slope, o.intercept);
+    volume.unit = Unit::stored;
+    return to_hounsfield(std::move(volume), o.slope, o.intercept);
+  }
+  if (volume.unit == Unit::hounsfield) return volume;
+  const double lowest = min(volume.voxels).item();
+  // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
+  const double offset = !o.already_hu && lowest >= 0 ? -1024 : 0;
+  if (offset != 0) fmt::print("intensity: no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)\n");
+  volume.unit = Unit::stored;
+  return to_hounsfield(std::move(volume), 1, offset);
+}
+
+/// Random weights of a named configuration; its words are those of the prompts.
+TrainedModel<> random_model(const Options& o) {
+  TrainedModel<> t;
+  ClipConfig config = clip_config(o.model);
+  std::vector<std::string> prompts;
+  for (const auto& c : ct_rate_prompts(prompt_template(o.prompts))) {
+    prompts.push_back(c.negative);
+    prompts.push_back(c.positive);
+  }
+  Vocabulary vocabulary = o.vocab.empty() ? learn_wordpiece(prompts, {.min_count = 1}) : Vocabulary::load(o.vocab);
+  t.tokenizer = std::make_shared<const WordPieceTokenizer>(std::move(vocabulary));
+  config.text.vocab_size = std::max<index_t>(config.text.vocab_size, t.tokenizer->vocab_size());
+  t.model = Clip<>(config, 0);
+  if (config.name == "phantom") t.preset.spacing = {9, 5, 5};
+  for (int d = 0; d < 3; ++d) t.preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
+  return t;
+}
+
+int classify(const Options& o) {
+  if (o.threads > 0) omp_set_num_threads(o.threads);
+  const Volume volume = read_ct(o);
+  fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W), {} to {} HU\n", o.volume, to_string(volume.voxels.shape()), volume.spacing[0], volume.spacing[1], volume.spacing[2],
+             min(volume.voxels).item(), max(volume.voxels).item());
+  const TrainedModel<> trained = o.checkpoint.empty() ? random_model(o) : load_trained_model(o.checkpoint);
+  if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
+  else fmt::print("model: {}, {}\n", trained.path, trained.model.config.name);
+  fmt::print("preprocessing: {}\n", to_string(trained.preset));
+
+  const ZeroShotClassifier classifier = zero_shot_classifier(trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
+  NoGrad guard;
+  const Tensor<float> input = preprocess_ct(volume, trained.preset);
+  const auto p = classifier.probabilities(trained.model.encode_image(Var<float>(stack_volumes({input}))).value().to_vector());
+  for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classifier.classes()[i].name, p[i]);
+  fmt::print("For research only: not a medical device.\n");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Name findings in one chest CT by comparing it with sentences (zero-shot).", "zero_shot_ct_rate");
+  Options o;
+  std::vector<double> rescale;
+  auto* checkpoint = app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate");
+  auto* model = app.add_option("--model", o.model, "configuration name, with random weights")->excludes(checkpoint);
+  checkpoint->excludes(model);
+  app.add_option("--volume", o.volume, "NIfTI file")->required();
+  app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
+  app.add_option("--vocab", o.vocab, "WordPiece vocabulary for --model")->check(CLI::ExistingFile);
+  auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
+  app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
+  app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+  return run_program(app, argc, argv, [&] {
+    if (o.checkpoint.empty() && o.model.empty()) {
+      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint DIR or --model NAME (one of {})\n", fmt::join(clip_config_names(), ", "));
+      return 2;
+    }
+    if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];
+    return classify(o);
+  });
+}

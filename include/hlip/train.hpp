@@ -1,0 +1,13 @@
+// Training and trained models. Needs CLI11, nlohmann_json, libcsv, utf8proc and zlib.
+#pragma once
+
+#include <hlip/train/checkpoint_store.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/contrastive_trainer.hpp>
+#include <hlip/train/ct_rate_samples.hpp>
+#include <hlip/train/metrics_log.hpp>
+#include <hlip/train/progress.hpp>
+#include <hlip/train/report_text.hpp>
+#include <hlip/train/stop_signal.hpp>
+#include <hlip/train/trained_model.hpp>
+#include <hlip/train/zero_shot_ct.hpp>
