@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/autograd/functions/dropout.hpp>
+#include <hlip/autograd/functions/shape.hpp>
 #include <hlip/nn/embedding.hpp>
 #include <hlip/nn/layer_norm.hpp>
 #include <hlip/nn/multihead_attention.hpp>
