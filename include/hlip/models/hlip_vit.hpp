@@ -37,6 +37,7 @@ struct HlipVitConfig {
 
   /// The level of every block. @throws unless every block is in exactly one list
   std::vector<int> levels() const {
+    if (depth < 1) fail(name, "depth {}, expected at least 1", depth);
     std::vector<int> level(static_cast<std::size_t>(depth), 0);
     for (std::size_t l = 0; l < blocks_of_level.size(); ++l)
       for (int block : blocks_of_level[l]) {
@@ -82,6 +83,9 @@ struct HlipVit {
   HlipVit() = default;
   HlipVit(const HlipVitConfig& c, Initializer& init) : config(c), level_of_block_(c.levels()) {
     expect(static_cast<int>(c.blocks_of_level.size()) <= Levels, c.name, "{} level lists, this encoder has {} levels", c.blocks_of_level.size(), Levels);
+    for (const auto& [what, size] : {std::pair{"img_size", c.img_size}, std::pair{"patch_size", c.patch_size}})
+      expect(size.rank() == 3 && size[0] > 0 && size[1] > 0 && size[2] > 0, c.name, "{} {}, expected three positive sizes", what, to_string(size));
+    expect(c.in_chans >= 1, c.name, "in_chans {}, expected at least 1", c.in_chans);
     expect(c.img_size[0] % c.patch_size[0] == 0 && c.img_size[1] % c.patch_size[1] == 0 && c.img_size[2] % c.patch_size[2] == 0, c.name, "img_size {} is not a multiple of patch_size {}",
            to_string(c.img_size), to_string(c.patch_size));
     expect(c.max_num_scans >= 1, c.name, "max_num_scans {}, expected at least 1", c.max_num_scans);
