@@ -52,11 +52,11 @@ class Shape {
     --rank_;
   }
 
-  /// Number of elements; 1 for a scalar.
+  /// Number of elements; 1 for a scalar. Wraps for absurd sizes, which no tensor can be allocated with.
   index_t numel() const {
-    index_t n = 1;
-    for (index_t s : *this) n *= s;
-    return n;
+    std::uint64_t n = 1;
+    for (index_t s : *this) n *= static_cast<std::uint64_t>(s);
+    return static_cast<index_t>(n);
   }
 
   friend bool operator==(const Shape& a, const Shape& b) {

@@ -47,7 +47,10 @@ class Tensor : public ExpressionTag {
   Tensor& operator=(Tensor&&) & noexcept = default;
 
   /// Uninitialised elements.
-  static Tensor empty(const Shape& shape) { return Tensor(allocate_elements<T, B>(shape), nullptr, shape, contiguous_strides(shape)); }
+  static Tensor empty(const Shape& shape) {
+    auto storage = allocate_elements<T, B>(shape);  // first: it refuses shapes whose strides overflow
+    return Tensor(std::move(storage), nullptr, shape, contiguous_strides(shape));
+  }
   static Tensor full(const Shape& shape, T value) {
     Tensor t = empty(shape);
     t.fill(value);
@@ -66,6 +69,7 @@ class Tensor : public ExpressionTag {
   static Tensor from_values(const Shape& shape, std::initializer_list<T> values) { return from_values(shape, std::span<const T>(values.begin(), values.size())); }
   /// begin, begin + step, … (n values)
   static Tensor arange(index_t n, T begin = T{}, T step = static_cast<T>(1)) {
+    expect(n >= 0, "arange", "{} values", n);
     std::vector<T> v(static_cast<std::size_t>(n));
     for (index_t i = 0; i < n; ++i) v[static_cast<std::size_t>(i)] = static_cast<T>(begin + static_cast<T>(i) * step);
     return from_values({n}, std::span<const T>(v));
@@ -83,6 +87,7 @@ class Tensor : public ExpressionTag {
   long use_count() const { return storage_.use_count(); }
   bool shares_storage(const Tensor& other) const { return storage_ == other.storage_ && storage_ != nullptr; }
   bool is_contiguous() const {
+    if (numel() == 0) return true;
     index_t want = 1;
     for (int d = rank() - 1; d >= 0; --d) {
       if (shape_[d] != 1 && stride_[d] != want) return false;
@@ -161,10 +166,10 @@ class Tensor : public ExpressionTag {
     int open = -1;
     for (int d = 0; d < shape.rank(); ++d) {
       if (shape[d] == -1 && open < 0) open = d;
-      else known *= shape[d];
+      else known = shape[d] < 0 || known < 0 ? -1 : known * shape[d];
     }
     if (open >= 0 && known > 0 && numel() % known == 0) shape[open] = numel() / known;
-    expect(shape.numel() == numel() && (open < 0 || known > 0), "reshape", "{} ({} elements) to {}", to_string(shape_), numel(), to_string(shape));
+    expect(shape.numel() == numel() && known >= (open < 0 ? 0 : 1), "reshape", "{} ({} elements) to {}", to_string(shape_), numel(), to_string(shape));
     Tensor v = contiguous();
     v.shape_ = shape;
     v.stride_ = contiguous_strides(shape);
