@@ -14,7 +14,9 @@ template <class T, class B>
 void print_axis(std::string& text, const Tensor<T, B>& x, int indent) {
   constexpr index_t edge = 3;  // values shown at either end of an axis
   if (x.rank() == 0) {
-    text += fmt::format("{:.6g}", static_cast<double>(static_cast<compute_type<T>>(x.item())));
+    const auto value = static_cast<compute_type<T>>(x.item());
+    if constexpr (is_floating<T>) text += fmt::format("{:.6g}", value);
+    else text += fmt::format("{:d}", value);
     return;
   }
   text += '[';
