@@ -8,9 +8,9 @@ namespace {
 
 using Ids = Tensor<std::int64_t, Cpu>;
 
-Bert<double, Cpu> tiny(double dropout = 0) {
+Bert<double, Cpu> tiny(double dropout = 0, index_t layers = 2) {
   Initializer init(5);
-  return Bert<double, Cpu>({.vocab_size = 9, .hidden_size = 6, .num_layers = 2, .num_heads = 2, .intermediate_size = 8, .max_positions = 7, .dropout = dropout, .init_std = 0.5}, init);
+  return Bert<double, Cpu>({.vocab_size = 9, .hidden_size = 6, .num_layers = layers, .num_heads = 2, .intermediate_size = 8, .max_positions = 7, .dropout = dropout, .init_std = 0.5}, init);
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ TEST_CASE("bert: dropout acts in training only and repeats with its key") {
 }
 
 TEST_CASE("bert: gradients of every parameter, with dropout") {
-  auto model = tiny(0.2);
+  auto model = tiny(0.2, 1);
   std::vector<Array> inputs;
   for (auto& [name, p] : named_parameters(model)) inputs.push_back(p->value().clone());
   check_gradient("bert", [&](const std::vector<Variable>& v) {

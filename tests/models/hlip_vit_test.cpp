@@ -92,8 +92,7 @@ TEST_CASE("encoder: no change of level copies a patch token") {
   }
 }
 
-TEST_CASE("encoder: a forward pass with level changes asks for no more patch-sized memory than one without") {
-  // The value of every node behind the result has memory of its own unless it is a view; moves must add none.
+TEST_CASE("encoder: a change of level is one recorded operation, and there is none where the level stays") {
   const Variable x = volumes(2, 2);
   const auto count_moves = [](const Variable& y) {
     std::set<const Node<double, Cpu>*> seen;

@@ -1,12 +1,15 @@
 // What the tests of differentiable code share: reproducible numbers, central differences, and a look at the graph.
 #pragma once
 
+#include "errors.hpp"
+
 #include <hlip/backend/cpu.hpp>
 
 #include <hlip/autograd/gradcheck.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <functional>
 #include <set>
 #include <span>
@@ -68,17 +71,6 @@ std::size_t operations_behind(const Var<T, Cpu>& y) {
       if (in) stack.push_back(in.get());
   }
   return seen.size();
-}
-
-/// The message of the hlip::error that fn throws; "no error" if it throws none.
-template <class Fn>
-std::string error_of(Fn fn) {
-  try {
-    fn();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 }  // namespace test
