@@ -78,7 +78,12 @@ Tensor<T, B> max(const Tensor<T, B>& x, const Shape& axes = {}, bool keepdim = f
 }
 template <class T, class B>
 Tensor<T, B> min(const Tensor<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
-  return -max(Tensor<T, B>(-x), axes, keepdim);
+  if constexpr (is_floating<T>) {
+    return -max(Tensor<T, B>(-x), axes, keepdim);
+  } else {  // the complement reverses the order of integers of either sign; their negative overflows
+    const T ones = std::is_same_v<T, bool> ? T(true) : static_cast<T>(-1);
+    return ones - max(Tensor<T, B>(ones - x), axes, keepdim);
+  }
 }
 /// Index of the largest element along one axis; the first of equals.
 template <class T, class B>
