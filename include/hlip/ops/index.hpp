@@ -21,8 +21,11 @@ Tensor<T, B> index_select(const Tensor<T, B>& table, const Tensor<std::int64_t, 
 }
 
 /// table[index[i…], :] += rows[i…, :] into a fresh copy of zeros with `table_rows` rows.
+/// @throws if the first axes of rows are not those of index, or an index is negative or too large
 template <class T, class B>
 Tensor<T, B> scatter_add(const Tensor<T, B>& rows, const Tensor<std::int64_t, B>& index, index_t table_rows) {
+  expect(rows.rank() >= index.rank() && Shape(rows.shape().begin(), rows.shape().begin() + index.rank()) == index.shape(), "scatter_add",
+         "rows is {}, expected the axes of index {} first", to_string(rows.shape()), to_string(index.shape()));
   Shape shape{table_rows};
   for (int d = index.rank(); d < rows.rank(); ++d) shape.push_back(rows.shape()[d]);
   auto table = Tensor<T, B>::zeros(shape);
