@@ -23,13 +23,6 @@ struct Arguments {
   int threads = 0;
 };
 
-// Changes when the source or its table row does: then the volume is made again.
-std::string stamp_of(const hlip::CtRateVolume& v) {
-  std::error_code failed;
-  const auto size = std::filesystem::file_size(v.path, failed);
-  return fmt::format("bytes={} slope={} intercept={} spacing={},{},{}", failed ? 0 : size, v.slope, v.intercept, v.spacing[0], v.spacing[1], v.spacing[2]);
-}
-
 struct Progress {
   std::size_t total = 0;
   std::atomic<std::size_t> written{0}, kept{0};
@@ -85,9 +78,8 @@ int run(const Arguments& arguments) {
     for (std::size_t i = next++; i < volumes.size() && !hlip::stop_requested(); i = next++) {
       const auto& recon = *volumes[i];
       try {
-        const auto target = folder + "/" + arguments.split + "/" + hlip::ct_rate_volume_path(*hlip::parse_ct_rate_name(recon.name));
-        const auto path = target.substr(0, target.size() - std::string_view(".nii.gz").size()) + ".safetensors";
-        const auto stamp = stamp_of(recon);
+        const auto path = hlip::ct_cache_path(arguments.out, preset, type, arguments.split, recon);
+        const auto stamp = hlip::ct_cache_stamp_of(recon);
         if (hlip::ct_cache_stamp(path) == stamp) {
           ++progress.kept;
           continue;

@@ -7,6 +7,7 @@
 // Read it from top to bottom: options, data, model, text stage, image stage, evaluation.
 #include <hlip/hlip.hpp>
 
+#include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/loader.hpp>
 #include <hlip/data/phantom_writer.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
@@ -26,7 +27,7 @@ namespace {
 
 struct Options {
   // data
-  std::string data_root, train_split = "train", valid_split = "valid", train_data, out, resume, phantom_root;
+  std::string data_root, train_split = "train", valid_split = "valid", train_data, cache, out, resume, phantom_root;
   std::vector<std::string> input_info = {"-1150", "350", "crop"};
   std::int64_t phantom = 0, phantom_valid = -1;
   std::uint64_t phantom_seed = 2611;
@@ -71,6 +72,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--already-hu", o.already_hu, "volumes are in HU: do not apply the table's slope and intercept")->group(data);
   app.add_flag("--skip-bad", o.skip_bad, "leave out unreadable studies, listed in OUT/skipped.txt (default: stop with the list)")->group(data);
   app.add_option("--check-volumes", o.check_volumes, "how closely volumes are checked before the first step")->check(CLI::IsMember({"none", "exists", "header", "voxels"}))->capture_default_str()->group(data);
+  app.add_option("--cache", o.cache, "folder preprocess_ct_rate wrote: use its volumes where they are current")->check(CLI::ExistingDirectory)->group(data);
   app.add_option("--cache-gib", o.cache_gib, "keep prepared volumes in memory as float16 if all fit in this")->check(CLI::Range(0.0, 4096.0))->capture_default_str()->group(data);
   app.add_option("--workers", o.workers, "threads that load volumes")->check(CLI::Range(0, 256))->capture_default_str()->group(data);
   app.add_flag("--shuffle-reports", o.shuffle_reports, "the control: every study gets another study's report")->group(data);
@@ -232,13 +234,18 @@ int train(CLI::App& app, Options& o) {
   config.text.vocab_size = tokenizer->vocab_size();
   const bool can_evaluate = std::filesystem::exists(o.data_root + "/" + o.valid_split) && std::filesystem::exists(o.data_root + "/multi_abnormality_labels");
   std::shared_ptr<CtRateVolumes> valid;
-  if (can_evaluate) valid = std::make_shared<CtRateVolumes>(read_split(o, o.valid_split, false).studies, preset);
+  if (can_evaluate) {
+    const auto studies = read_split(o, o.valid_split, false).studies;
+    valid = std::make_shared<CtRateVolumes>(studies, cached_files(o.cache, o.valid_split, preset, studies), preset);
+  }
 
   CtRateSamples::Options sampling{preset, o.text_sampling == "whole" ? ReportSampling::whole : ReportSampling::sentences, config.context_length, false, o.shuffle_reports, o.seed};
   std::size_t volumes = 0;
   for (const auto& s : train_set.studies) volumes += s.recons.size();
   sampling.cache = static_cast<double>(volumes) * static_cast<double>(preset.size[0] * preset.size[1] * preset.size[2]) * 2 <= o.cache_gib * 0x1p30;
-  const auto samples = std::make_shared<const CtRateSamples>(train_set.studies, tokenizer, sampling);
+  const auto cached = cached_files(o.cache, o.train_split, preset, train_set.studies);
+  if (!o.cache.empty()) fmt::print("cache {}: {} of {} training volumes are there and current\n", o.cache, volumes - static_cast<std::size_t>(std::count(cached.begin(), cached.end(), "")), volumes);
+  const auto samples = std::make_shared<const CtRateSamples>(train_set.studies, cached, tokenizer, sampling);
   if (o.batch_size > samples->size()) {
     fmt::print("batch size {} is more than the {} training studies; using {}\n", o.batch_size, samples->size(), samples->size());
     o.batch_size = samples->size();

@@ -2,11 +2,12 @@
 // the choices that made it. Needs nlohmann_json.
 #pragma once
 
-#include <hlip/data/preprocess_ct.hpp>
+#include <hlip/data/load_ct_rate.hpp>
 #include <hlip/io/safetensors.hpp>
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,21 @@ inline std::string ct_cache_key(std::string_view settings) {
   std::uint64_t hash = 0xCBF29CE484222325u;
   for (const char c : settings) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
   return fmt::format("{:016x}", hash);
+}
+
+/// Where a cache keeps a reconstruction: <root>/<key of the settings>/<split>/<patient>/<study>/<volume>.safetensors.
+inline std::string ct_cache_path(const std::string& root, const CtPreset& preset, CacheType type, const std::string& split, const CtRateVolume& recon) {
+  const auto name = parse_ct_rate_name(recon.name);
+  if (!name) fail("ct_cache", "{} is not the name of a volume", quote_text(recon.name));
+  const std::string volume = ct_rate_volume_path(*name);
+  return fmt::format("{}/{}/{}/{}.safetensors", root, ct_cache_key(ct_cache_settings(preset, type)), split, volume.substr(0, volume.size() - std::string_view(".nii.gz").size()));
+}
+
+/// Changes when a volume or its table row does: a cached file with another stamp is out of date.
+inline std::string ct_cache_stamp_of(const CtRateVolume& v) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(v.path, failed);
+  return fmt::format("bytes={} slope={} intercept={} spacing={},{},{}", failed ? 0 : size, v.slope, v.intercept, v.spacing[0], v.spacing[1], v.spacing[2]);
 }
 
 /// Writes a volume in HU, wholly or not at all.
@@ -84,6 +100,15 @@ inline Volume read_ct_cache(const std::string& path) {
   volume.source = file.metadata("source");
   volume.orientation_known = file.metadata("orientation_known") == "yes";
   return volume;
+}
+
+/// The sound and current cached file of a reconstruction, of either type, or an empty string.
+inline std::string find_in_ct_cache(const std::string& root, const CtPreset& preset, const std::string& split, const CtRateVolume& recon) {
+  for (const CacheType type : {CacheType::float16, CacheType::int16}) {
+    const std::string path = ct_cache_path(root, preset, type, split, recon);
+    if (is_file(path) && ct_cache_stamp(path) == ct_cache_stamp_of(recon)) return path;
+  }
+  return "";
 }
 
 HLIP_END

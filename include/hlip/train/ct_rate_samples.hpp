@@ -4,6 +4,7 @@
 #include <hlip/backend/cpu.hpp>
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/dataset.hpp>
+#include <hlip/data/ct_cache.hpp>
 #include <hlip/data/load_ct_rate.hpp>
 #include <hlip/text/wordpiece.hpp>
 #include <hlip/train/report_text.hpp>
@@ -17,8 +18,19 @@
 
 HLIP_BEGIN
 
-/// Reads one reconstruction and prepares it for the network. @return (D, H, W)
-inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const CtPreset& preset) { return preprocess_ct(load_ct_rate_volume(source, preset), preset); }
+/// Reads one reconstruction and prepares it for the network, from its cached form if there is one. @return (D, H, W)
+inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
+  if (!cached.empty()) return ct_network_input(read_ct_cache(cached).voxels, preset);
+  return preprocess_ct(load_ct_rate_volume(source, preset), preset);
+}
+
+/// The cached file of every reconstruction, in order; empty strings where there is none. @param root of the cache, may be empty
+inline std::vector<std::string> cached_files(const std::string& root, const std::string& split, const CtPreset& preset, const std::vector<CtRateStudy>& studies) {
+  std::vector<std::string> paths;
+  for (const auto& s : studies)
+    for (const auto& r : s.recons) paths.push_back(root.empty() ? "" : find_in_ct_cache(root, preset, split, r));
+  return paths;
+}
 
 /// Prepared volumes kept in memory as float16: read once, whichever thread comes first, and the same ever after.
 class VolumeCache {
@@ -74,13 +86,15 @@ class CtRateSamples {
     bool shuffle_reports = false;   ///< the control: every study gets the report of another one
     std::uint64_t seed = 0;         ///< of that shuffle
   };
-  CtRateSamples(std::vector<CtRateStudy> studies, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
-      : studies_(std::move(studies)), tokenizer_(std::move(tokenizer)), options_(options) {
+  /// @param cached of cached_files, or none
+  CtRateSamples(std::vector<CtRateStudy> studies, std::vector<std::string> cached, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
+      : studies_(std::move(studies)), cached_(std::move(cached)), tokenizer_(std::move(tokenizer)), options_(options) {
     for (const auto& s : studies_) {
       first_slot_.push_back(slots_);
       slots_ += s.recons.size();
       reports_.push_back(report_text(s));
     }
+    if (cached_.empty()) cached_.resize(slots_);
     if (options.shuffle_reports) RandomStream({options.seed, 0x5AFEu, 0}).shuffle(reports_);
     if (options.cache) cache_ = std::make_shared<const VolumeCache>(slots_);
   }
@@ -95,15 +109,17 @@ class CtRateSamples {
     RandomStream random(key);
     const auto at = static_cast<std::size_t>(i);
     const auto recon = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(studies_[at].recons.size())));
-    const auto load = [&] { return load_ct_input(studies_[at].recons[recon], options_.preset); };
+    const std::size_t slot = first_slot_[at] + recon;
+    const auto load = [&] { return load_ct_input(studies_[at].recons[recon], cached_[slot], options_.preset); };
     CtSample sample;
-    sample.volume = cache_ ? cache_->get(first_slot_[at] + recon, load) : load();
+    sample.volume = cache_ ? cache_->get(slot, load) : load();
     sample.ids = tokenizer_->encode_unpadded(sample_report(reports_[at], options_.sampling, random), options_.context_length);
     return sample;
   }
 
  private:
   std::vector<CtRateStudy> studies_;
+  std::vector<std::string> cached_;
   std::shared_ptr<const WordPieceTokenizer> tokenizer_;
   Options options_;
   std::vector<ReportText> reports_;

@@ -28,20 +28,23 @@ ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, c
 /// Labelled volumes in order. A Dataset.
 class CtRateVolumes {
  public:
-  CtRateVolumes(std::vector<CtRateStudy> studies, const CtPreset& preset) : preset_(preset) {
+  /// @param cached of cached_files, or none
+  CtRateVolumes(std::vector<CtRateStudy> studies, std::vector<std::string> cached, const CtPreset& preset) : preset_(preset), cached_(std::move(cached)) {
     for (auto& s : studies)
       for (auto& r : s.recons) {
         volumes_.push_back(r);
         labels_.push_back(s.labels);
       }
+    if (cached_.empty()) cached_.resize(volumes_.size());
   }
   index_t size() const { return static_cast<index_t>(volumes_.size()); }
   std::string name(index_t i) const { return volumes_[static_cast<std::size_t>(i)].name; }
   const std::vector<std::int8_t>& labels(index_t i) const { return labels_[static_cast<std::size_t>(i)]; }
-  Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], preset_); }
+  Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], cached_[static_cast<std::size_t>(i)], preset_); }
 
  private:
   CtPreset preset_;
+  std::vector<std::string> cached_;
   std::vector<CtRateVolume> volumes_;
   std::vector<std::vector<std::int8_t>> labels_;
 };
