@@ -1,0 +1,77 @@
+#include "../support/gradients.hpp"
+
+#include <hlip/optim/adamw.hpp>
+
+#include <map>
+
+using namespace test;
+
+namespace {
+
+/// One number under AdamW, from the definition.
+struct Scalar {
+  double p, m = 0, v = 0;
+  void step(double g, double lr, double b1, double b2, double eps, double decay, int t) {
+    p *= 1 - lr * decay;
+    m = b1 * m + (1 - b1) * g;
+    v = b2 * v + (1 - b2) * g * g;
+    p -= lr * (m / (1 - std::pow(b1, t))) / (std::sqrt(v / (1 - std::pow(b2, t))) + eps);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("AdamW: every number follows the definition over many steps, with decay, changing lr and clipped gradients") {
+  const Variable x(numbers({5, 7}, 1), true), y(numbers({3}, 2), true);
+  AdamW<double, Cpu> optimizer({{"x", x, 0.2}, {"y", y, 0.0}}, {.lr = 1, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
+  std::vector<Scalar> xs, ys;
+  for (double p : x.value().to_vector()) xs.push_back({p});
+  for (double p : y.value().to_vector()) ys.push_back({p});
+  for (int t = 1; t <= 20; ++t) {
+    const double lr = 0.01 * t, scale = t % 3 ? 1.0 : 0.25;
+    const Array gx = numbers({5, 7}, 100 + static_cast<std::uint32_t>(t)), gy = numbers({3}, 200 + static_cast<std::uint32_t>(t));
+    optimizer.zero_grad();
+    sum(Variable(x * gx)).backward();
+    sum(Variable(y * gy)).backward();
+    optimizer.step(lr, scale);
+    for (std::size_t i = 0; i < xs.size(); ++i) xs[i].step(scale * gx.to_vector()[i], lr, 0.9, 0.98, 1e-6, 0.2, t);
+    for (std::size_t i = 0; i < ys.size(); ++i) ys[i].step(scale * gy.to_vector()[i], lr, 0.9, 0.98, 1e-6, 0.0, t);
+  }
+  double most = 0;
+  for (std::size_t i = 0; i < xs.size(); ++i) most = std::max(most, std::abs(xs[i].p - x.value().to_vector()[i]));
+  for (std::size_t i = 0; i < ys.size(); ++i) most = std::max(most, std::abs(ys[i].p - y.value().to_vector()[i]));
+  CHECK(most < 1e-12);
+  CHECK(optimizer.steps() == 20);
+}
+
+TEST_CASE("AdamW: a parameter without gradient stays as it is, decay included") {
+  const Variable x(numbers({3}, 1), true);
+  const Array before = x.value().clone();
+  AdamW<double, Cpu> optimizer({{"x", x, 0.5}}, {});
+  optimizer.step(0.1);
+  CHECK(same_bits(x.value(), before));
+}
+
+TEST_CASE("AdamW: a run that stops and goes on from its state ends in the same bits") {
+  const auto train = [](int stop) {
+    Variable x(numbers({9}, 1), true);
+    AdamW<double, Cpu> optimizer({{"x", x, 0.1}}, {});
+    for (int t = 0; t < 10; ++t) {
+      if (t == stop) {
+        std::map<std::string, Array> state;
+        optimizer.each_state([&](const std::string& name, const Array& s) { state[name] = s.clone(); });
+        CHECK(state.count("exp_avg.x") == 1);
+        CHECK(state.count("exp_avg_sq.x") == 1);
+        AdamW<double, Cpu> next({{"x", x, 0.1}}, {});
+        next.set_steps(optimizer.steps());
+        next.each_state([&](const std::string& name, const Array& s) { s.assign(state.at(name)); });
+        optimizer = next;
+      }
+      optimizer.zero_grad();
+      sum(Variable(square(x))).backward();
+      optimizer.step(0.05);
+    }
+    return x.value();
+  };
+  CHECK(same_bits(train(-1), train(4)));
+}
