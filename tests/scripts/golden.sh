@@ -13,9 +13,12 @@ done
 
 for backend in cpu reference; do
   echo "backend $backend"
-  last=$("$bin/hlip_golden" --backend "$backend" "${files[@]}" | tee /dev/stderr | tail -n 1)
-  if [ "$last" != "${#files[@]} passed, 0 failed" ]; then
-    echo "golden.sh: the last line is '$last', expected '${#files[@]} passed, 0 failed'" >&2
+  rc=0
+  out=$("$bin/hlip_golden" --backend "$backend" "${files[@]}") || rc=$?
+  echo "$out"
+  last=$(tail -n 1 <<<"$out")
+  if [ $rc -ne 0 ] || [ "$last" != "${#files[@]} passed, 0 failed" ]; then
+    echo "golden.sh: exit code $rc and the last line '$last', expected 0 and '${#files[@]} passed, 0 failed'" >&2
     exit 1
   fi
 done
