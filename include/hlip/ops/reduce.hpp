@@ -120,4 +120,26 @@ Tensor<T, B> sum_to(const Tensor<T, B>& x, const Shape& shape) {
   return axes.empty() ? x.reshape(shape) : sum(x, axes).reshape(shape);
 }
 
+// The same for expressions over Tensors or Vars: mean(square(x - y)).
+template <LazyExpression E>
+auto sum(const E& x, const Shape& axes = {}, bool keepdim = false) {
+  return sum(eval(x), axes, keepdim);
+}
+template <LazyExpression E>
+auto mean(const E& x, const Shape& axes = {}, bool keepdim = false) {
+  return mean(eval(x), axes, keepdim);
+}
+template <LazyExpression E>
+auto max(const E& x, const Shape& axes = {}, bool keepdim = false) {
+  return max(eval(x), axes, keepdim);
+}
+template <LazyExpression E>
+auto logsumexp(const E& x, const Shape& axes = {}, bool keepdim = false) {
+  return logsumexp(eval(x), axes, keepdim);
+}
+template <LazyExpression E>
+auto var(const E& x, const VarOptions& options = {}) {
+  return var(eval(x), options);
+}
+
 HLIP_END

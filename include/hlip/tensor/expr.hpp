@@ -92,6 +92,10 @@ auto map_expression(F f, A... args) {
   return Map<F, A...>{{}, std::move(f), {std::move(args)...}};
 }
 
+/// An operation not computed yet: named functions such as sum and mean evaluate it first.
+template <class E>
+concept LazyExpression = Expression<E> && requires { std::remove_cvref_t<E>::node_count; };
+
 // ---- lowering --------------------------------------------------------------------------------
 
 /// Strides of an operand of shape `shape` aligned to `out`: 0 where it is broadcast.
