@@ -1,7 +1,9 @@
-// The models.
+// The models. config_json.hpp beside them needs nlohmann_json.
 #pragma once
 
 #include <hlip/models/bert.hpp>
 #include <hlip/models/clip.hpp>
 #include <hlip/models/configs.hpp>
+#include <hlip/models/convert_2d.hpp>
 #include <hlip/models/hlip_vit.hpp>
+#include <hlip/models/interpret.hpp>

@@ -1,6 +1,7 @@
 // Training and trained models. Needs CLI11, nlohmann_json, libcsv, utf8proc and zlib.
 #pragma once
 
+#include <hlip/train/accumulation.hpp>
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/contrastive_trainer.hpp>

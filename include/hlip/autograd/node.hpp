@@ -2,6 +2,7 @@
 // reset and nothing to forget. Graphs can be a million nodes deep, so they are walked and freed with loops.
 #pragma once
 
+#include <hlip/backend/backend.hpp>
 #include <hlip/ops/elementwise.hpp>
 #include <hlip/tensor/tensor.hpp>
 

@@ -1,0 +1,164 @@
+#include <hlip/backend/cpu.hpp>
+#include <hlip/data/loader.hpp>
+#include <hlip/train/contrastive_trainer.hpp>
+
+#include "../io/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+using namespace hlip;
+
+namespace {
+
+ClipConfig tiny() {
+  ClipConfig c;
+  c.embed_dim = 8;
+  c.vision.img_size = {4, 8, 8}, c.vision.patch_size = {2, 4, 4};
+  c.vision.embed_dim = 12, c.vision.depth = 1, c.vision.num_heads = 2;
+  c.vision.blocks_of_level = {{}, {}, {0}};
+  c.vision.init_std = 0.3, c.text_pooling = TextPooling::mean;  // with the usual 0.02 so small a model stays at the loss of chance
+  c.text = {.vocab_size = 30, .hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 16, .max_positions = 8, .dropout = 0.0, .init_std = 0.3};
+  return c;
+}
+
+/// Studies that are told apart by their brightness, with one word each.
+struct Shades {
+  index_t size() const { return 12; }
+  std::string name(index_t i) const { return "shade_" + std::to_string(i); }
+  index_t get(index_t i) const { return i; }
+};
+
+struct Batch {
+  Tensor<float> volumes;
+  Tensor<std::int64_t> ids;
+};
+
+const auto collate = [](const std::vector<index_t>& samples) {
+  Batch b{Tensor<float>::empty({static_cast<index_t>(samples.size()), 1, 1, 4, 8, 8}), Tensor<std::int64_t>::ones({static_cast<index_t>(samples.size()), 3})};
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto at = static_cast<index_t>(i);
+    for (index_t v = 0; v < 256; ++v) b.volumes.data()[at * 256 + v] = static_cast<float>(std::sin(0.1 * static_cast<double>(v * (samples[i] + 1))));
+    b.ids.slice(0, at, at + 1).slice(1, 1, 2).fill(samples[i] + 2);
+  }
+  return b;
+};
+
+TrainerOptions options(std::int64_t steps) {
+  TrainerOptions o;
+  o.steps = steps;
+  o.schedule.lr = 5e-3;
+  o.weight_decay = 0.01;
+  o.seed = 5;
+  o.log_every_n_steps = 1000000;
+  return o;
+}
+
+std::vector<float> weights(Clip<>& model) {
+  std::vector<float> all;
+  each_parameter(model, [&](const std::string&, Var<float>& p) {
+    const auto v = p.value().to_vector();
+    all.insert(all.end(), v.begin(), v.end());
+  });
+  return all;
+}
+
+struct Run {
+  TempFolder folder;
+  Clip<> model{tiny(), 3};
+  CheckpointStore store{folder.string(), {"step"}};
+  MetricsLog log{folder.string() + "/metrics.csv", [](const std::string&, std::int64_t) { return true; }};
+  ProgressLine progress;
+  LoaderOptions loading;
+
+  /// Trains; the loss of step s is poisoned when poison(s).
+  template <class Poison>
+  TrainOutcome train(ContrastiveTrainer<>& trainer, Poison poison) {
+    loading.sampler = {.batch_size = 4, .seed = 5};
+    DataLoader loader(Shades{}, loading, collate);
+    const auto features = [&](const Batch& b, const Context& context) {
+      const float factor = poison(static_cast<std::int64_t>(context.key.step)) ? std::numeric_limits<float>::quiet_NaN() : 1.0f;
+      return FeaturePair<float, Cpu>{Var<float>(model.encode_image(b.volumes, context) * factor), model.encode_text(b.ids, context)};
+    };
+    return trainer.run(loader, features, [](const std::string&) {}, log, progress, [](std::int64_t) {});
+  }
+};
+
+const auto never = [](std::int64_t) { return false; };
+
+}  // namespace
+
+TEST_CASE("contrastive trainer: the loss falls, the scale stays within [1, 100] and the checkpoint holds the weights") {
+  Run run;
+  ContrastiveTrainer<> trainer(run.model, options(80), run.store);
+  CHECK(run.train(trainer, never) == TrainOutcome::finished);
+  const SafetensorsFile saved(run.folder.string() + "/step_80/model.safetensors");
+  CHECK(saved.contains("visual.trunk.blocks.0.attn.qkv.weight"));
+  CHECK(saved.values<float>("logit_scale") == run.model.logit_scale.value().to_vector());
+  CHECK(run.model.logit_scale.item() <= std::log(100.0f) + 1e-6f);
+  const std::string csv = read_file(run.folder.string() + "/metrics.csv");
+  const auto loss_of = [&](const std::string& row) { return std::stod(csv.substr(csv.find("\n" + row) + 1 + row.size())); };
+  CHECK(loss_of("step,80,") < 0.5 * loss_of("step,1,"));
+}
+
+TEST_CASE("contrastive trainer: stopping anywhere and restoring gives the bits of a straight run") {
+  Run straight;
+  ContrastiveTrainer<> whole(straight.model, options(7), straight.store);
+  straight.train(whole, never);
+  for (const std::int64_t stop : {1, 3, 6}) {
+    Run first;
+    TrainerOptions o = options(7);
+    o.save_frequency_steps = stop;
+    ContrastiveTrainer<> trainer(first.model, o, first.store);
+    first.train(trainer, never);
+    Run second;
+    second.model = Clip<>(tiny(), 99);  // other weights: everything must come from the checkpoint
+    ContrastiveTrainer<> resumed(second.model, options(7), second.store);
+    resumed.restore(first.folder.string() + "/step_" + std::to_string(stop));
+    CHECK(resumed.step() == stop);
+    second.train(resumed, never);
+    CHECK(weights(second.model) == weights(straight.model));
+  }
+}
+
+TEST_CASE("contrastive trainer: a step that is not finite changes nothing and is counted") {
+  Run run;
+  const auto before = weights(run.model);
+  ContrastiveTrainer<> trainer(run.model, options(3), run.store);
+  CHECK(run.train(trainer, [](std::int64_t) { return true; }) == TrainOutcome::finished);
+  CHECK(trainer.skipped_steps() == 3);
+  CHECK(weights(run.model) == before);
+}
+
+TEST_CASE("contrastive trainer: ten steps in a row that are not finite end the run with the names of the samples") {
+  Run run;
+  ContrastiveTrainer<> trainer(run.model, options(50), run.store);
+  std::string message;
+  try {
+    run.train(trainer, [](std::int64_t step) { return step >= 4; });
+  } catch (const error& e) {
+    message = e.what();
+  }
+  CHECK(trainer.step() == 14);
+  CHECK(message.find("10 steps in a row") != std::string::npos);
+  CHECK(message.find("shade_") != std::string::npos);
+}
+
+TEST_CASE("contrastive trainer: SigLIP and frozen parameters") {
+  Run run;
+  ClipConfig c = tiny();
+  c.siglip = true;
+  run.model = Clip<>(c, 3);
+  lock_text_tower(run.model);
+  const auto before = run.model.text.transformer.embeddings.word.weight.value().to_vector();
+  TrainerOptions o = options(4);
+  o.siglip = true;
+  ContrastiveTrainer<> trainer(run.model, o, run.store);
+  CHECK(run.train(trainer, never) == TrainOutcome::finished);
+  CHECK(run.model.text.transformer.embeddings.word.weight.value().to_vector() == before);
+  CHECK(run.model.logit_bias.item() != -10.0f);
+  set_requires_grad(run.model, false, [](const std::string&) { return true; });
+  CHECK_THROWS_AS(ContrastiveTrainer<>(run.model, o, run.store), error);
+}
