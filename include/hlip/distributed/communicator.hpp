@@ -30,7 +30,9 @@ struct SingleProcess {
   int rank() const { return 0; }
   int size() const { return 1; }
   void barrier() const {}
-  void all_gather(const void* mine, void* all, std::size_t bytes) const { std::memcpy(all, mine, bytes); }
+  void all_gather(const void* mine, void* all, std::size_t bytes) const {
+    if (bytes > 0) std::memcpy(all, mine, bytes);  // memcpy takes no null pointer, not even for nothing
+  }
   template <class T>
   void all_reduce_sum(std::span<T>) const {}
 };
@@ -50,7 +52,7 @@ class ThreadGroup {
     void all_gather(const void* mine, void* all, std::size_t bytes) const {
       (*posted_)[static_cast<std::size_t>(rank_)] = mine;
       barrier();
-      for (std::size_t r = 0; r < posted_->size(); ++r) std::memcpy(static_cast<std::byte*>(all) + r * bytes, (*posted_)[r], bytes);
+      for (std::size_t r = 0; bytes > 0 && r < posted_->size(); ++r) std::memcpy(static_cast<std::byte*>(all) + r * bytes, (*posted_)[r], bytes);
       barrier();  // nobody may leave while others still read
     }
     template <class T>
