@@ -114,6 +114,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hlip::let_waiting_threads_sleep(argv);
   CLI::App app("Resamples the volumes of a CT-RATE tree in HU into a cache that training reads.", "preprocess_ct_rate");
   Arguments a;
   app.add_option("--data-root", a.data_root, "folder with <split>/ and metadata/")->required();

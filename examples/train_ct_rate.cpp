@@ -70,7 +70,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--train-data", o.train_data, "training annotation JSON (default: the table of reports)")->group(data);
   app.add_option("--input-info", o.input_info, "window in HU and how volumes are fitted: LOW HIGH crop|resize")->expected(3)->capture_default_str()->group(data);
   app.add_flag("--already-hu", o.already_hu, "volumes are in HU: do not apply the table's slope and intercept")->group(data);
-  app.add_flag("--skip-bad", o.skip_bad, "leave out unreadable studies, listed in OUT/skipped.txt (default: stop with the list)")->group(data);
+  app.add_flag("--skip-bad", o.skip_bad, "leave out unreadable studies, listed in OUT/skipped_SPLIT.txt (default: stop with the list)")->group(data);
   app.add_option("--check-volumes", o.check_volumes, "how closely volumes are checked before the first step")->check(CLI::IsMember({"none", "exists", "header", "voxels"}))->capture_default_str()->group(data);
   app.add_option("--cache", o.cache, "folder preprocess_ct_rate wrote: use its volumes where they are current")->check(CLI::ExistingDirectory)->group(data);
   app.add_option("--cache-gib", o.cache_gib, "keep prepared volumes in memory as float16 if all fit in this")->check(CLI::Range(0.0, 4096.0))->capture_default_str()->group(data);
@@ -375,15 +375,19 @@ int train(CLI::App& app, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hlip::let_waiting_threads_sleep(argv);
   CLI::App app("Train HLIP on chest CT volumes and reports (CT-RATE layout, or synthetic phantoms).", "train_ct_rate");
   Options o;
   add_options(app, o);
   // A resumed run starts from the options it was started with; the command line may change them.
   std::string stored;
-  for (int i = 1; i + 1 < argc; ++i)
-    if (std::string(argv[i]) == "--out" && is_file(std::string(argv[i + 1]) + "/config.toml")) stored = std::string(argv[i + 1]) + "/config.toml";
   bool resuming = false;
-  for (int i = 1; i < argc; ++i) resuming = resuming || std::string(argv[i]).rfind("--resume", 0) == 0;
-  app.set_config("--config", resuming ? stored : "", "read options from a file as --print-config writes it");
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
+    const std::string out = word == "--out" ? next : word.rfind("--out=", 0) == 0 ? word.substr(6) : "";
+    if (!out.empty()) stored = out + "/config.toml";
+    resuming = resuming || word.rfind("--resume", 0) == 0;
+  }
+  app.set_config("--config", resuming && is_file(stored) ? stored : "", "read options from a file as --print-config writes it");
   return run_program(app, argc, argv, [&] { return train(app, o); });
 }

@@ -81,6 +81,7 @@ int classify(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hlip::let_waiting_threads_sleep(argv);
   CLI::App app("Name findings in one chest CT by comparing it with sentences (zero-shot).", "zero_shot_ct_rate");
   Options o;
   std::vector<double> rescale;

@@ -19,6 +19,7 @@ Tokens<Levels, double, Cpu> tokens_at(const Hierarchy<Levels>& h, int level, boo
   t.hierarchy = h, t.level = level, t.prefix_first = prefix_first;
   REQUIRE(rows.dim(0) == t.layout().rows());
   t.x = evaluate_into(rows * 1.0, Tokens<Levels, double, Cpu>::allocate(h, rows.dim(0), rows.dim(1), prefix_first));
+  t.free_rows = h.room();
   return t;
 }
 template <int Levels>
@@ -64,19 +65,33 @@ TEST_CASE("hierarchy: levels that do not exist and uneven splits are errors") {
   CHECK(error_of([&] { h.check_level(study_level); }) == "no error");
 }
 
-TEST_CASE("move_to_level: a chain of moves leaves every patch token at its address, with its value") {
-  for (index_t prefix : {0, 1, 3}) {
-    const auto h = three_levels(prefix);
-    auto t = tokens_at(h, slice_level, false, Variable(numbers({token_rows(h, slice_level), 5}, 1)));
-    const Array patches = patches_of(t).clone();
-    const double* address = patches_of(t).data();
-    for (int level : {scan_level, study_level, slice_level, study_level, scan_level, slice_level}) {
-      t = move_to_level(t, level);
-      CHECK(t.level == level);
-      CHECK(patches_of(t).data() == address);
-      CHECK(same_bits(patches_of(t), patches));
-      CHECK(t.layout().rows() == t.x.dim(0));
-    }
+TEST_CASE("move_to_level: from every level to every other, patch tokens keep address and value") {
+  for (index_t prefix : {0, 1, 3})
+    for (bool prefix_first : {false, true})
+      for (int from = slice_level; from <= study_level; ++from)
+        for (int to = slice_level; to <= study_level; ++to) {
+          const auto h = three_levels(prefix);
+          const auto t = tokens_at(h, from, prefix_first, Variable(numbers({token_rows(h, from), 5}, 1)));
+          const Array before = t.x.value().clone(), patches = patches_of(t).clone();
+          const auto moved = move_to_level(t, to);
+          CHECK(moved.level == to);
+          CHECK(patches_of(moved).data() == patches_of(t).data());
+          CHECK(same_bits(patches_of(moved), patches));
+          CHECK(moved.layout().rows() == moved.x.dim(0));
+          CHECK(same_bits(t.x.value(), before));  // whoever holds the old tokens sees no change
+        }
+}
+
+TEST_CASE("move_to_level: tokens without room beside them are copied, not written past") {
+  const auto h = three_levels(2);
+  auto t = tokens_at(h, study_level, false, Variable(numbers({token_rows(h, study_level), 5}, 1)));
+  const Array patches = patches_of(t).clone();
+  for (int level : {slice_level, scan_level, study_level, slice_level}) {  // no block in between makes new room
+    const Array before = t.x.value().clone();
+    const auto moved = move_to_level(t, level);
+    CHECK(same_bits(t.x.value(), before));
+    CHECK(same_bits(patches_of(moved), patches));
+    t = moved;
   }
 }
 

@@ -132,6 +132,7 @@ struct HlipVit {
     tokens.level = level_of_block_.empty() ? Levels : level_of_block_[0];
     tokens.x = add_positions(patches, positions(scans, d, h, w, context, input), tokens.hierarchy, context, input, tokens.level);
     tokens.x = with_prefix(tokens);
+    tokens.free_rows = tokens.hierarchy.room();
     if constexpr (observed) observe("tokens_in", tokens);
 
     for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -247,6 +248,7 @@ struct HlipVit {
           return block(inside, context).x;
         },
         tokens.x);
+    tokens.free_rows = tokens.hierarchy.room();
     return tokens;
   }
 };

@@ -32,6 +32,7 @@ struct Block {
   Tokens<Levels, T, B> operator()(Tokens<Levels, T, B> tokens, const Context& context) const {
     tokens.x = residual("attn", norm1, tokens, context.child(0), false, [&](const Var<T, B>& y, const LinearOptions<T, B>& o) { return attn(y, tokens, o); });
     tokens.x = residual("mlp", norm2, tokens, context.child(1), true, [&](const Var<T, B>& y, const LinearOptions<T, B>& o) { return mlp(y, o); });
+    tokens.free_rows = tokens.hierarchy.room();
     return tokens;
   }
 

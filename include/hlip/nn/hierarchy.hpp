@@ -5,6 +5,7 @@
 #pragma once
 
 #include <hlip/autograd/functions/attention.hpp>
+#include <hlip/autograd/fused.hpp>
 #include <hlip/autograd/var.hpp>
 
 #include <array>
@@ -51,13 +52,15 @@ struct Tokens {
   Hierarchy<Levels> hierarchy;
   int level = 1;
   bool prefix_first = false;   ///< prefix rows lie before the patch rows (else after them)
+  index_t free_rows = 0;       ///< rows of memory on the other side that nobody else uses
 
   TokenLayout layout() const {
     const index_t r = hierarchy.rows(level), p = hierarchy.prefix;
     return {r, p, hierarchy.patches(level), prefix_first ? 0 : hierarchy.patch_rows(), prefix_first ? r * p : 0};
   }
 
-  /// Memory for a result of the same layout, with room on the free side for the prefix rows of another level.
+  /// Memory for a result of the same layout, with room on the free side for the prefix rows of any level
+  /// (hierarchy.room() rows: whoever puts the result into x sets free_rows to it).
   Tensor<T, B> empty_like(index_t columns) const { return allocate(hierarchy, x.dim(0), columns, prefix_first); }
 
   static Tensor<T, B> allocate(const Hierarchy<Levels>& h, index_t rows, index_t columns, bool prefix_first) {
@@ -87,14 +90,15 @@ void move_prefix(const Tensor<T, B>& from, const Tensor<T, B>& to, index_t prefi
 }  // namespace detail
 
 /// The same tokens at another level. Patch rows are not copied: the result shares their memory. Prefix rows become
-/// the mean of their children going up and a copy of their parent going down.
-///
-/// `tokens.x` must lie in memory from Tokens::allocate with its free side unused, as the encoder's blocks provide.
+/// the mean of their children going up and a copy of their parent going down. Only tokens without room for the new
+/// prefix rows (free_rows; the encoder's blocks always leave some) are copied to where there is room first.
 template <int Levels, class T, class B>
-Tokens<Levels, T, B> move_to_level(const Tokens<Levels, T, B>& tokens, int level) {
-  if (level == tokens.level) return tokens;
-  const Hierarchy<Levels> h = tokens.hierarchy;
+Tokens<Levels, T, B> move_to_level(const Tokens<Levels, T, B>& given, int level) {
+  if (level == given.level) return given;
+  const Hierarchy<Levels> h = given.hierarchy;
   h.check_level(level);
+  Tokens<Levels, T, B> tokens = given;
+  if (tokens.free_rows < h.rows(level) * h.prefix) tokens.x = evaluate_into(given.x * T(1), given.empty_like(given.x.dim(-1)));
   const index_t p = h.prefix, c = tokens.x.dim(-1), before = h.rows(tokens.level) * p, after = h.rows(level) * p, patches = h.patch_rows();
   const bool first = tokens.prefix_first;  // the result has its prefix on the other side
   const Tensor<T, B> old = tokens.x.value();
@@ -106,6 +110,7 @@ Tokens<Levels, T, B> move_to_level(const Tokens<Levels, T, B>& tokens, int level
   Tokens<Levels, T, B> out = tokens;
   out.level = level;
   out.prefix_first = !first;
+  out.free_rows = 0;  // the old prefix rows are still there for whoever holds the old tokens
   out.x = record("move_to_level", moved, {tokens.x}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     const auto dx = Tensor<T, B>::empty({patches + before, c});
     const index_t at = first ? before : 0, from = first ? 0 : after;

@@ -3,7 +3,7 @@
 //
 //   template <class V> void visit(V&& v) { v("qkv", qkv); v("proj", proj); }
 //
-// A copy of a module shares its parameters, as a copy of a Var does; clone_parameters gives it its own.
+// A copy of a module shares its parameters, as a copy of a Var does.
 #pragma once
 
 #include <hlip/autograd/var.hpp>

@@ -5,8 +5,8 @@
 #include <hlip/core/scope.hpp>
 
 #include <array>
+#include <concepts>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -19,8 +19,12 @@ inline constexpr int max_rank = 8;
 class Shape {
  public:
   constexpr Shape() = default;
-  Shape(std::initializer_list<index_t> sizes) : Shape(sizes.begin(), sizes.end()) {}
+  /// Shape{2, 3, 4}. (Not an initializer_list: g++ 12 warns about that in defaults of a struct's members.)
+  template <std::convertible_to<index_t>... N>
+    requires(sizeof...(N) >= 1 && sizeof...(N) <= max_rank)
+  Shape(N... sizes) : sizes_{static_cast<index_t>(sizes)...}, rank_(static_cast<int>(sizeof...(N))) {}
   template <class It>
+    requires(!std::convertible_to<It, index_t>)
   Shape(It first, It last) {
     for (; first != last; ++first) push_back(static_cast<index_t>(*first));
   }
