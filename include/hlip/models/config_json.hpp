@@ -4,15 +4,13 @@
 #include <hlip/io/json.hpp>
 #include <hlip/models/configs.hpp>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 HLIP_BEGIN
 
 namespace detail {
-
-inline Json shape_json(const Shape& s) {
-  Json list = Json::array();
-  for (index_t n : s) list.push_back(n);
-  return list;
-}
 
 /// Reads the entries of a JSON object and, at the end, refuses those nobody asked for.
 class JsonFields {
@@ -48,25 +46,70 @@ class JsonFields {
   std::vector<std::string> seen_;
 };
 
+/// Puts entries into a JSON object: the other direction of JsonFields.
+struct JsonWriter {
+  Json object = Json::object();
+  template <class X>
+  void read(const char* key, X& value) {
+    if constexpr (std::is_same_v<X, Shape>) object[key] = std::vector<index_t>(value.begin(), value.end());
+    else object[key] = value;
+  }
+};
+
+// One list of entries serves reading and writing.
+template <class Fields>
+void json_entries(Fields& f, HlipVitConfig& v) {
+  f.read("img_size", v.img_size);
+  f.read("patch_size", v.patch_size);
+  f.read("in_chans", v.in_chans);
+  f.read("embed_dim", v.embed_dim);
+  f.read("depth", v.depth);
+  f.read("num_heads", v.num_heads);
+  f.read("mlp_ratio", v.mlp_ratio);
+  f.read("reg_tokens", v.reg_tokens);
+  f.read("max_num_scans", v.max_num_scans);
+  f.read("blocks_of_level", v.blocks_of_level);
+  f.read("outer_groups", v.outer_groups);
+  f.read("drop_path", v.drop_path);
+  f.read("patch_dropout", v.patch_dropout);
+  f.read("init_std", v.init_std);
+  f.read("grad_checkpointing", v.grad_checkpointing);
+}
+template <class Fields>
+void json_entries(Fields& f, BertConfig& t) {
+  f.read("vocab_size", t.vocab_size);
+  f.read("hidden_size", t.hidden_size);
+  f.read("num_layers", t.num_layers);
+  f.read("num_heads", t.num_heads);
+  f.read("intermediate_size", t.intermediate_size);
+  f.read("max_positions", t.max_positions);
+  f.read("type_vocab_size", t.type_vocab_size);
+  f.read("dropout", t.dropout);
+  f.read("init_std", t.init_std);
+}
+template <class Fields>
+void json_entries(Fields& f, ClipConfig& c) {
+  f.read("embed_dim", c.embed_dim);
+  f.read("context_length", c.context_length);
+  f.read("siglip", c.siglip);
+  std::string pooling = c.text_pooling == TextPooling::cls ? "cls" : "mean";
+  f.read("text_pooling", pooling);
+  if (pooling != "cls" && pooling != "mean") fail("text_pooling", "is {}, expected cls or mean", pooling);
+  c.text_pooling = pooling == "cls" ? TextPooling::cls : TextPooling::mean;
+}
+
 }  // namespace detail
 
 /// The complete configuration.
-inline Json to_json(const ClipConfig& c) {
-  const HlipVitConfig& v = c.vision;
-  Json j;
-  j["name"] = c.name;
-  j["embed_dim"] = c.embed_dim;
-  j["context_length"] = c.context_length;
-  j["text_pooling"] = c.text_pooling == TextPooling::cls ? "cls" : "mean";
-  j["siglip"] = c.siglip;
-  j["vision"] = {{"img_size", detail::shape_json(v.img_size)}, {"patch_size", detail::shape_json(v.patch_size)}, {"in_chans", v.in_chans}, {"embed_dim", v.embed_dim},
-                 {"depth", v.depth}, {"num_heads", v.num_heads}, {"mlp_ratio", v.mlp_ratio}, {"reg_tokens", v.reg_tokens}, {"max_num_scans", v.max_num_scans},
-                 {"blocks_of_level", v.blocks_of_level}, {"outer_groups", v.outer_groups}, {"drop_path", v.drop_path}, {"patch_dropout", v.patch_dropout}, {"init_std", v.init_std},
-                 {"grad_checkpointing", v.grad_checkpointing}};
-  const BertConfig& t = c.text;
-  j["text"] = {{"vocab_size", t.vocab_size}, {"hidden_size", t.hidden_size}, {"num_layers", t.num_layers}, {"num_heads", t.num_heads}, {"intermediate_size", t.intermediate_size},
-               {"max_positions", t.max_positions}, {"type_vocab_size", t.type_vocab_size}, {"dropout", t.dropout}, {"init_std", t.init_std}};
-  return j;
+inline Json to_json(ClipConfig c) {
+  detail::JsonWriter top, vision, text;
+  top.read("name", c.name);
+  detail::json_entries(top, c);
+  detail::json_entries(vision, c.vision);
+  detail::json_entries(text, c.text);
+  top.object["vision"] = vision.object;
+  top.object["text"] = text.object;
+  return top.object;
 }
 
 /// Reads what to_json writes; entries left out keep the values of the configuration called "name" (or the defaults).
@@ -82,53 +125,21 @@ inline ClipConfig clip_config_from_json(const Json& json, const std::string& pat
     return c;
   }
   detail::JsonFields top(json, path);
-  std::string name, pooling = "cls";
+  std::string name;
   top.read("name", name);
   const auto known = clip_config_names();
   if (std::find(known.begin(), known.end(), name) != known.end()) c = clip_config(name);
   if (!name.empty()) c.name = c.vision.name = name;
-  pooling = c.text_pooling == TextPooling::cls ? "cls" : "mean";
-  top.read("embed_dim", c.embed_dim);
-  top.read("context_length", c.context_length);
-  top.read("text_pooling", pooling);
-  top.read("siglip", c.siglip);
+  detail::json_entries(top, c);
   Json vision = Json::object(), text = Json::object();
   top.read("vision", vision);
   top.read("text", text);
   top.finish();
-  if (pooling != "cls" && pooling != "mean") fail_file(path, "text_pooling", "is {}, expected cls or mean", pooling);
-  c.text_pooling = pooling == "cls" ? TextPooling::cls : TextPooling::mean;
-
-  HlipVitConfig& v = c.vision;
-  detail::JsonFields fields(vision, path + ": vision");
-  fields.read("img_size", v.img_size);
-  fields.read("patch_size", v.patch_size);
-  fields.read("in_chans", v.in_chans);
-  fields.read("embed_dim", v.embed_dim);
-  fields.read("depth", v.depth);
-  fields.read("num_heads", v.num_heads);
-  fields.read("mlp_ratio", v.mlp_ratio);
-  fields.read("reg_tokens", v.reg_tokens);
-  fields.read("max_num_scans", v.max_num_scans);
-  fields.read("blocks_of_level", v.blocks_of_level);
-  fields.read("outer_groups", v.outer_groups);
-  fields.read("drop_path", v.drop_path);
-  fields.read("patch_dropout", v.patch_dropout);
-  fields.read("init_std", v.init_std);
-  fields.read("grad_checkpointing", v.grad_checkpointing);
-  fields.finish();
-  BertConfig& t = c.text;
-  detail::JsonFields words(text, path + ": text");
-  words.read("vocab_size", t.vocab_size);
-  words.read("hidden_size", t.hidden_size);
-  words.read("num_layers", t.num_layers);
-  words.read("num_heads", t.num_heads);
-  words.read("intermediate_size", t.intermediate_size);
-  words.read("max_positions", t.max_positions);
-  words.read("type_vocab_size", t.type_vocab_size);
-  words.read("dropout", t.dropout);
-  words.read("init_std", t.init_std);
-  words.finish();
+  detail::JsonFields vision_fields(vision, path + ": vision"), text_fields(text, path + ": text");
+  detail::json_entries(vision_fields, c.vision);
+  vision_fields.finish();
+  detail::json_entries(text_fields, c.text);
+  text_fields.finish();
   return c;
 }
 

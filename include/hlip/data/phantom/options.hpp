@@ -3,6 +3,7 @@
 
 #include <hlip/core/error.hpp>
 #include <hlip/core/random.hpp>
+#include <hlip/data/ct_rate_names.hpp>
 #include <hlip/tensor/shape.hpp>
 
 #include <array>
@@ -31,25 +32,8 @@ inline constexpr std::array<std::string_view, phantom_finding_count> phantom_fin
     "Emphysema",     "Atelectasis",  "Lung nodule",          "Lung opacity",  "Pleural effusion",
     "Consolidation", "Cardiomegaly", "Pericardial effusion", "Hiatal hernia", "Arterial wall calcification"};
 
-/// CT-RATE's 18 label columns in the order of its tables; the phantom fills those it can draw and leaves 0 in the others.
-inline constexpr std::array<std::string_view, 18> phantom_label_columns = {"Medical material",
-                                                                           "Arterial wall calcification",
-                                                                           "Cardiomegaly",
-                                                                           "Pericardial effusion",
-                                                                           "Coronary artery wall calcification",
-                                                                           "Hiatal hernia",
-                                                                           "Lymphadenopathy",
-                                                                           "Emphysema",
-                                                                           "Atelectasis",
-                                                                           "Lung nodule",
-                                                                           "Lung opacity",
-                                                                           "Pulmonary fibrotic sequela",
-                                                                           "Pleural effusion",
-                                                                           "Mosaic attenuation pattern",
-                                                                           "Peribronchial thickening",
-                                                                           "Consolidation",
-                                                                           "Bronchiectasis",
-                                                                           "Interlobular septal thickening"};
+/// CT-RATE's label columns; the phantom fills those it can draw and leaves 0 in the others.
+inline constexpr const auto& phantom_label_columns = ct_rate_labels;
 
 /// 0 or 1 for each of `phantom_label_columns`.
 using PhantomLabels = std::array<int, 18>;
