@@ -222,10 +222,17 @@ int train(CLI::App& app, Options& o) {
   if (o.phantom > 0) {
     ProgressLine drawing;
     const int cores = o.threads > 0 ? o.threads : omp_get_num_procs();
-    const auto written = write_phantom_dataset(o.phantom_root, {}, o.phantom_seed, o.phantom, o.phantom_valid, cores, [&](index_t done, index_t all) {
-      drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all), done % 1000 == 0 || done == all);
-      if (stop_requested()) fail("train_ct_rate", "stopped while drawing studies; the same command goes on");
-    });
+    PhantomDataset written;
+    try {
+      written = write_phantom_dataset(o.phantom_root, {}, o.phantom_seed, o.phantom, o.phantom_valid, cores, [&](index_t done, index_t all) {
+        drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all), done % 1000 == 0 || done == all);
+        if (stop_requested()) fail("train_ct_rate", "stopped");
+      });
+    } catch (const error&) {
+      if (!stop_requested()) throw;
+      drawing.note("stopped while drawing studies; the same command goes on");
+      return 0;
+    }
     drawing.finish();
     o.data_root = written.dataset;
     if (o.train_data.empty()) o.train_split = "train";

@@ -74,6 +74,7 @@ class ContrastiveTrainer {
     } catch (const Json::exception& e) {
       fail_file(path + "/state.json", "", "{}", e.what());
     }
+    saved_at_ = step_;
   }
 
   /// Writes a checkpoint now. `write_extra(path)` adds the caller's files (configuration, vocabulary).
@@ -112,11 +113,11 @@ class ContrastiveTrainer {
     const std::int64_t first_step = step_;
     loader.start(position_);
     int bad_in_a_row = 0;
-    std::int64_t saved_at = -1, samples = 0;
+    std::int64_t samples = 0;
     const auto checkpoint = [&](bool must) {
       try {
         save(write_extra);
-        saved_at = step_;
+        saved_at_ = step_;
         store_.keep_newest(options_.stage, options_.keep_checkpoints);
       } catch (const error& e) {
         if (must) throw;
@@ -158,7 +159,7 @@ class ContrastiveTrainer {
       if (stop) return TrainOutcome::stopped;
     }
     progress.finish();
-    if (saved_at != step_) checkpoint(true);
+    if (saved_at_ != step_) checkpoint(true);
     return TrainOutcome::finished;
   }
 
@@ -211,7 +212,7 @@ class ContrastiveTrainer {
   CheckpointStore store_;
   C communicator_;
   AdamW<T, B> optimizer_;
-  std::int64_t step_ = 0, skipped_ = 0;
+  std::int64_t step_ = 0, skipped_ = 0, saved_at_ = -1;
   SamplerPosition position_;
 };
 
