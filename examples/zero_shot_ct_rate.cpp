@@ -86,11 +86,11 @@ int main(int argc, char** argv) {
   Options o;
   std::vector<double> rescale;
   auto* checkpoint = app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate");
-  auto* model = app.add_option("--model", o.model, "configuration name, with random weights")->excludes(checkpoint);
+  auto* model = app.add_option("--model", o.model, "configuration name, with random weights")->check(CLI::IsMember(clip_config_names()))->excludes(checkpoint);
   checkpoint->excludes(model);
   app.add_option("--volume", o.volume, "NIfTI file")->required();
   app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
-  app.add_option("--vocab", o.vocab, "WordPiece vocabulary for --model")->check(CLI::ExistingFile);
+  app.add_option("--vocab", o.vocab, "WordPiece vocabulary for --model (default: one learned from the prompts; a checkpoint has its own)")->check(CLI::ExistingFile)->excludes(checkpoint);
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
