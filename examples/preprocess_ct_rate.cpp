@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace {
@@ -99,7 +100,11 @@ int run(const Arguments& arguments) {
   hlip::install_stop_signals();
   const auto wanted = arguments.threads > 0 ? static_cast<unsigned>(arguments.threads) : std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::thread> workers;
-  for (unsigned t = 0; t < wanted; ++t) workers.emplace_back(work);
+  try {
+    for (unsigned t = 0; t < wanted; ++t) workers.emplace_back(work);
+  } catch (const std::system_error&) {  // the machine gives fewer threads: those do the same work
+    if (workers.empty()) work();
+  }
   for (auto& w : workers) w.join();
 
   progress.say(true);

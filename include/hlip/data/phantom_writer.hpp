@@ -12,7 +12,11 @@
 #include <exception>
 #include <filesystem>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 HLIP_BEGIN
 
@@ -65,7 +69,10 @@ void phantom_parallel(index_t n, int threads, Work work) {
     }
   };
   std::vector<std::thread> helpers;
-  for (int t = 1; t < threads && t < n; ++t) helpers.emplace_back(run);
+  try {
+    for (int t = 1; t < threads && t < n; ++t) helpers.emplace_back(run);
+  } catch (const std::system_error&) {  // fewer threads do the same work
+  }
   run();
   for (auto& h : helpers) h.join();
   if (first) std::rethrow_exception(first);
