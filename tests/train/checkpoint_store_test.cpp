@@ -93,6 +93,17 @@ TEST_CASE("checkpoint store: keep_newest removes the oldest of one stage only") 
   CHECK(store.list().size() == 3);
 }
 
+TEST_CASE("checkpoint store: a run that went back keeps what it writes, whatever lies ahead of it") {
+  const TempFolder folder;
+  const CheckpointStore store(folder.string(), {"step"});
+  for (int step : {1, 2, 8}) save(store, "step", step, "m");
+  store.keep_newest("step", 1, 2);
+  const auto left = store.list();
+  REQUIRE(left.size() == 2);
+  CHECK(left[0].step == 2);
+  CHECK(left[1].step == 8);
+}
+
 TEST_CASE("checkpoint store: names that are no checkpoints are not taken for one") {
   const TempFolder folder;
   const CheckpointStore store(folder.string(), {"step"});

@@ -10,7 +10,9 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -128,11 +130,12 @@ class CheckpointStore {
     return {};
   }
 
-  /// Removes all but the newest `keep` checkpoints of a stage (0 keeps all).
-  void keep_newest(const std::string& prefix, std::size_t keep) const {
+  /// Removes all but the newest `keep` checkpoints of a stage (0 keeps all). Those beyond step `upto`, where the run stands, neither count
+  /// nor are removed: a run that went back behind a damaged checkpoint would otherwise keep that one and lose its own.
+  void keep_newest(const std::string& prefix, std::size_t keep, std::int64_t upto = std::numeric_limits<std::int64_t>::max()) const {
     if (keep == 0) return;
     auto all = list();
-    std::erase_if(all, [&](const auto& e) { return e.prefix != prefix; });
+    std::erase_if(all, [&](const auto& e) { return e.prefix != prefix || e.step > upto; });
     std::error_code code;
     for (std::size_t i = 0; i + keep < all.size(); ++i) {
       std::filesystem::remove(all[i].path + "/COMPLETE", code);  // first, so that a half-removed one never counts
