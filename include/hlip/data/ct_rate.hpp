@@ -5,9 +5,14 @@
 #include <hlip/data/nifti.hpp>
 #include <hlip/data/study_json.hpp>
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
