@@ -16,8 +16,7 @@
 #include "golden/zero_shot_metrics.hpp"
 
 #include <hlip/backend/reference.hpp>
-
-#include <CLI/CLI.hpp>
+#include <hlip/train/command_line.hpp>
 
 #include <cstdio>
 
@@ -91,18 +90,14 @@ int main(int argc, char** argv) {
   std::string backend = "cpu";
   app.add_option("FILE", files, "fixtures (.safetensors)")->required();
   app.add_option("--backend", backend, "cpu, or reference: plain loops")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-
-  int passed = 0;
-  for (const auto& file : files) {
-    passed += report(file, backend == "reference");
-    std::fflush(stdout);
-  }
-  const int failed = static_cast<int>(files.size()) - passed;
-  fmt::print("{} passed, {} failed\n", passed, failed);
-  return failed == 0 ? 0 : 1;
+  return run_program(app, argc, argv, [&] {
+    int passed = 0;
+    for (const auto& file : files) {
+      passed += report(file, backend == "reference");
+      std::fflush(stdout);
+    }
+    const int failed = static_cast<int>(files.size()) - passed;
+    fmt::print("{} passed, {} failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+  });
 }
