@@ -34,6 +34,7 @@ TEST_CASE("config json: unknown and unfit entries are named") {
   const auto read = [](const char* text) { return error_of([&] { clip_config_from_json(parse_json(text, "m.json"), "m.json"); }); };
   CHECK(read(R"({"embed_dims": 3})") == "m.json: embed_dims: is not a known entry");
   CHECK(read(R"({"vision": {"depth": "deep"}})") == "m.json: vision: depth: is \"deep\", which does not fit");
+  CHECK(read(R"({"vision": {"depth": 12.5}})") == "m.json: vision: depth: is 12.5, expected a whole number");
   CHECK(read(R"({"vision": {"img_size": [1, 2]}})") == "m.json: vision: img_size: has 2 numbers, expected 3");
   CHECK(read(R"({"text_pooling": "max"})") == "text_pooling: is max, expected cls or mean");
   CHECK(read("[]") == "m.json: is array, expected an object");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 HLIP_BEGIN
@@ -28,6 +29,9 @@ class JsonFields {
         const auto list = value.get<std::vector<index_t>>();
         if (list.size() != 3) fail_file(path_, key, "has {} numbers, expected 3", list.size());
         target = Shape(list.begin(), list.end());
+      } else if constexpr (std::is_integral_v<X> && !std::is_same_v<X, bool>) {
+        if (value.is_number_float() || value.is_boolean()) fail_file(path_, key, "is {}, expected a whole number", value.dump());  // 12.5 is not 12
+        target = value.get<X>();
       } else {
         target = value.get<X>();
       }
