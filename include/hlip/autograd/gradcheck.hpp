@@ -9,6 +9,7 @@
 
 HLIP_BEGIN
 
+/// Step of the differences, and how far gradients may differ: atol + rtol · size.
 struct GradcheckOptions {
   double eps = 1e-6, atol = 1e-7, rtol = 1e-6;
 };

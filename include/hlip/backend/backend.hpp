@@ -29,7 +29,9 @@
 
 HLIP_BEGIN
 
+/// What `reduce` does along an axis.
 enum class Reduction { sum, mean, max, argmax, logsumexp };
+/// What a gemm applies to its result; gelu is the exact one.
 enum class Activation { none, gelu };
 
 /// Where map_pull puts the gradient of one leaf: element i of the (contiguous) output goes to grad[i * step];

@@ -39,6 +39,7 @@ struct CtRateStudy {
 /// How closely volumes are looked at while the tree is read.
 enum class VolumeCheck { none, exists, header, voxels };
 
+/// What is read of a tree and how faults count.
 struct CtRateOptions {
   std::string annotation;           ///< annotation JSON; empty: the reports table
   bool need_reports = true;         ///< without: a study is whatever any of the tables names, with or without a report
@@ -49,6 +50,7 @@ struct CtRateOptions {
   NiftiOptions nifti;
 };
 
+/// What was found in one split.
 struct CtRateDataset {
   std::string root, split;
   std::vector<CtRateStudy> studies;  ///< sorted by name, each with its sorted reconstructions; faulty ones are left out

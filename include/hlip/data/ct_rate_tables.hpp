@@ -20,14 +20,17 @@ HLIP_BEGIN
 /// Faults found so far, one finished message each.
 using Problems = std::vector<std::string>;
 
+/// A row of a reports table.
 struct CtRateReport {
   CtRateName name;
   std::string impression, findings;
 };
+/// A row of a label table, in the order of ct_rate_labels.
 struct CtRateLabels {
   CtRateName name;
   std::array<std::int8_t, ct_rate_labels.size()> present{};
 };
+/// A row of a metadata table: what turns stored values into HU, and the voxel size.
 struct CtRateMetadata {
   CtRateName name;
   double slope = 1, intercept = 0;

@@ -47,6 +47,7 @@ auto get_sample(const D& dataset, index_t index, const RandomKey& key) {
   else return dataset.get(index);
 }
 
+/// What get() of a data set returns.
 template <Dataset D>
 using SampleOf = decltype(get_sample(std::declval<const D&>(), index_t{}, RandomKey{}));
 

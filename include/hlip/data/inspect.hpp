@@ -24,6 +24,7 @@ struct FileReport {
   bool ok() const { return problems.empty(); }
 };
 
+/// Limits and strictness of inspect_file.
 struct InspectOptions {
   NiftiOptions nifti;
 };

@@ -18,6 +18,7 @@
 
 HLIP_BEGIN
 
+/// How a DataLoader orders and loads.
 struct LoaderOptions {
   SamplerOptions sampler;
   index_t workers = 0;           ///< threads; 0 loads inside next()
@@ -32,6 +33,7 @@ struct BadSample {
   std::string name, message;
 };
 
+/// What a DataLoader has done since it was made.
 struct LoaderStatistics {
   index_t batches = 0, samples = 0;  ///< handed out
   double seconds_waited = 0;         ///< that next() kept its caller waiting

@@ -16,10 +16,12 @@
 
 HLIP_BEGIN
 
+/// What a file may ask for before it is refused.
 struct NiftiLimits {
   std::uint64_t max_bytes = std::uint64_t{1} << 32;  ///< all voxels of a file, as stored and as float
 };
 
+/// How a file is read.
 struct NiftiOptions {
   NiftiLimits limits;
   index_t volume = 0;   ///< which volume of a 4-D file

@@ -19,6 +19,7 @@ struct SamplerPosition {
   friend bool operator==(const SamplerPosition&, const SamplerPosition&) = default;
 };
 
+/// How an epoch is ordered and dealt out.
 struct SamplerOptions {
   index_t batch_size = 1;  ///< of one process
   bool shuffle = true;

@@ -11,6 +11,7 @@ struct Interval {
   double low = not_a_number, high = not_a_number;
 };
 
+/// How intervals are resampled.
 struct BootstrapOptions {
   std::int64_t resamples = 1000;
   double confidence = 0.95;

@@ -11,6 +11,7 @@ struct RetrievalMetrics {
   double recall_at_1 = not_a_number, recall_at_5 = not_a_number, recall_at_10 = not_a_number;
 };
 
+/// Both directions, and how close true partners are.
 struct RetrievalReport {
   RetrievalMetrics image_to_text, text_to_image;
   double clip_score = not_a_number;  ///< mean of 100 * max(0, cosine) over the true pairs

@@ -14,6 +14,7 @@
 
 HLIP_BEGIN
 
+/// What a table may ask for before it is refused.
 struct CsvLimits {
   std::size_t max_bytes = std::size_t{1} << 29;
   std::size_t max_columns = 4096;

@@ -15,6 +15,7 @@ HLIP_BEGIN
 
 using Json = nlohmann::json;
 
+/// What a JSON text may ask for before it is refused.
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{1} << 30;
   int max_depth = 64;

@@ -23,6 +23,7 @@ struct SafetensorsInfo {
   std::span<const std::byte> bytes;
 };
 
+/// What a header may ask for before it is refused.
 struct SafetensorsLimits {
   std::size_t max_header_bytes = 100'000'000;
 };

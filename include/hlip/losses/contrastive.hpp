@@ -12,6 +12,7 @@
 
 HLIP_BEGIN
 
+/// How ranks share their features; without effect in one process.
 struct ContrastiveOptions {
   bool local_loss = false;        ///< each rank scores its own rows against everything, instead of all rows
   bool gather_with_grad = false;  ///< gathered features carry gradient back to the rank they came from

@@ -13,6 +13,7 @@
 
 HLIP_BEGIN
 
+/// Sizes of a BERT encoder; the defaults are BERT-base.
 struct BertConfig {
   index_t vocab_size = 30522, hidden_size = 768, num_layers = 12, num_heads = 12, intermediate_size = 3072, max_positions = 512, type_vocab_size = 2;
   double dropout = 0.1;     ///< on embeddings, attention probabilities and both residual branches, in training
@@ -122,6 +123,7 @@ struct BertLayers {
 
 }  // namespace detail
 
+/// BERT: token ids to hidden states, with the parameter names of `bert.*` in published weights.
 template <class T = float, class B = Cpu>
 struct Bert {
   using value_type = T;

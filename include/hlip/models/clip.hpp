@@ -11,11 +11,13 @@
 
 HLIP_BEGIN
 
+/// How a text's hidden states become one vector.
 enum class TextPooling {
   cls,   ///< hidden state of the first token
   mean,  ///< mean over the tokens that are not padding
 };
 
+/// Everything that decides the shapes of a joint model; clip_config(name) gives the published ones.
 struct ClipConfig {
   std::string name = "custom";
   index_t embed_dim = 512;  ///< width of the shared feature space
@@ -96,6 +98,7 @@ struct VisualTower {
   }
 };
 
+/// The joint model: encode_image and encode_text give features of length 1 in one space; exp(logit_scale) scales their products.
 template <int Levels = 3, class T = float, class B = Cpu>
 struct Clip {
   using value_type = T;

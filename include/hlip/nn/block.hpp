@@ -8,6 +8,7 @@
 
 HLIP_BEGIN
 
+/// Pre-norm transformer block at any nesting level.
 template <int Levels, class T = float, class B = Cpu>
 struct Block {
   using value_type = T;

@@ -7,6 +7,7 @@
 
 HLIP_BEGIN
 
+/// A table of vectors, read by row number.
 template <class T = float, class B = Cpu>
 struct Embedding {
   using value_type = T;

@@ -7,6 +7,7 @@
 
 HLIP_BEGIN
 
+/// Self-attention within the groups of the level its tokens are at.
 template <int Levels, class T = float, class B = Cpu>
 struct HierarchicalAttention {
   using value_type = T;

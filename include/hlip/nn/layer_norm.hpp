@@ -7,6 +7,7 @@
 
 HLIP_BEGIN
 
+/// (x - mean) / sqrt(var + eps) · weight + bias over the last axis.
 template <class T = float, class B = Cpu>
 struct LayerNorm {
   using value_type = T;

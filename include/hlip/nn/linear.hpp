@@ -7,6 +7,7 @@
 
 HLIP_BEGIN
 
+/// A matrix and, unless left out, a bias.
 template <class T = float, class B = Cpu>
 struct Linear {
   using value_type = T;

@@ -5,6 +5,7 @@
 
 HLIP_BEGIN
 
+/// fc2(gelu(fc1(x))).
 template <class T = float, class B = Cpu>
 struct Mlp {
   using value_type = T;

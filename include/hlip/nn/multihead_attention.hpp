@@ -6,6 +6,7 @@
 
 HLIP_BEGIN
 
+/// Self-attention with the separate projections of BERT.
 template <class T = float, class B = Cpu>
 struct MultiheadAttention {
   using value_type = T;

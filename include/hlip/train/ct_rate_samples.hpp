@@ -49,6 +49,7 @@ class VolumeCache {
   std::unique_ptr<std::mutex[]> locks_;
 };
 
+/// One study as a sample of the image stage.
 struct CtSample {
   Tensor<float, Cpu> volume;      ///< (D, H, W)
   std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
@@ -128,6 +129,7 @@ class CtRateSamples {
   std::shared_ptr<const VolumeCache> cache_;
 };
 
+/// Samples to a batch.
 struct CollateCt {
   CtBatch operator()(const std::vector<CtSample>& samples) const {
     std::vector<Tensor<float, Cpu>> volumes;
@@ -161,10 +163,12 @@ class ReportSections {
   std::vector<std::string> names_;
 };
 
+/// Two sections of every report of a batch.
 struct SectionBatch {
   Tensor<std::int64_t, Cpu> first, second;  ///< (B, L)
 };
 
+/// Pairs of token lists to a batch.
 struct CollateSections {
   SectionBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
     std::vector<std::vector<std::int64_t>> a, b;

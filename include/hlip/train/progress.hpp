@@ -18,6 +18,7 @@ inline std::string format_duration(double seconds) {
   return fmt::format("{} s", s);
 }
 
+/// Writes to stdout. Off a terminal only milestones are shown, as lines of their own.
 class ProgressLine {
  public:
   ProgressLine() : terminal_(::isatty(STDOUT_FILENO) == 1) {}

@@ -25,6 +25,7 @@ inline void write_model_files(const std::string& folder, const ClipConfig& confi
   atomic_write(folder + "/vocab.txt", vocabulary.to_text());
 }
 
+/// What load_trained_model gives: everything inference needs.
 template <int Levels = 3>
 struct TrainedModel {
   std::string path;  ///< the checkpoint folder

@@ -49,6 +49,7 @@ class CtRateVolumes {
   std::vector<std::vector<std::int8_t>> labels_;
 };
 
+/// How evaluate_zero_shot asks and loads.
 struct ZeroShotOptions {
   PromptTemplate prompts = PromptTemplate::volume;
   index_t batch_size = 16, workers = 1;

@@ -23,6 +23,7 @@ struct TokenLayout {
   static TokenLayout plain(index_t sequences, index_t tokens) { return {sequences, 0, tokens, 0, 0}; }
 };
 
+/// Dropout on the probabilities, drawn from the key; none by default.
 struct AttentionOptions {
   double dropout = 0;  ///< on the probabilities
   RandomKey dropout_key = {};

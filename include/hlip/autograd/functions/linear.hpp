@@ -16,6 +16,7 @@ struct GeluGrad {
 };
 }  // namespace op
 
+/// What a linear layer applies to its product on the way out.
 template <class T, class B>
 struct LinearOptions {
   Activation activation = Activation::none;

@@ -14,6 +14,7 @@ inline Shape keep_reduced(std::string_view where, const Shape& shape, const Shap
 }
 }  // namespace detail
 
+/// Sum over `axes` (all, if none are given), which stay with size 1 if `keepdim`. @throws hlip::error for an axis that does not exist
 template <class T, class B>
 Var<T, B> sum(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
   const Shape before = x.shape(), kept = detail::keep_reduced("sum", before, axes);
@@ -21,6 +22,7 @@ Var<T, B> sum(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = false) 
                 [before, kept](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, dy.reshape(kept).expand(before)); });
 }
 
+/// Mean over `axes`, as sum takes them.
 template <class T, class B>
 Var<T, B> mean(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
   const Shape before = x.shape(), kept = detail::keep_reduced("mean", before, axes);
@@ -43,6 +45,7 @@ Var<T, B> max(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = false) 
   });
 }
 
+/// log Σ exp(x) over `axes`, as sum takes them, without overflow.
 template <class T, class B>
 Var<T, B> logsumexp(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
   const Shape kept = detail::keep_reduced("logsumexp", x.shape(), axes);
@@ -52,6 +55,7 @@ Var<T, B> logsumexp(const Var<T, B>& x, const Shape& axes = {}, bool keepdim = f
   });
 }
 
+/// Variance over options.axes, divided by n - correction (1 by default).
 template <class T, class B>
 Var<T, B> var(const Var<T, B>& x, const VarOptions& options = {}) {
   const Shape kept = detail::keep_reduced("var", x.shape(), options.axes);

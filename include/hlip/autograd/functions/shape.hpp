@@ -7,12 +7,14 @@
 
 HLIP_BEGIN
 
+/// The same elements in another shape. @throws hlip::error if their number differs
 template <class T, class B>
 Var<T, B> reshape(const Var<T, B>& x, const Shape& shape) {
   const Shape before = x.shape();
   return record("reshape", x.value().reshape(shape), {x}, [before](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, dy.reshape(before)); });
 }
 
+/// Axes in another order: axis d of the result is axis order[d] of x.
 template <class T, class B>
 Var<T, B> permute(const Var<T, B>& x, const Shape& order) {
   Shape inverse = Shape::filled(order.rank(), 0);
@@ -20,6 +22,7 @@ Var<T, B> permute(const Var<T, B>& x, const Shape& order) {
   return record("permute", x.value().permute(order), {x}, [inverse](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, dy.permute(inverse)); });
 }
 
+/// Two axes exchanged.
 template <class T, class B>
 Var<T, B> transpose(const Var<T, B>& x, int a, int b) {
   return record("transpose", x.value().transpose(a, b), {x}, [a, b](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, dy.transpose(a, b)); });
@@ -54,6 +57,7 @@ Var<T, B> expand(const Var<T, B>& x, const Shape& shape) {
   return record("expand", x.value().expand(shape), {x}, [before](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, sum_to(dy, before)); });
 }
 
+/// Parts behind one another along an axis; all other sizes are equal.
 template <class T, class B>
 Var<T, B> concat(const std::vector<Var<T, B>>& parts, int axis) {
   std::vector<Tensor<T, B>> values;
@@ -84,6 +88,7 @@ std::vector<Var<T, B>> split(const Var<T, B>& x, std::span<const index_t> sizes,
   return parts;
 }
 
+/// `value` around x, one Padding an axis, first axis first; negative amounts crop.
 template <class T, class B>
 Var<T, B> pad(const Var<T, B>& x, std::span<const Padding> padding, T value) {
   std::vector<Padding> back;

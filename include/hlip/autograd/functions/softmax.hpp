@@ -7,6 +7,7 @@
 
 HLIP_BEGIN
 
+/// exp(x) / Σ exp(x) over the last axis. @param x (…, n)  @return the shape of x
 template <class T, class B>
 Var<T, B> softmax(const Var<T, B>& x) {
   const index_t cols = x.dim(-1), rows = cols > 0 ? x.numel() / cols : 0;
