@@ -67,6 +67,7 @@ int classify(const Options& o) {
   const TrainedModel<> trained = o.checkpoint.empty() ? random_model(o) : load_trained_model(o.checkpoint);
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
   else fmt::print("model: {}, {}\n", trained.path, trained.model.config.name);
+  if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");
   fmt::print("preprocessing: {}\n", to_string(trained.preset));
 
   const ZeroShotClassifier classifier = zero_shot_classifier(trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
