@@ -87,8 +87,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--force-patch-dropout", o.force_patch_dropout, "share of patch tokens left out in training")->check(CLI::Range(0.0, 0.99))->group(model);
   app.add_flag("--grad-checkpointing", o.grad_checkpointing, "recompute blocks in backward: less memory, more time")->group(model);
 
-  app.add_option("--epochs", o.epochs, "epochs")->check(CLI::Range(1, 1000000))->capture_default_str()->group(schedule);
-  app.add_option("--steps", o.steps, "optimiser steps, instead of epochs")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))->group(schedule);
+  app.add_option("--epochs", o.epochs, "times every study is seen")->check(CLI::Range(1, 1000000))->capture_default_str()->group(schedule);
+  app.add_option("--steps", o.steps, "optimiser steps; decides when --epochs is given too")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))->group(schedule);
   app.add_option("--batch-size", o.batch_size, "studies per step")->check(CLI::Range(1, 100000))->capture_default_str()->group(schedule);
   app.add_option("--lr", o.lr, "learning rate")->check(CLI::PositiveNumber)->capture_default_str()->group(schedule);
   app.add_option("--beta1", o.beta1, "AdamW beta 1")->check(CLI::Range(0.0, 1.0))->capture_default_str()->group(schedule);
@@ -149,6 +149,31 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--phantom-root", o.phantom_root, o.out + "/phantom");
 }
 
+/// What is wrong with the options taken together, or nothing. A resumed run reads defaults back as if they were given.
+std::string usage_fault(const CLI::App& app, const Options& o) {
+  const auto names = clip_config_names();
+  if (!o.model.ends_with(".json") && std::find(names.begin(), names.end(), o.model) == names.end()) {
+    const auto nearest = std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) { return edit_distance(a, o.model) < edit_distance(b, o.model); });
+    return fmt::format("--model {} is not known; did you mean {}? (or a JSON file)", o.model, *nearest);
+  }
+  try {
+    parse_ct_preset(fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
+  } catch (const error& e) {
+    return fmt::format("--input-info: {}", e.what());
+  }
+  if (!o.resume.empty()) return "";
+  const auto only_with = [&](bool allowed, std::initializer_list<const char*> options, const char* wanted) -> std::string {
+    for (const char* name : options)
+      if (!allowed && app.count(name) > 0) return fmt::format("{} means nothing without {}", name, wanted);
+    return "";
+  };
+  for (const auto& fault : {only_with(o.phantom > 0, {"--phantom-valid", "--phantom-root", "--phantom-seed"}, "--phantom"),
+                            only_with(o.lock_text || o.phantom > 0, {"--lock-text-unlocked-layers", "--lock-text-freeze-layer-norm"}, "--lock-text"),
+                            only_with(o.lr_scheduler == "const-cooldown", {"--epochs-cooldown", "--lr-cooldown-end", "--lr-cooldown-power"}, "--lr-scheduler const-cooldown")})
+    if (!fault.empty()) return fault;
+  return "";
+}
+
 CtPreset preprocessing(const Options& o, const ClipConfig& config) {
   CtPreset preset = parse_ct_preset(fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
   if (o.phantom > 0) preset.spacing = {9, 5, 5};
@@ -181,7 +206,7 @@ CtRateDataset read_split(const Options& o, const std::string& split, bool traini
     atomic_write(o.out + "/skipped_" + split + ".txt", list);
     fmt::print("{}: {} faulty studies or rows are left out, listed in {}/skipped_{}.txt\n", split, data.problems.size(), o.out, split);
   }
-  if (data.studies.empty()) fail("train_ct_rate", "{}: split '{}' holds no usable study", o.data_root, split);
+  if (data.studies.empty()) fail_file(o.data_root, split, "holds no usable study");
   return data;
 }
 
@@ -206,6 +231,10 @@ int train(CLI::App& app, Options& o) {
     fmt::print(stderr, "train_ct_rate: give either --data-root DIR or --phantom N\n");
     return 2;
   }
+  if (const std::string fault = usage_fault(app, o); !fault.empty()) {
+    fmt::print(stderr, "train_ct_rate: {}\n", fault);
+    return 2;
+  }
   if (o.phantom > 0) apply_phantom_recipe(app, o);
   const std::string resolved = config_text(app);
   if (o.print_config) {
@@ -218,7 +247,9 @@ int train(CLI::App& app, Options& o) {
   const CtPreset preset = preprocessing(o, config);
 
   // ---- data ---------------------------------------------------------------------------------
-  std::filesystem::create_directories(o.out);
+  std::error_code code;
+  std::filesystem::create_directories(o.out, code);
+  if (code) fail_file(o.out, "", "cannot make the folder: {}", code.message());
   if (o.phantom > 0) {
     ProgressLine drawing;
     const int cores = o.threads > 0 ? o.threads : omp_get_num_procs();
@@ -240,11 +271,15 @@ int train(CLI::App& app, Options& o) {
   const CtRateDataset train_set = read_split(o, o.train_split, true);
   const auto tokenizer = make_tokenizer(o, train_set.studies);
   config.text.vocab_size = tokenizer->vocab_size();
-  const bool can_evaluate = std::filesystem::exists(o.data_root + "/" + o.valid_split) && std::filesystem::exists(o.data_root + "/multi_abnormality_labels");
+  const auto has_split = [&](const std::string& split) { return std::filesystem::exists(o.data_root + "/" + split) || std::filesystem::exists(o.data_root + "/" + split + "_fixed"); };
+  if (!has_split(o.valid_split) && o.valid_split != "valid") fail_file(o.data_root, o.valid_split, "there is no such split to evaluate on");
   std::shared_ptr<CtRateVolumes> valid;
-  if (can_evaluate) {
+  std::vector<ZeroShotClass> findings;
+  std::vector<std::string> left_out;
+  if (has_split(o.valid_split) && std::filesystem::exists(o.data_root + "/multi_abnormality_labels")) {
     const auto studies = read_split(o, o.valid_split, false).studies;
     valid = std::make_shared<CtRateVolumes>(studies, cached_files(o.cache, o.valid_split, preset, studies), preset);
+    findings = evaluable_findings(*valid, prompt_template(o.zeroshot_template), left_out);
   }
 
   CtRateSamples::Options sampling{preset, o.text_sampling == "whole" ? ReportSampling::whole : ReportSampling::sentences, config.context_length, false, o.shuffle_reports, o.seed};
@@ -277,11 +312,12 @@ int train(CLI::App& app, Options& o) {
   if (o.resume == "latest") from = store.latest([](const std::string& fault) { fmt::print("damaged checkpoint passed over: {}\n", fault); });
   else if (!o.resume.empty()) {
     const std::filesystem::path path = std::filesystem::path(o.resume).has_filename() ? std::filesystem::path(o.resume) : std::filesystem::path(o.resume).parent_path();
-    if (const std::string fault = CheckpointStore::verify(path.string()); !fault.empty()) fail("train_ct_rate", "--resume {}: {}", o.resume, fault);
+    if (const std::string fault = CheckpointStore::verify(path.string()); !fault.empty()) fail("resume", "{}", fault);
     from = {path.string(), path.filename().string().rfind("text_step_", 0) == 0 ? "text_step" : "step", 0};
   }
   if (!from.path.empty()) fmt::print("resuming from {}\n", from.path);
   else if (!o.resume.empty()) fmt::print("no checkpoint in {} yet: starting afresh\n", o.out);
+  else if (!store.list().empty()) fmt::print("warning: {} holds checkpoints of an earlier run, which --resume latest would take for this one's (hint: another --out, or --resume latest now)\n", o.out);
   if (!o.dry_run) atomic_write(o.out + "/config.toml", resolved);
 
   const auto write_extra = [&](const std::string& path) { write_model_files(path, config, preset, tokenizer->vocabulary()); };
@@ -342,11 +378,14 @@ int train(CLI::App& app, Options& o) {
   const auto features = [&](const CtBatch& batch, const Context& context) {
     return FeaturePair<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
   };
-  const auto evaluate = [&](std::vector<std::string>& left_out) { return evaluate_zero_shot(model, *tokenizer, *valid, {prompt_template(o.zeroshot_template), 16, o.workers}, left_out); };
+  const auto evaluate = [&] { return evaluate_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers}); };
   const auto end_of_epoch = [&](std::int64_t epoch) {
-    if (!valid || o.zeroshot_frequency == 0 || epoch % o.zeroshot_frequency != 0) return;
-    std::vector<std::string> left_out;
-    progress.note(fmt::format("epoch {}: zero-shot {}", epoch, evaluate(left_out).last_line()));
+    if (findings.empty() || o.zeroshot_frequency == 0 || epoch % o.zeroshot_frequency != 0) return;
+    try {
+      progress.note(fmt::format("epoch {}: zero-shot {}", epoch, evaluate().last_line()));
+    } catch (const error& e) {
+      progress.note(fmt::format("warning: no zero-shot evaluation after epoch {}: {}", epoch, e.what()));
+    }
   };
   const auto began = std::chrono::steady_clock::now();
   if (trainer.run(loader, features, write_extra, log, progress, end_of_epoch) == TrainOutcome::stopped) {
@@ -358,6 +397,7 @@ int train(CLI::App& app, Options& o) {
   if (o.dry_run) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / 2;
     std::filesystem::remove_all(store_folder);
+    std::filesystem::remove(o.out, code);  // only if nothing else is in it
     fmt::print("dry run done: about {:.2f} s a step, {} for {} steps; nothing was kept\n", seconds, format_duration(seconds * static_cast<double>(total_steps)), total_steps);
     return 0;
   }
@@ -368,15 +408,14 @@ int train(CLI::App& app, Options& o) {
     fmt::print("no zero-shot evaluation: {} has no labelled split '{}'\n", o.data_root, o.valid_split);
     return 0;
   }
-  std::vector<std::string> left_out;
-  try {
-    const ZeroShotTable table = evaluate(left_out);
-    print_table(table, left_out, o);
-    atomic_write(o.out + "/zero_shot.csv", table.to_csv());
-    fmt::print("{}\n", table.last_line());
-  } catch (const error& e) {
-    fmt::print("no zero-shot table: {}\n", e.what());
+  if (findings.empty()) {
+    fmt::print("no zero-shot evaluation: no finding has both a positive and a negative among the {} volumes of '{}'\n", valid->size(), o.valid_split);
+    return 0;
   }
+  const ZeroShotTable table = evaluate();
+  print_table(table, left_out, o);
+  atomic_write(o.out + "/zero_shot.csv", table.to_csv());
+  fmt::print("{}\n", table.last_line());
   return 0;
 }
 

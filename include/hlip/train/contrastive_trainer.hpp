@@ -113,12 +113,13 @@ class ContrastiveTrainer {
     const std::int64_t first_step = step_;
     loader.start(position_);
     int bad_in_a_row = 0;
+    bool log_failed = false;
     std::int64_t samples = 0;
     const auto checkpoint = [&](bool must) {
       try {
         save(write_extra);
         saved_at_ = step_;
-        store_.keep_newest(options_.stage, options_.keep_checkpoints);
+        store_.keep_newest(options_.stage, options_.keep_checkpoints, step_);
       } catch (const error& e) {
         if (must) throw;
         progress.note(fmt::format("warning: no checkpoint at step {}: {} (training goes on; earlier checkpoints are untouched)", step_, e.what()));
@@ -140,7 +141,12 @@ class ContrastiveTrainer {
 
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
       const double wait = (loader.statistics().seconds_waited - waited_before) / std::max(seconds, 1e-9), rate = static_cast<double>(samples) / std::max(seconds, 1e-9);
-      log.add(fmt::format("{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.4g},{:.3f},{}\n", options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, result.finite ? 0 : 1));
+      try {
+        log.add(fmt::format("{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.4g},{:.3f},{}\n", options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, result.finite ? 0 : 1));
+      } catch (const error& e) {  // a full disk ends no run
+        if (!log_failed) progress.note(fmt::format("warning: {} (training goes on)", e.what()));
+        log_failed = true;
+      }
       const double left = seconds / static_cast<double>(step_ - first_step) * static_cast<double>(options_.steps - step_);
       const bool milestone = step_ % options_.log_every_n_steps == 0 || step_ == options_.steps;
       if (milestone || progress.terminal())

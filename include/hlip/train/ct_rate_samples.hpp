@@ -6,6 +6,7 @@
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/load_ct_rate.hpp>
+#include <hlip/ops/shape.hpp>
 #include <hlip/text/wordpiece.hpp>
 #include <hlip/train/report_text.hpp>
 
@@ -84,7 +85,7 @@ class CtRateSamples {
     ReportSampling sampling = ReportSampling::whole;
     std::int64_t context_length = 512;
     bool cache = false;             ///< keep prepared volumes in memory
-    bool shuffle_reports = false;   ///< the control: every study gets the report of another one
+    bool shuffle_reports = false;   ///< the control: the reports are dealt out anew among the studies
     std::uint64_t seed = 0;         ///< of that shuffle
   };
   /// @param cached of cached_files, or none

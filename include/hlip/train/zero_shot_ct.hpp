@@ -51,29 +51,34 @@ class CtRateVolumes {
 
 /// How evaluate_zero_shot asks and loads.
 struct ZeroShotOptions {
-  PromptTemplate prompts = PromptTemplate::volume;
   index_t batch_size = 16, workers = 1;
 };
 
-/// Scores every labelled volume. Findings without a positive or a negative volume are left out and returned in `left_out`.
-/// @throws hlip::error if no finding can be evaluated
-template <int Levels>
-ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const ZeroShotOptions& options, std::vector<std::string>& left_out) {
-  const auto column = [](const ZeroShotClass& c) {
-    const auto at = std::find(ct_rate_labels.begin(), ct_rate_labels.end(), c.label_column);
-    expect(at != ct_rate_labels.end(), "zero_shot", "'{}' is not a label of CT-RATE", c.label_column);
-    return static_cast<std::size_t>(at - ct_rate_labels.begin());
-  };
+/// The column of a finding in CT-RATE's label tables.
+inline std::size_t label_column(const ZeroShotClass& c) {
+  const auto at = std::find(ct_rate_labels.begin(), ct_rate_labels.end(), c.label_column);
+  expect(at != ct_rate_labels.end(), "zero_shot", "'{}' is not a label of CT-RATE", c.label_column);
+  return static_cast<std::size_t>(at - ct_rate_labels.begin());
+}
+
+/// The findings of a prompt template that have both a positive and a negative among the volumes; the names of the others go to `left_out`.
+inline std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& volumes, PromptTemplate prompts, std::vector<std::string>& left_out) {
   std::vector<ZeroShotClass> classes;
   left_out.clear();
-  for (const auto& c : ct_rate_prompts(options.prompts)) {
+  for (const auto& c : ct_rate_prompts(prompts)) {
     index_t positive = 0;
-    for (index_t i = 0; i < volumes.size(); ++i) positive += volumes.labels(i)[column(c)];
+    for (index_t i = 0; i < volumes.size(); ++i) positive += volumes.labels(i)[label_column(c)];
     if (positive > 0 && positive < volumes.size()) classes.push_back(c);
     else left_out.push_back(c.name);
   }
-  expect(!classes.empty(), "zero_shot", "no finding has both a positive and a negative among the {} volumes", volumes.size());
+  return classes;
+}
 
+/// Scores every labelled volume for these findings.
+/// @param classes of evaluable_findings  @throws hlip::error if a volume cannot be read
+template <int Levels>
+ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
+                                 const ZeroShotOptions& options = {}) {
   const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
   NoGrad guard;
   LoaderOptions loading;
@@ -86,7 +91,7 @@ ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const Wo
     const auto p = classifier.probabilities(model.encode_image(Var<float, Cpu>(batch->data)).value().to_vector());
     scores.insert(scores.end(), p.begin(), p.end());
     for (const index_t i : batch->indices)
-      for (const auto& c : classes) labels.push_back(volumes.labels(i)[column(c)]);
+      for (const auto& c : classes) labels.push_back(volumes.labels(i)[label_column(c)]);
   }
   std::vector<std::string> names;
   for (const auto& c : classes) names.push_back(c.name);

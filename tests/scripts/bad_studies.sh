@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Bad input and the programs around training: a damaged volume stops a run before its first step with the complete list,
+# --skip-bad leaves it out and says so, wrong usage exits with 2, and the other programs answer as documented.
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "bad_studies: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
+expect() {  # expect CODE COMMAND…
+  local want=$1 got=0
+  shift
+  "$@" >"$work/log" 2>&1 || got=$?
+  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+
+expect 0 "$bin/train_ct_rate" --phantom 8 --steps 1 --text-steps 1 --out "$work/run"
+says "synthetic"
+tree=$work/run/phantom/dataset
+good=$tree/train/train_1/train_1_a/train_1_a_1.nii.gz
+
+# two studies go bad: one file is cut, one is gone
+cut=$tree/train/train_3/train_3_a/train_3_a_1.nii.gz
+head -c 20000 "$cut" >"$work/cut" && cp "$work/cut" "$cut"
+rm "$tree/train/train_5/train_5_a/train_5_a_1.nii.gz"
+printf '{"name": "phantom", "text": {"hidden_size": 24}, "vision": {"img_size": [32, 48, 64], "embed_dim": 24}, "embed_dim": 16}' >"$work/tiny.json"
+train=("$bin/train_ct_rate" --data-root "$tree" --model "$work/tiny.json" --steps 2 --batch-size 3 --warmup 0)
+expect 1 "${train[@]}" --out "$work/stopped"
+says "train_3_a_1.nii.gz"
+says "train_5_a_1.nii.gz"
+[ ! -e "$work/stopped/step_1" ] || fail "a step was made in spite of bad studies"
+expect 0 "${train[@]}" --out "$work/skipped" --skip-bad
+says "skipped_train.txt"
+grep -q train_3_a_1 "$work/skipped/skipped_train.txt" || fail "the list of skipped studies lacks one"
+grep -q train_5_a_1 "$work/skipped/skipped_train.txt" || fail "the list of skipped studies lacks one"
+
+expect 0 "${train[@]}" --out "$work/dry" --skip-bad --dry-run
+[ ! -e "$work/dry/step_2" ] || fail "a dry run left a checkpoint"
+
+# wrong usage
+expect 2 "$bin/train_ct_rate" --phantom 8 --stesp 3 --out "$work/x"
+says "did you mean --steps"
+expect 2 "$bin/train_ct_rate" --phantom 8 --model vit_bas --out "$work/x"
+expect 2 "$bin/train_ct_rate" --data-root "$tree" --phantom-seed 3 --out "$work/x"
+expect 2 "$bin/train_ct_rate" --out "$work/x"
+expect 2 "$bin/hlip_inspect"
+expect 2 "$bin/zero_shot_ct_rate" --volume "$good"
+
+# the other programs
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good"
+[ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cut"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/stopped" --volume "$good"
+expect 0 "$bin/hlip_inspect" "$good" "$work/run/step_1/model.safetensors"
+expect 1 "$bin/hlip_inspect" "$good" "$cut"
+says "train_3_a_1.nii.gz"
+expect 1 "$bin/preprocess_ct_rate" --data-root "$tree" --split train --out "$work/cache" --spacing 9,5,5
+says "train_3_a_1.nii.gz"
+expect 0 "$bin/preprocess_ct_rate" --data-root "$tree" --split valid --out "$work/cache" --spacing 9,5,5
+expect 0 "$bin/preprocess_ct_rate" --data-root "$tree" --split valid --out "$work/cache" --spacing 9,5,5
+says " 0 written"
+echo "bad_studies: all as documented"
