@@ -356,7 +356,7 @@ int train(CLI::App& app, Options& o) {
     loading.sampler = {.batch_size = o.text_batch_size, .seed = o.seed + 1};
     DataLoader loader(ReportSections(*samples, tokenizer), loading, CollateSections{});
     const auto features = [&](const SectionBatch& batch, const Context& context) {
-      return FeaturePair<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
+      return PairFeatures<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
     };
     if (trainer.run(loader, features, write_extra, log, progress, [](std::int64_t) {}) == TrainOutcome::stopped) {
       progress.note(fmt::format("stopped at text step {}; --resume latest goes on", trainer.step()));
@@ -376,7 +376,7 @@ int train(CLI::App& app, Options& o) {
   loading.sampler = {.batch_size = o.batch_size, .seed = o.seed};
   DataLoader loader(samples, loading, CollateCt{});
   const auto features = [&](const CtBatch& batch, const Context& context) {
-    return FeaturePair<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
+    return PairFeatures<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
   };
   const auto evaluate = [&] { return evaluate_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers}); };
   const auto end_of_epoch = [&](std::int64_t epoch) {

@@ -80,7 +80,7 @@ struct Run {
     DataLoader loader(Shades{}, loading, collate);
     const auto features = [&](const Batch& b, const Context& context) {
       const float factor = poison(static_cast<std::int64_t>(context.key.step)) ? std::numeric_limits<float>::quiet_NaN() : 1.0f;
-      return FeaturePair<float, Cpu>{Var<float>(model.encode_image(b.volumes, context) * factor), model.encode_text(b.ids, context)};
+      return PairFeatures<float, Cpu>{Var<float>(model.encode_image(b.volumes, context) * factor), model.encode_text(b.ids, context)};
     };
     return trainer.run(loader, features, [](const std::string&) {}, log, progress, [](std::int64_t) {});
   }

@@ -11,7 +11,7 @@
 
 HLIP_BEGIN
 
-/// Features of one micro-batch or of all of them, each (rows, E).
+/// Features of one batch (or micro-batch, or all of them), each (rows, E) of length 1.
 template <class T, class B>
 struct PairFeatures {
   Var<T, B> image, text;

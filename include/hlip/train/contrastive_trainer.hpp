@@ -9,6 +9,7 @@
 #include <hlip/models/clip.hpp>
 #include <hlip/optim/adamw.hpp>
 #include <hlip/optim/schedule.hpp>
+#include <hlip/train/accumulation.hpp>
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/metrics_log.hpp>
 #include <hlip/train/progress.hpp>
@@ -35,12 +36,6 @@ struct TrainerOptions {
   std::int64_t save_frequency_steps = 0;  ///< 0: only at the end
   std::int64_t log_every_n_steps = 100;
   std::size_t keep_checkpoints = 0;   ///< 0: all
-};
-
-/// Features of one batch, each (B, E) of length 1.
-template <class T, class B>
-struct FeaturePair {
-  Var<T, B> image, text;
 };
 
 enum class TrainOutcome { finished, stopped };
@@ -103,7 +98,7 @@ class ContrastiveTrainer {
 
   /// Trains until `steps` or until a stop signal.
   ///
-  /// @param loader a DataLoader; started at position()  @param features called as features(batch, Context) -> FeaturePair
+  /// @param loader a DataLoader; started at position()  @param features called as features(batch, Context) -> PairFeatures
   /// @param write_extra adds files to checkpoints  @param end_of_epoch called as end_of_epoch(epochs done) between epochs
   /// @throws hlip::error after max_bad_steps non-finite steps in a row, naming the samples
   template <class Loader, class Features, class WriteExtra, class EndOfEpoch>
@@ -181,7 +176,7 @@ class ContrastiveTrainer {
     r.lr = learning_rate(options_.schedule, step_);
     optimizer_.zero_grad();
     const Context context{true, {options_.seed, 1, static_cast<std::uint64_t>(step_)}};
-    const FeaturePair<T, B> pair = features(batch, context);
+    const PairFeatures<T, B> pair = features(batch, context);
     const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
     const Var<T, B> loss = options_.siglip ? siglip_loss(pair.image, pair.text, scale, model_.logit_bias, communicator_)
                                            : clip_loss(pair.image, pair.text, scale, Var<T, B>(), communicator_, options_.gather);
