@@ -34,6 +34,9 @@ struct Node {
   virtual void pull() {}
   /// Drops what was saved for pull; true if this node may not be pulled again.
   virtual bool free_saved() { return false; }
+  /// Whether `remake` can compute the result again from what pull saved: whoever needs it on the way back keeps nothing.
+  virtual bool remakes() const { return false; }
+  virtual Tensor<T, B> remake() const { return {}; }
   bool is_leaf() const { return op.empty(); }
 
   /// Adds `g` to the gradient. In place only when nobody else holds the memory.

@@ -118,40 +118,81 @@ class InputGrads {
   void add(std::size_t i, const Tensor<T, B>& grad) {
     if (wants(i)) node_.inputs[i]->accumulate(grad);
   }
+  /// Memory of input i's gradient, for kernels that can write or add in place. Only if it is wanted.
+  GradSink<T> sink(std::size_t i) { return node_.inputs[i]->sink(); }
+  /// Memory of dy's size for a result that may overwrite dy: dy itself when nobody else holds it.
+  Tensor<T, B> overwrite(const Tensor<T, B>& dy) { return dy.use_count() == 1 ? dy : Tensor<T, B>::empty(dy.shape()); }
 
  private:
   Node<T, B>& node_;
 };
 
+/// An input that a pull-back needs again: its tensor, or only its node when that can remake it. Cheap results of large
+/// operations (a normalised row, an activation) so take no memory between forward and backward.
+template <class T, class B>
+class SavedInput {
+ public:
+  explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->remakes() ? input.node().get() : nullptr) {
+    if (!maker_) value_ = input.value().contiguous();
+  }
+  /// The input's value, contiguous; computed again at every call if it was not kept.
+  Tensor<T, B> value() const { return maker_ ? maker_->remake() : value_; }
+
+ private:
+  const Node<T, B>* maker_;  // the node that holds this one's pull-back owns it through its inputs
+  Tensor<T, B> value_;
+};
+
 namespace detail {
 
+struct CannotRemake {};
+
 /// A node whose pull-back is a function object `pull(dy, InputGrads)`. It captures Tensors, never Vars: a captured
-/// Var would hold the graph from inside and defeat the iterative release.
-template <class T, class B, class Pull>
+/// Var would hold the graph from inside and defeat the iterative release. `again()`, if given, computes the result anew.
+template <class T, class B, class Pull, class Again>
 struct FunctionNode : Node<T, B> {
-  std::optional<Pull> pull_back;
-  FunctionNode(std::string_view name, const Shape& s, Pull p) : Node<T, B>(name, s), pull_back(std::move(p)) {}
+  struct Saved {
+    Pull pull;
+    Again again;
+  };
+  std::optional<Saved> saved;
+  FunctionNode(std::string_view name, const Shape& s, Pull pull, Again again) : Node<T, B>(name, s), saved(Saved{std::move(pull), std::move(again)}) {}
   void pull() override {
-    expect(pull_back.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
+    expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
     InputGrads<T, B> grads(*this);
-    (*pull_back)(*this->grad, grads);
+    saved->pull(*this->grad, grads);
   }
   bool free_saved() override {
-    pull_back.reset();
+    saved.reset();
     return true;
+  }
+  bool remakes() const override { return !std::is_same_v<Again, CannotRemake>; }
+  Tensor<T, B> remake() const override {
+    if constexpr (std::is_same_v<Again, CannotRemake>) return {};
+    else {
+      expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
+      return saved->again();
+    }
   }
 };
 
 }  // namespace detail
 
+/// Whether an operation on these inputs will be recorded: what only its pull-back needs is not worth making otherwise.
+template <class T, class B>
+bool is_recorded(std::initializer_list<const Var<T, B>*> inputs) {
+  return detail::recording && std::any_of(inputs.begin(), inputs.end(), [](const Var<T, B>* in) { return in->requires_grad(); });
+}
+
 /// Makes the result of an operation: `value` with a node when something in `inputs` requires a gradient (or `always`).
-/// `pull(const Tensor& dy, InputGrads& grads)` adds the gradients of the inputs.
-template <class T, class B, class Pull>
-Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false) {
+/// `pull(const Tensor& dy, InputGrads& grads)` adds the gradients of the inputs. `again()` computes `value` once more from
+/// what is saved: given when that is cheap, so that those who use the result need not keep it.
+template <class T, class B, class Pull, class Again = detail::CannotRemake>
+Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false, Again again = {}) {
   bool needed = always;
   for (const auto& in : inputs) needed = needed || in.requires_grad();
   if (!detail::recording || !needed) return Var<T, B>(value);
-  auto node = std::make_shared<detail::FunctionNode<T, B, Pull>>(op, value.shape(), std::move(pull));
+  auto node = std::make_shared<detail::FunctionNode<T, B, Pull, Again>>(op, value.shape(), std::move(pull), std::move(again));
   for (const auto& in : inputs) node->inputs.push_back(in.node());
   return Var<T, B>(value, std::move(node));
 }

@@ -39,9 +39,10 @@ Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
   if (has_residual) expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}", to_string(options.residual.shape()), to_string(shape));
 
   const Tensor<T, B> input = x.value().contiguous(), w = weight.value().contiguous();
-  Tensor<T, B> y = options.out.numel() > 0 ? options.out : Tensor<T, B>::empty(shape);
+  const Tensor<T, B> y = options.out.numel() > 0 ? options.out : Tensor<T, B>::empty(shape);
   expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}", to_string(y.shape()), to_string(shape));
-  const Tensor<T, B> pre = gelu ? Tensor<T, B>::empty(shape) : Tensor<T, B>();  // what GELU's derivative needs
+  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
+  const Tensor<T, B> pre = gelu && recorded ? Tensor<T, B>::empty(shape) : Tensor<T, B>();  // what GELU's derivative needs
   const Tensor<T, B> b = bias.value().contiguous(), residual = options.residual.value().contiguous();
 
   GemmArgs<T> args;
@@ -51,31 +52,41 @@ Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
   args.c = y.data(), args.ldc = out;
   args.bias = has_bias ? b.data() : nullptr;
   args.activation = options.activation;
-  args.pre_activation = gelu ? pre.data() : nullptr;
+  args.pre_activation = gelu && recorded ? pre.data() : nullptr;
   args.residual = has_residual ? residual.data() : nullptr;
   gemm(B{}, args);
+  if (!recorded) return Var<T, B>(y);
 
-  return record("linear", y, {x, weight, bias, options.residual}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+  const SavedInput<T, B> saved(x);
+  const Shape saved_shape = input.shape();
+  const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual};
+  const auto pull = [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     grads.add(3, dy);
-    const Tensor<T, B> dpre = gelu ? Tensor<T, B>(map_expression(op::GeluGrad{}, pre, dy)) : dy;
+    Tensor<T, B> dpre = dy;
+    if (gelu) {
+      dpre = grads.overwrite(dy);
+      dpre.assign(map_expression(op::GeluGrad{}, pre, dy));
+    }
+    if (grads.wants(2)) grads.add(2, sum(dpre.reshape({rows, out}), {0}));
+    if (grads.wants(1)) {
+      const Tensor<T, B> again = saved.value();
+      const GradSink<T> dw = grads.sink(1);
+      GemmArgs<T> g;
+      g.m = out, g.n = in, g.k = rows;
+      g.a = dpre.data(), g.lda = out, g.trans_a = true, g.b = again.data(), g.ldb = in, g.c = dw.grad, g.ldc = in, g.beta = dw.add ? T(1) : T(0);
+      gemm(B{}, g);
+    }
     if (grads.wants(0)) {
-      auto dx = Tensor<T, B>::empty(input.shape());
+      const auto dx = Tensor<T, B>::empty(saved_shape);
       GemmArgs<T> g;
       g.m = rows, g.n = in, g.k = out;
       g.a = dpre.data(), g.lda = out, g.b = w.data(), g.ldb = in, g.c = dx.data(), g.ldc = in;
       gemm(B{}, g);
       grads.add(0, dx);
     }
-    if (grads.wants(1)) {
-      auto dw = Tensor<T, B>::empty(w.shape());
-      GemmArgs<T> g;
-      g.m = out, g.n = in, g.k = rows;
-      g.a = dpre.data(), g.lda = out, g.trans_a = true, g.b = input.data(), g.ldb = in, g.c = dw.data(), g.ldc = in;
-      gemm(B{}, g);
-      grads.add(1, dw);
-    }
-    if (grads.wants(2)) grads.add(2, sum(dpre.reshape({rows, out}), {0}));
-  });
+  };
+  if (!gelu || has_residual) return record("linear", y, inputs, pull);
+  return record("linear", y, inputs, pull, false, [pre] { return Tensor<T, B>(map_expression(op::Gelu{}, pre)); });
 }
 
 HLIP_END

@@ -7,7 +7,7 @@
 
 HLIP_BEGIN
 
-/// (x − mean)·rstd·weight + bias over the last axis; keeps mean and rstd only.
+/// (x − mean)·rstd·weight + bias over the last axis; keeps x, mean and rstd, from which the result is remade on the way back.
 ///
 /// @param x (…, dim)  @param weight (dim)  @param bias (dim)
 template <class T, class B>
@@ -18,10 +18,13 @@ Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
   expect(x.rank() >= 1 && x.dim(-1) == dim, "layer_norm", "x is {}, expected (…, dim = {})", to_string(x.shape()), dim);
   const Tensor<T, B> input = x.value().contiguous(), w = weight.value().contiguous(), b = bias.value().contiguous();
   const index_t rows = dim > 0 ? x.numel() / dim : 0;
-  const auto y = Tensor<T, B>::empty(x.shape());
   const auto mean = Tensor<T, B>::empty({rows}), rstd = Tensor<T, B>::empty({rows});
-  layer_norm_forward(B{}, LayerNormArgs<T>{rows, dim, static_cast<T>(eps), input.data(), w.data(), b.data(), y.data(), mean.data(), rstd.data()});
-  return record("layer_norm", y, {x, weight, bias}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+  const auto forward = [=] {
+    const auto y = Tensor<T, B>::empty(input.shape());
+    layer_norm_forward(B{}, LayerNormArgs<T>{rows, dim, static_cast<T>(eps), input.data(), w.data(), b.data(), y.data(), mean.data(), rstd.data()});
+    return y;
+  };
+  const auto pull = [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     const auto dx = grads.wants(0) ? Tensor<T, B>::empty(input.shape()) : Tensor<T, B>();
     const auto dw = grads.wants(1) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
     const auto db = grads.wants(2) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
@@ -29,7 +32,8 @@ Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
     grads.add(0, dx);
     grads.add(1, dw);
     grads.add(2, db);
-  });
+  };
+  return record("layer_norm", forward(), {x, weight, bias}, pull, false, forward);
 }
 
 /// x / max(‖x‖₂, eps) over the last axis.
