@@ -5,6 +5,7 @@
 // threads. `T` is float or double unless said otherwise.
 //
 //   memory       void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
+//                void empty_cache(B);                                                         gives memory kept for reuse back to the system
 //                void copy_from_host(B, void* to, const void* from, size_t bytes);  copy_to_host likewise
 //   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
 //                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);

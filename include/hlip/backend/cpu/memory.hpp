@@ -1,6 +1,7 @@
-// Cpu memory: 64-byte aligned, plain.
+// Cpu memory: 64-byte aligned; large pieces come from a pool.
 #pragma once
 
+#include <hlip/backend/cpu/pool.hpp>
 #include <hlip/core/error.hpp>
 #include <hlip/fwd.hpp>
 
@@ -16,11 +17,17 @@ struct Cpu {
 };
 
 inline void* allocate(Cpu, std::size_t bytes) {
-  void* p = ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
+  const bool pooled = detail::pool_memory && bytes >= detail::MemoryPool::smallest;
+  void* p = pooled ? detail::memory_pool().take(bytes) : ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
   if (!p) fail("allocate", "out of memory: asked for {} bytes", bytes);
   return p;
 }
-inline void deallocate(Cpu, void* p, std::size_t) { ::operator delete(p, std::align_val_t{64}); }
+inline void deallocate(Cpu, void* p, std::size_t bytes) {
+  if (detail::pool_memory && bytes >= detail::MemoryPool::smallest) detail::memory_pool().give(p);
+  else ::operator delete(p, std::align_val_t{64});
+}
+/// Returns memory that freed tensors left behind to the system.
+inline void empty_cache(Cpu) { detail::memory_pool().trim(); }
 inline void copy_from_host(Cpu, void* to, const void* from, std::size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }
