@@ -74,6 +74,40 @@ TEST_CASE("linear: no rows, and no inputs to add up") {
   CHECK(largest_difference(w.grad(), Array::zeros({3, 5})) == 0);
 }
 
+TEST_CASE("linear: hidden activations that are computed again give the gradients of kept ones, bit for bit") {
+  const index_t rows = 2500, in = 8, hidden = 1024;  // 19.5 MiB in double: not kept
+  static_assert(rows * hidden * sizeof(double) > keep_hidden_bytes);
+  const Array x = numbers({rows, in}, 1), w1 = numbers({hidden, in}, 2), b1 = numbers({hidden}, 3), w2 = numbers({3, hidden}, 4), c = numbers({rows, 3}, 5);
+  const auto gradients = [&](index_t parts) {  // `parts` row blocks, small enough to be kept
+    const std::vector<Variable> v{Variable(x, true), Variable(w1, true), Variable(b1, true), Variable(w2, true)};
+    std::vector<Variable> ys;
+    for (index_t p = 0; p < parts; ++p) {
+      const Variable part = slice(v[0], 0, p * rows / parts, (p + 1) * rows / parts);
+      ys.push_back(linear(linear(part, v[1], v[2], Options{Activation::gelu}), v[3], Variable()));
+    }
+    concat(ys, 0).backward(c);
+    std::vector<Array> grads;
+    for (const auto& leaf : v) grads.push_back(leaf.grad());
+    return grads;
+  };
+  const auto again = gradients(1), kept = gradients(2);
+  CHECK(same_bits(again[0], kept[0]));  // dx adds nothing up over rows
+  for (std::size_t i = 1; i < again.size(); ++i) CHECK(largest_difference(again[i], kept[i]) < 1e-10);
+}
+
+TEST_CASE("linear: a retained graph can be used twice, and weights add up in place") {
+  const Variable x(numbers({5, 7}, 1), true), w1(numbers({6, 7}, 2), true), w2(numbers({4, 6}, 3), true);
+  const Variable y = linear(linear(x, w1, Variable(), Options{Activation::gelu}), w2, Variable());
+  const Array c = numbers({5, 4}, 5);
+  y.backward(c, true);
+  const Array once = w1.grad().clone(), memory = w1.grad();
+  const double* before = w2.grad().data();
+  y.backward(c);
+  CHECK(largest_difference(w1.grad(), once * 2.0) < 1e-12);
+  CHECK(same_bits(memory, once));  // somebody holds it: not written over
+  CHECK(w2.grad().data() == before);
+}
+
 TEST_CASE("linear: shapes that do not fit are named") {
   const Variable w(numbers({3, 5}, 1));
   CHECK(error_of([&] { linear(Variable(numbers({2, 4}, 1)), w, Variable()); }) == "linear: x is (2, 4), expected (…, in = 5)");

@@ -1,6 +1,8 @@
 #include "../support/gradients.hpp"
 
+#include <hlip/autograd/functions/linear.hpp>
 #include <hlip/autograd/functions/norm.hpp>
+#include <hlip/ops/matmul.hpp>
 
 using namespace test;
 
@@ -21,6 +23,22 @@ TEST_CASE("layer_norm: gradients of x, weight and bias") {
     }
   check_gradient("views", fn, {numbers({5, 3}, 1).transpose(0, 1), numbers({10}, 2).slice(0, 0, 10, 2), numbers({5}, 3)});
   check_gradient("weight = bias", [](const std::vector<Variable>& v) { return layer_norm(v[0], v[1], v[1], 1e-3); }, {numbers({2, 5}, 1), numbers({5}, 2)});
+}
+
+TEST_CASE("layer_norm: its result is not kept for the linear layer behind it, but made again") {
+  const Variable x(numbers({6, 5}, 1), true), w(numbers({5}, 2, 0.5, 2), true), b(numbers({5}, 3), true), matrix(numbers({3, 5}, 4), true);
+  std::weak_ptr<double> normed;
+  Variable y;
+  {
+    const Variable n = layer_norm(x, w, b, 1e-6);
+    normed = n.value().storage();
+    y = linear(n, matrix, Variable());
+  }
+  CHECK(normed.expired());
+  const Array c = numbers({6, 3}, 5);
+  y.backward(c);
+  const Array expected = matmul(c.transpose(0, 1), layer_norm(Variable(x.value()), Variable(w.value()), Variable(b.value()), 1e-6).value());
+  CHECK(largest_difference(matrix.grad(), expected) < 1e-13);
 }
 
 TEST_CASE("layer_norm: shapes that do not fit are named with the module they belong to") {

@@ -39,6 +39,18 @@ TEST_CASE("patch embedding: gradients of volume, filter and bias") {
   }, {numbers({1, 1, 3, 2, 4}, 1), numbers({3, 1, 2, 1, 2}, 2), numbers({3}, 3)});
 }
 
+TEST_CASE("patch embedding: patches of a constant volume are not kept, and the filter gets the same gradient, bit for bit") {
+  Initializer init(3);
+  const Embed embed(2, 5, {2, 3, 2}, init);
+  const Array x = numbers({2, 2, 5, 6, 7}, 1), c = numbers({24, 5}, 2);
+  embed(Variable(x, true)).backward(c);
+  const Array weight = embed.proj.weight.grad(), bias = embed.proj.bias.grad();
+  embed.proj.weight.zero_grad(), embed.proj.bias.zero_grad();
+  embed(Variable(x)).backward(c);
+  CHECK(same_bits(embed.proj.weight.grad(), weight));
+  CHECK(same_bits(embed.proj.bias.grad(), bias));
+}
+
 TEST_CASE("patch embedding: a volume smaller than a patch or with other channels is an error") {
   Initializer init(3);
   const Embed embed(1, 5, {2, 3, 2}, init);

@@ -25,6 +25,7 @@ struct Node {
   std::uint64_t order;                           ///< creation number: inputs have smaller ones
   std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
   bool queued = false;                           ///< waiting in the backward queue
+  bool constant = false;                         ///< no gradient flows here: the node only remakes its result
 
   Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
   Node(const Node&) = delete;
@@ -36,7 +37,8 @@ struct Node {
   virtual bool free_saved() { return false; }
   /// Whether `remake` can compute the result again from what pull saved: whoever needs it on the way back keeps nothing.
   virtual bool remakes() const { return false; }
-  virtual Tensor<T, B> remake() const { return {}; }
+  /// Rows [first, last) of the result seen as (rows, last axis).
+  virtual Tensor<T, B> remake(index_t, index_t) const { return {}; }
   bool is_leaf() const { return op.empty(); }
 
   /// Adds `g` to the gradient. In place only when nobody else holds the memory.

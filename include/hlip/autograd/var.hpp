@@ -68,7 +68,7 @@ class Var : public ExpressionTag {
   index_t numel() const { return value_.numel(); }
   T item() const { return value_.item(); }
 
-  bool requires_grad() const { return node_ != nullptr; }
+  bool requires_grad() const { return node_ != nullptr && !node_->constant; }
   const std::shared_ptr<Node<T, B>>& node() const { return node_; }
   /// For leaves: whether backward collects a gradient here.
   void set_requires_grad(bool on) {
@@ -114,7 +114,7 @@ class InputGrads {
  public:
   explicit InputGrads(Node<T, B>& node) : node_(node) {}
   /// Whether input i needs a gradient; if not, computing it is wasted.
-  bool wants(std::size_t i) const { return node_.inputs[i] != nullptr; }
+  bool wants(std::size_t i) const { return node_.inputs[i] != nullptr && !node_.inputs[i]->constant; }
   void add(std::size_t i, const Tensor<T, B>& grad) {
     if (wants(i)) node_.inputs[i]->accumulate(grad);
   }
@@ -127,20 +127,26 @@ class InputGrads {
   Node<T, B>& node_;
 };
 
-/// An input that a pull-back needs again: its tensor, or only its node when that can remake it. Cheap results of large
-/// operations (a normalised row, an activation) so take no memory between forward and backward.
+/// An input that a pull-back needs again: its tensor, or only its node when that can remake it. What is cheap to compute
+/// (a normalised row, an activation) so takes no memory between forward and backward.
 template <class T, class B>
 class SavedInput {
  public:
   explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->remakes() ? input.node().get() : nullptr) {
-    if (!maker_) value_ = input.value().contiguous();
+    const index_t columns = input.rank() > 0 ? input.dim(-1) : 0;
+    rows_ = columns > 0 ? input.numel() / columns : 0;
+    if (!maker_) value_ = input.value().reshape({rows_, columns});
   }
-  /// The input's value, contiguous; computed again at every call if it was not kept.
-  Tensor<T, B> value() const { return maker_ ? maker_->remake() : value_; }
+  index_t rows() const { return rows_; }
+  /// Rows to ask for at a time, so that what is remade stays small.
+  index_t rows_at_a_time() const { return maker_ ? std::min<index_t>(rows_, 1024) : rows_; }
+  /// Rows [first, last) of the input as (rows, columns), contiguous; computed at every call if they were not kept.
+  Tensor<T, B> rows(index_t first, index_t last) const { return maker_ ? maker_->remake(first, last) : value_.slice(0, first, last); }
 
  private:
   const Node<T, B>* maker_;  // the node that holds this one's pull-back owns it through its inputs
   Tensor<T, B> value_;
+  index_t rows_;
 };
 
 namespace detail {
@@ -148,7 +154,8 @@ namespace detail {
 struct CannotRemake {};
 
 /// A node whose pull-back is a function object `pull(dy, InputGrads)`. It captures Tensors, never Vars: a captured
-/// Var would hold the graph from inside and defeat the iterative release. `again()`, if given, computes the result anew.
+/// Var would hold the graph from inside and defeat the iterative release. `again(first, last)`, if given,
+/// computes these rows of the result anew.
 template <class T, class B, class Pull, class Again>
 struct FunctionNode : Node<T, B> {
   struct Saved {
@@ -167,11 +174,11 @@ struct FunctionNode : Node<T, B> {
     return true;
   }
   bool remakes() const override { return !std::is_same_v<Again, CannotRemake>; }
-  Tensor<T, B> remake() const override {
+  Tensor<T, B> remake([[maybe_unused]] index_t first, [[maybe_unused]] index_t last) const override {
     if constexpr (std::is_same_v<Again, CannotRemake>) return {};
     else {
       expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
-      return saved->again();
+      return saved->again(first, last);
     }
   }
 };
@@ -185,8 +192,8 @@ bool is_recorded(std::initializer_list<const Var<T, B>*> inputs) {
 }
 
 /// Makes the result of an operation: `value` with a node when something in `inputs` requires a gradient (or `always`).
-/// `pull(const Tensor& dy, InputGrads& grads)` adds the gradients of the inputs. `again()` computes `value` once more from
-/// what is saved: given when that is cheap, so that those who use the result need not keep it.
+/// `pull(const Tensor& dy, InputGrads& grads)` adds the gradients of the inputs. `again(first, last)` computes these
+/// rows of `value` once more from what is saved: given when that is cheap, so that those who use the result need not keep it.
 template <class T, class B, class Pull, class Again = detail::CannotRemake>
 Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false, Again again = {}) {
   bool needed = always;
@@ -194,6 +201,16 @@ Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vect
   if (!detail::recording || !needed) return Var<T, B>(value);
   auto node = std::make_shared<detail::FunctionNode<T, B, Pull, Again>>(op, value.shape(), std::move(pull), std::move(again));
   for (const auto& in : inputs) node->inputs.push_back(in.node());
+  return Var<T, B>(value, std::move(node));
+}
+
+/// A constant that is cheap to compute: those who need it on the way back call `again(first, last)` for its rows.
+template <class T, class B, class Again>
+Var<T, B> remade_constant(std::string_view op, const Tensor<T, B>& value, Again again) {
+  if (!detail::recording) return Var<T, B>(value);
+  const auto no_pull = [](const Tensor<T, B>&, InputGrads<T, B>&) {};
+  auto node = std::make_shared<detail::FunctionNode<T, B, decltype(no_pull), Again>>(op, value.shape(), no_pull, std::move(again));
+  node->constant = true;
   return Var<T, B>(value, std::move(node));
 }
 

@@ -204,7 +204,9 @@ struct HlipVit {
     const index_t c = config.embed_dim, studies = hierarchy.studies;
     hierarchy.check_level(level);
     const auto sum_into = [&](const Tensor<T, B>& out) {
-      return reshape(evaluate_into(reshape(patches, {studies, position.dim(0), c}) + position, out.reshape({studies, position.dim(0), c})), {out.dim(0), c});
+      const Shape by_study{studies, position.dim(0), c};
+      out.reshape(by_study).assign(patches.value().reshape(by_study) + position);
+      return record("positions", out, {patches}, [](const Tensor<T, B>& dy, InputGrads<T, B>& grads) { grads.add(0, dy); });
     };
     const auto keep = input.keep_indices.numel() > 0                          ? input.keep_indices
                       : context.training && config.patch_dropout > 0 ? patch_dropout_indices<B>(hierarchy.rows(level), hierarchy.patches(level), config.patch_dropout, context.child(2).key)

@@ -10,13 +10,39 @@
 
 HLIP_BEGIN
 
-/// Cuts volumes into patches, dropping the remainder at the end of an axis.
+namespace detail {
+
+/// Patch rows [first, last) of x (N, C, D, H, W), (rows, C·pd·ph·pw); d, h, w patches along each axis.
+template <class T, class B>
+Tensor<T, B> patch_rows(const Tensor<T, B>& x, const Shape& patch, index_t d, index_t h, index_t w, index_t first, index_t last) {
+  const index_t c = x.dim(1), pd = patch[0], ph = patch[1], pw = patch[2], lines = c * pd * ph;
+  const auto rows = Tensor<T, B>::empty({last - first, lines * pw});
+  const T* from = x.data();
+  T* to = rows.data();
+  const index_t depth = x.dim(2), height = x.dim(3), width = x.dim(4);
+  for_each_index(B{}, (last - first) * lines, [=](index_t i) {
+    const index_t row = first + i / lines, line = i % lines;
+    const index_t n = row / (d * h * w), z = row / (h * w) % d * pd + line / ph % pd, y = row / w % h * ph + line % ph, channel = line / (ph * pd);
+    const T* source = from + (((n * c + channel) * depth + z) * height + y) * width + row % w * pw;
+    for (index_t k = 0; k < pw; ++k) to[i * pw + k] = source[k];
+  });
+  return rows;
+}
+
+}  // namespace detail
+
+/// Cuts volumes into patches, dropping the remainder at the end of an axis. The patches of constant volumes are not kept
+/// for the way back but cut again.
 /// @param x (N, C, D, H, W)  @return (N·d·h·w, C·pd·ph·pw), rows in the order n, d, h, w
 template <class T, class B>
 Var<T, B> extract_patches(const Var<T, B>& x, const Shape& patch) {
   expect_shape("patch_embed", "x", x.shape(), {{"N"}, {"C"}, {"D"}, {"H"}, {"W"}});
   const index_t n = x.dim(0), c = x.dim(1), d = x.dim(2) / patch[0], h = x.dim(3) / patch[1], w = x.dim(4) / patch[2];
   expect(d > 0 && h > 0 && w > 0, "patch_embed", "x is {}, smaller than one patch {}", to_string(x.shape()), to_string(patch));
+  if (!x.requires_grad()) {
+    const auto cut = [=, input = x.value().contiguous()](index_t first, index_t last) { return detail::patch_rows(input, patch, d, h, w, first, last); };
+    return remade_constant("extract_patches", cut(0, n * d * h * w), cut);
+  }
   Var<T, B> v = x;
   const index_t keep[] = {d * patch[0], h * patch[1], w * patch[2]};
   for (int a = 0; a < 3; ++a)

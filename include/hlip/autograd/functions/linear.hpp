@@ -5,6 +5,8 @@
 #include <hlip/autograd/var.hpp>
 #include <hlip/tensor/check.hpp>
 
+#include <memory>
+
 HLIP_BEGIN
 
 namespace op {
@@ -16,6 +18,10 @@ struct GeluGrad {
 };
 }  // namespace op
 
+/// Hidden activations above this size are computed again on the way back instead of kept: one product of four more, and
+/// in a block of a vision transformer two fifths of the memory less.
+inline constexpr std::size_t keep_hidden_bytes = std::size_t{16} << 20;
+
 /// What a linear layer applies to its product on the way out.
 template <class T, class B>
 struct LinearOptions {
@@ -23,6 +29,72 @@ struct LinearOptions {
   Var<T, B> residual = {};  ///< added last; same shape as the result; none when empty
   Tensor<T, B> out = {};    ///< memory for the result, when the caller has a place for it
 };
+
+namespace detail {
+
+/// What a product and the activation behind it need on the way back.
+template <class T, class B>
+struct SavedLinear {
+  SavedInput<T, B> input;
+  Tensor<T, B> weight, bias;  ///< bias may be empty
+  Tensor<T, B> pre = {};      ///< values before the activation, as far as they were kept
+
+  index_t in() const { return weight.dim(1); }
+  index_t out() const { return weight.dim(0); }
+
+  /// (rows, out): input · weightᵀ + bias, at the latest now.
+  const Tensor<T, B>& pre_activation() {
+    if (pre.numel() > 0 || input.rows() == 0) return pre;
+    pre = Tensor<T, B>::empty({input.rows(), out()});
+    for_input_rows([&](index_t first, const Tensor<T, B>& x) { forward(x, pre.data() + first * out(), {}); });
+    return pre;
+  }
+
+  /// What the product is followed by; see GemmArgs.
+  struct Epilogue {
+    Activation activation = Activation::none;
+    T* pre_activation = nullptr;
+    const T* residual = nullptr;
+  };
+  void forward(const Tensor<T, B>& x, T* y, const Epilogue& epilogue) const {
+    GemmArgs<T> g;
+    g.m = x.dim(0), g.n = out(), g.k = in();
+    g.a = x.data(), g.lda = in(), g.b = weight.data(), g.ldb = in(), g.trans_b = true, g.c = y, g.ldc = out();
+    g.bias = bias.numel() > 0 ? bias.data() : nullptr;
+    g.activation = epilogue.activation, g.pre_activation = epilogue.pre_activation, g.residual = epilogue.residual;
+    gemm(B{}, g);
+  }
+  /// d (rows, in) = dpre · weight
+  Tensor<T, B> input_gradient(const Tensor<T, B>& dpre) const {
+    const auto dx = Tensor<T, B>::empty({input.rows(), in()});
+    GemmArgs<T> g;
+    g.m = input.rows(), g.n = in(), g.k = out();
+    g.a = dpre.data(), g.lda = out(), g.b = weight.data(), g.ldb = in(), g.c = dx.data(), g.ldc = in();
+    gemm(B{}, g);
+    return dx;
+  }
+  /// dw (out, in) = dpreᵀ · input, into the sink.
+  void weight_gradient(const Tensor<T, B>& dpre, const GradSink<T>& dw) const {
+    bool add = dw.add;
+    for_input_rows([&](index_t first, const Tensor<T, B>& x) {
+      GemmArgs<T> g;
+      g.m = out(), g.n = in(), g.k = x.dim(0);
+      g.a = dpre.data() + first * out(), g.lda = out(), g.trans_a = true, g.b = x.data(), g.ldb = in(), g.c = dw.grad, g.ldc = in(), g.beta = add ? T(1) : T(0);
+      gemm(B{}, g);
+      add = true;
+    });
+  }
+
+ private:
+  /// Calls fn(first row, rows) over all of the input, at least once.
+  template <class Fn>
+  void for_input_rows(Fn fn) const {
+    const index_t step = std::max<index_t>(1, input.rows_at_a_time());
+    for (index_t first = 0; first == 0 || first < input.rows(); first += step) fn(first, input.rows(first, std::min(input.rows(), first + step)));
+  }
+};
+
+}  // namespace detail
 
 /// act(x · weightᵀ + bias) + residual.
 ///
@@ -34,59 +106,34 @@ Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
   expect(x.rank() >= 1 && x.dim(-1) == in, "linear", "x is {}, expected (…, in = {})", to_string(x.shape()), in);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = out;
-  const bool has_bias = bias.numel() > 0, has_residual = options.residual.numel() > 0, gelu = options.activation == Activation::gelu;
-  if (has_bias) expect_shape("linear", "bias", bias.shape(), {{"out", out}});
+  const bool has_residual = options.residual.numel() > 0, gelu = options.activation == Activation::gelu;
+  if (bias.numel() > 0) expect_shape("linear", "bias", bias.shape(), {{"out", out}});
   if (has_residual) expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}", to_string(options.residual.shape()), to_string(shape));
-
-  const Tensor<T, B> input = x.value().contiguous(), w = weight.value().contiguous();
   const Tensor<T, B> y = options.out.numel() > 0 ? options.out : Tensor<T, B>::empty(shape);
   expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}", to_string(y.shape()), to_string(shape));
-  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
-  const Tensor<T, B> pre = gelu && recorded ? Tensor<T, B>::empty(shape) : Tensor<T, B>();  // what GELU's derivative needs
-  const Tensor<T, B> b = bias.value().contiguous(), residual = options.residual.value().contiguous();
 
-  GemmArgs<T> args;
-  args.m = rows, args.n = out, args.k = in;
-  args.a = input.data(), args.lda = in;
-  args.b = w.data(), args.ldb = in, args.trans_b = true;
-  args.c = y.data(), args.ldc = out;
-  args.bias = has_bias ? b.data() : nullptr;
-  args.activation = options.activation;
-  args.pre_activation = gelu && recorded ? pre.data() : nullptr;
-  args.residual = has_residual ? residual.data() : nullptr;
-  gemm(B{}, args);
+  detail::SavedLinear<T, B> saved{SavedInput<T, B>(x), weight.value().contiguous(), bias.value().contiguous()};
+  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
+  const bool keep = gelu && recorded && static_cast<std::size_t>(rows * out) * sizeof(T) <= keep_hidden_bytes;
+  if (keep) saved.pre = Tensor<T, B>::empty({rows, out});
+  const Tensor<T, B> residual = options.residual.value().contiguous();
+  saved.forward(x.value().reshape({rows, in}), y.data(), {options.activation, keep ? saved.pre.data() : nullptr, has_residual ? residual.data() : nullptr});
   if (!recorded) return Var<T, B>(y);
 
-  const SavedInput<T, B> saved(x);
-  const Shape saved_shape = input.shape();
+  const auto state = std::make_shared<detail::SavedLinear<T, B>>(std::move(saved));
+  const Shape input_shape = x.shape();
   const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual};
   const auto pull = [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     grads.add(3, dy);
-    Tensor<T, B> dpre = dy;
-    if (gelu) {
-      dpre = grads.overwrite(dy);
-      dpre.assign(map_expression(op::GeluGrad{}, pre, dy));
-    }
+    const Tensor<T, B> dpre = gelu ? grads.overwrite(dy) : dy;
+    if (gelu) dpre.reshape({rows, out}).assign(map_expression(op::GeluGrad{}, state->pre_activation(), dy.reshape({rows, out})));
+    state->pre = {};
     if (grads.wants(2)) grads.add(2, sum(dpre.reshape({rows, out}), {0}));
-    if (grads.wants(1)) {
-      const Tensor<T, B> again = saved.value();
-      const GradSink<T> dw = grads.sink(1);
-      GemmArgs<T> g;
-      g.m = out, g.n = in, g.k = rows;
-      g.a = dpre.data(), g.lda = out, g.trans_a = true, g.b = again.data(), g.ldb = in, g.c = dw.grad, g.ldc = in, g.beta = dw.add ? T(1) : T(0);
-      gemm(B{}, g);
-    }
-    if (grads.wants(0)) {
-      const auto dx = Tensor<T, B>::empty(saved_shape);
-      GemmArgs<T> g;
-      g.m = rows, g.n = in, g.k = out;
-      g.a = dpre.data(), g.lda = out, g.b = w.data(), g.ldb = in, g.c = dx.data(), g.ldc = in;
-      gemm(B{}, g);
-      grads.add(0, dx);
-    }
+    if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
+    if (grads.wants(0)) grads.add(0, state->input_gradient(dpre).reshape(input_shape));
   };
   if (!gelu || has_residual) return record("linear", y, inputs, pull);
-  return record("linear", y, inputs, pull, false, [pre] { return Tensor<T, B>(map_expression(op::Gelu{}, pre)); });
+  return record("linear", y, inputs, pull, false, [state](index_t first, index_t last) { return Tensor<T, B>(map_expression(op::Gelu{}, state->pre_activation().slice(0, first, last))); });
 }
 
 HLIP_END

@@ -19,9 +19,9 @@ Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
   const Tensor<T, B> input = x.value().contiguous(), w = weight.value().contiguous(), b = bias.value().contiguous();
   const index_t rows = dim > 0 ? x.numel() / dim : 0;
   const auto mean = Tensor<T, B>::empty({rows}), rstd = Tensor<T, B>::empty({rows});
-  const auto forward = [=] {
-    const auto y = Tensor<T, B>::empty(input.shape());
-    layer_norm_forward(B{}, LayerNormArgs<T>{rows, dim, static_cast<T>(eps), input.data(), w.data(), b.data(), y.data(), mean.data(), rstd.data()});
+  const auto rows_of = [=](index_t first, index_t last) {
+    const auto y = Tensor<T, B>::empty({last - first, dim});
+    layer_norm_forward(B{}, LayerNormArgs<T>{last - first, dim, static_cast<T>(eps), input.data() + first * dim, w.data(), b.data(), y.data(), mean.data() + first, rstd.data() + first});
     return y;
   };
   const auto pull = [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
@@ -33,7 +33,7 @@ Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
     grads.add(1, dw);
     grads.add(2, db);
   };
-  return record("layer_norm", forward(), {x, weight, bias}, pull, false, forward);
+  return record("layer_norm", rows_of(0, rows).reshape(x.shape()), {x, weight, bias}, pull, false, rows_of);
 }
 
 /// x / max(‖x‖₂, eps) over the last axis.

@@ -6,6 +6,7 @@
 #include <hlip/core/abi.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -86,7 +87,7 @@ class MemoryPool {
   }
 
  private:
-  static constexpr std::size_t huge_page = 2 << 20, small_segment = 32 << 20;
+  static constexpr std::size_t huge_page = 2 << 20, segment_size = std::size_t{1} << 30;
 
   /// In front of every piece; `size` includes it. Neighbours within a segment are linked.
   struct alignas(64) Block {
@@ -100,7 +101,7 @@ class MemoryPool {
 
   Block* new_segment(std::size_t need) {
     // A large piece has a segment of its own size; small ones share.
-    const std::size_t size = need > small_segment / 2 ? (need + huge_page - 1) / huge_page * huge_page : small_segment;
+    const std::size_t size = need > segment_size / 2 ? (need + huge_page - 1) / huge_page * huge_page : segment_size;
     void* memory = ::operator new(size, std::align_val_t{huge_page}, std::nothrow);
     if (!memory) return nullptr;
 #if defined(__linux__)
@@ -116,17 +117,26 @@ class MemoryPool {
     if (first->after) first->after->before = first;
   }
 
+  /// Segments that are wholly free go back. Of other free pieces the system gets the pages, not the addresses.
   void trim_locked() {
     for (auto it = free_.begin(); it != free_.end();) {
       Block* block = *it;
-      if (block->before || block->after) {
-        ++it;
+      if (!block->before && !block->after) {
+        it = free_.erase(it);
+        held_ -= block->size;
+        ::operator delete(block, std::align_val_t{huge_page});
         continue;
       }
-      it = free_.erase(it);
-      held_ -= block->size;
-      ::operator delete(block, std::align_val_t{huge_page});
+      drop_pages(block);
+      ++it;
     }
+  }
+
+  static void drop_pages([[maybe_unused]] Block* block) {
+#if defined(__linux__)
+    const auto begin = reinterpret_cast<std::uintptr_t>(block), first = (begin + sizeof(Block) + huge_page - 1) / huge_page * huge_page, last = (begin + block->size) / huge_page * huge_page;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+#endif
   }
 
   mutable std::mutex mutex_;
