@@ -41,7 +41,7 @@ TEST_CASE("patch embedding: gradients of volume, filter and bias") {
 
 TEST_CASE("patch embedding: patches of a constant volume are not kept, and the filter gets the same gradient, bit for bit") {
   Initializer init(3);
-  const Embed embed(2, 5, {2, 3, 2}, init);
+  Embed embed(2, 5, {2, 3, 2}, init);
   const Array x = numbers({2, 2, 5, 6, 7}, 1), c = numbers({24, 5}, 2);
   embed(Variable(x, true)).backward(c);
   const Array weight = embed.proj.weight.grad(), bias = embed.proj.bias.grad();
