@@ -69,6 +69,8 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    std::vector<const CLI::App*> levels{&app};  // the program's options, and those of the subcommand that was given
+    for (const auto* subcommand : app.get_subcommands()) levels.push_back(subcommand);
     for (int i = 1; i < argc; ++i) {
       std::string given = argv[i];
       if (given.rfind("--", 0) != 0) continue;
@@ -76,15 +78,16 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
       std::string nearest;
       std::size_t distance = given.size();
       bool known = false;
-      for (const auto* option : app.get_options())
-        for (const auto& name : option->get_lnames()) {
-          const std::size_t d = edit_distance(given, "--" + name);
-          known = known || d == 0;
-          if (d < distance) {
-            distance = d;
-            nearest = "--" + name;
+      for (const auto* level : levels)
+        for (const auto* option : level->get_options())
+          for (const auto& name : option->get_lnames()) {
+            const std::size_t d = edit_distance(given, "--" + name);
+            known = known || d == 0;
+            if (d < distance) {
+              distance = d;
+              nearest = "--" + name;
+            }
           }
-        }
       if (!known && !nearest.empty()) std::fprintf(stderr, "%s is not an option; did you mean %s?\n", given.c_str(), nearest.c_str());
     }
     std::fprintf(stderr, "%s --help lists the options\n", app.get_name().c_str());

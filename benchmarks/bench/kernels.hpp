@@ -1,0 +1,269 @@
+// Kernels alone: matrix products, attention, and everything that should run at the speed of memory.
+#pragma once
+
+#include "options.hpp"
+
+#include <hlip/hlip.hpp>
+
+#include <array>
+#include <memory>
+#include <set>
+
+namespace bench {
+
+/// Without a model named: ViT-B on one chest CT, and a batch of the demo's tiny encoder.
+inline std::vector<ModelOptions> kernel_models(const ModelOptions& asked, bool named) {
+  if (named) return {asked};
+  return {{"vit_base_singlescan_h2_token2744", 1, 1}, {"phantom", 32, 1}};
+}
+
+/// Shapes come from --model, --batch and --scans, or are given one by one. @param sizes the options of single sizes
+inline CLI::Option* add_shape_options(CLI::App* app, ModelOptions& o, const std::vector<CLI::Option*>& sizes) {
+  auto* model = add_model(app, o.model)->description("configuration whose shapes are taken (default: ViT-B on one chest CT, and the demo's encoder on 32)");
+  add_count(app, "--batch", o.batch, "studies")->needs(model);
+  add_count(app, "--scans", o.scans, "scans of a study")->needs(model);
+  for (auto* size : sizes) model->excludes(size);
+  return model;
+}
+
+inline bool any_given(const std::vector<CLI::Option*>& options) {
+  return std::any_of(options.begin(), options.end(), [](const CLI::Option* o) { return o->count() > 0; });
+}
+
+// ---- matrix products ----
+
+inline void bench_gemm(const RunOptions& o, Json what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
+  const auto a = random_floats(m * k, 1), b = random_floats(k * n, 2);
+  std::vector<float> c(static_cast<std::size_t>(m * n));
+  GemmArgs<float> g;
+  g.m = m, g.n = n, g.k = k, g.a = a.data(), g.lda = trans_a ? m : k, g.trans_a = trans_a, g.b = b.data(), g.ldb = trans_b ? k : n, g.trans_b = trans_b;
+  g.c = c.data(), g.ldc = n;
+  what["m"] = m, what["n"] = n, what["k"] = k, what["trans_a"] = trans_a, what["trans_b"] = trans_b;
+  const double flop = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  for (const int threads : o.threads) {
+    set_threads(threads);
+    const Seconds seconds = seconds_of_kernel(o.steps, [&] { gemm(Cpu{}, g); });
+    print("gemm", what, threads, o.steps, seconds, {{"gflops", flop / seconds.median * 1e-9}});
+  }
+}
+
+inline void add_gemm(CLI::App& root, Subjects& subjects) {
+  struct Options : RunOptions, ModelOptions {
+    index_t m = 2744, n = 768, k = 768;
+    bool trans_a = false, trans_b = true;
+    std::vector<CLI::Option*> sizes;
+    CLI::Option* named = nullptr;
+  };
+  auto o = std::make_shared<Options>();
+  auto* app = root.add_subcommand("gemm", "C (m, n) = op(A) op(B): forward, and both gradients, of the linear layers of a block");
+  o->sizes = {add_count(app, "--m", o->m, "rows of C"), add_count(app, "--n", o->n, "columns of C"), add_count(app, "--k", o->k, "length of the sums"),
+              app->add_option("--trans-a", o->trans_a, "A is stored (k, m)")->capture_default_str(), app->add_option("--trans-b", o->trans_b, "B is stored (n, k)")->capture_default_str()};
+  o->named = add_shape_options(app, *o, o->sizes);
+  add_run_options(app, *o, 15);
+  subjects.emplace_back(app, [o] {
+    if (any_given(o->sizes)) return bench_gemm(*o, Json::object(), o->m, o->n, o->k, o->trans_a, o->trans_b);
+    for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
+      const HlipVitConfig v = clip_config(model.model).vision;
+      const index_t rows = model.batch * model.scans * v.grid().numel(), c = v.embed_dim, hidden = static_cast<index_t>(static_cast<double>(c) * v.mlp_ratio);
+      for (const auto& [out, in] : {std::pair{3 * c, c}, {c, c}, {hidden, c}, {c, hidden}}) {
+        bench_gemm(*o, model.json(), rows, out, in, false, true);   // y = x · wᵀ
+        bench_gemm(*o, model.json(), rows, in, out, false, false);  // dx = dy · w
+        bench_gemm(*o, model.json(), out, in, rows, true, false);   // dw = dyᵀ · x
+      }
+    }
+  });
+}
+
+// ---- attention ----
+
+inline void bench_attention(const RunOptions& o, Json what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
+  // As in the encoder: q, k, v are column blocks of one (rows, 3·C) matrix, one prefix token per sequence.
+  const index_t width = heads * head_dim, rows = sequences * tokens;
+  auto qkv = random_floats(rows * 3 * width, 1), dout = random_floats(rows * width, 2);
+  std::vector<float> out(dout.size()), dqkv(qkv.size()), lse(static_cast<std::size_t>(rows * heads));
+  AttentionGradArgs<float> g;
+  AttentionArgs<float>& a = g.forward;
+  a.sequences = sequences, a.prefix = 1, a.patches = tokens - 1, a.heads = heads, a.head_dim = head_dim, a.scale = 1 / std::sqrt(static_cast<float>(head_dim));
+  const auto part = [&](std::vector<float>& x, index_t column, index_t stride) { return TokenRows<float>{x.data() + column, x.data() + sequences * stride + column, stride}; };
+  const auto read = [&](std::vector<float>& x, index_t column, index_t stride) {
+    const auto rows_of = part(x, column, stride);
+    return TokenRows<const float>{rows_of.prefix, rows_of.patch, stride};
+  };
+  a.q = read(qkv, 0, 3 * width), a.k = read(qkv, width, 3 * width), a.v = read(qkv, 2 * width, 3 * width), a.out = part(out, 0, width), a.lse = lse.data();
+  g.d_out = read(dout, 0, width), g.dq = part(dqkv, 0, 3 * width), g.dk = part(dqkv, width, 3 * width), g.dv = part(dqkv, 2 * width, 3 * width);
+  what["sequences"] = sequences, what["tokens"] = tokens, what["heads"] = heads, what["head_dim"] = head_dim;
+  // Two products forward and five backward, although backward computes the scores again.
+  const double product = 2.0 * static_cast<double>(sequences * heads * head_dim) * static_cast<double>(tokens) * static_cast<double>(tokens);
+  for (const int threads : o.threads) {
+    set_threads(threads);
+    const auto measure = [&](const char* op, double products, auto kernel) {
+      const Seconds seconds = seconds_of_kernel(o.steps, kernel);
+      print(op, what, threads, o.steps, seconds, {{"gflops", products * product / seconds.median * 1e-9}});
+    };
+    measure("attention_forward", 2, [&] { attention_forward(Cpu{}, a); });
+    measure("attention_backward", 5, [&] { attention_backward(Cpu{}, g); });
+    measure("attention", 7, [&] { attention_forward(Cpu{}, a), attention_backward(Cpu{}, g); });
+  }
+}
+
+inline void add_attention(CLI::App& root, Subjects& subjects) {
+  struct Options : RunOptions, ModelOptions {
+    index_t sequences = 1, tokens = 2745, heads = 12, head_dim = 64;
+    std::vector<CLI::Option*> sizes;
+    CLI::Option* named = nullptr;
+  };
+  auto o = std::make_shared<Options>();
+  auto* app = root.add_subcommand("attention", "forward, backward, and both, at every level of a model");
+  o->sizes = {add_count(app, "--sequences", o->sequences, "sequences"), add_count(app, "--tokens", o->tokens, "tokens of a sequence, the first of them its class token", 2),
+              add_count(app, "--heads", o->heads, "heads"), add_count(app, "--head-dim", o->head_dim, "columns of a head")};
+  o->named = add_shape_options(app, *o, o->sizes);
+  add_run_options(app, *o, 15);
+  subjects.emplace_back(app, [o] {
+    if (any_given(o->sizes)) return bench_attention(*o, Json::object(), o->sequences, o->tokens, o->heads, o->head_dim);
+    for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
+      const HlipVitConfig v = clip_config(model.model).vision;
+      const index_t groups[] = {model.batch * model.scans * v.grid()[0], model.batch * model.scans, model.batch}, all = model.batch * model.scans * v.grid().numel();
+      std::set<int> levels;
+      for (const int level : v.levels()) levels.insert(level);
+      for (const int level : levels) bench_attention(*o, model.json(), groups[level - 1], all / groups[level - 1] + 1, v.num_heads, v.embed_dim / v.num_heads);
+    }
+  });
+}
+
+// ---- at the speed of memory ----
+
+/// Bytes a second of the STREAM triad c = a + s·b, counted as STREAM does: two arrays read, one written.
+inline double triad_bytes_per_second(index_t elements, int threads, index_t steps, bool line) {
+  const auto a = Tensor<float>::full({elements}, 1), b = Tensor<float>::full({elements}, 2), c = Tensor<float>::full({elements}, 0);
+  const float *x = a.data(), *y = b.data();
+  float* z = c.data();
+  const Seconds seconds = seconds_of_kernel(steps, [=] {
+#pragma omp parallel for simd schedule(static)
+    for (index_t i = 0; i < elements; ++i) z[i] = x[i] + 3.f * y[i];
+  });
+  const double rate = 12.0 * static_cast<double>(elements) / seconds.median;
+  if (line) print("triad", {{"elements", elements}}, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}});
+  return rate;
+}
+
+/// Measures kernels against the triad: bytes are those of the arrays a kernel has to read or write once.
+struct MemoryBench {
+  int threads;
+  index_t steps;
+  double triad;
+  template <class Kernel>
+  void operator()(const char* op, const Json& what, double bytes, Kernel kernel) const {
+    const Seconds seconds = seconds_of_kernel(steps, kernel);
+    const double rate = bytes / seconds.median;
+    print(op, what, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}, {"of_triad", rate / triad}});
+  }
+};
+
+inline double bytes_of(const std::vector<float>& x) { return static_cast<double>(x.size() * sizeof(float)); }
+
+inline void bench_layernorm(const MemoryBench& measure, index_t rows, index_t cols) {
+  const auto x = random_floats(rows * cols, 1), dy = random_floats(rows * cols, 2), weight = random_floats(cols, 3);
+  std::vector<float> y(x.size()), dx(x.size()), mean(static_cast<std::size_t>(rows)), rstd(mean), dweight(weight), dbias(weight);
+  LayerNormArgs<float> a;
+  a.rows = rows, a.cols = cols, a.eps = 1e-6f, a.x = x.data(), a.weight = weight.data(), a.bias = weight.data(), a.y = y.data(), a.mean = mean.data(), a.rstd = rstd.data();
+  LayerNormGradArgs<float> g;
+  g.rows = rows, g.cols = cols, g.x = x.data(), g.weight = weight.data(), g.mean = mean.data(), g.rstd = rstd.data(), g.dy = dy.data();
+  g.dx = dx.data(), g.dweight = dweight.data(), g.dbias = dbias.data();
+  const Json what = {{"rows", rows}, {"cols", cols}};
+  measure("layernorm_forward", what, 2 * bytes_of(x), [&] { layer_norm_forward(Cpu{}, a); });
+  measure("layernorm_backward", what, 3 * bytes_of(x), [&] { layer_norm_backward(Cpu{}, g); });
+}
+
+inline void bench_softmax(const MemoryBench& measure, index_t rows, index_t cols) {
+  const auto x = random_floats(rows * cols, 1), dy = random_floats(rows * cols, 2), dloss = random_floats(rows, 3);
+  std::vector<float> y(x.size()), dx(x.size()), loss(dloss), lse(dloss);
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i) % cols;
+  const Json what = {{"rows", rows}, {"cols", cols}};
+  measure("softmax_forward", what, 2 * bytes_of(x), [&] { softmax_forward(Cpu{}, x.data(), y.data(), rows, cols); });
+  measure("softmax_backward", what, 3 * bytes_of(x), [&] { softmax_backward(Cpu{}, y.data(), dy.data(), dx.data(), rows, cols); });
+  measure("cross_entropy_forward", what, bytes_of(x), [&] { cross_entropy_forward(Cpu{}, x.data(), labels.data(), loss.data(), lse.data(), rows, cols); });
+  measure("cross_entropy_backward", what, 2 * bytes_of(x), [&] { cross_entropy_backward(Cpu{}, x.data(), labels.data(), lse.data(), dloss.data(), dx.data(), rows, cols); });
+}
+
+inline void bench_adamw(const MemoryBench& measure, index_t n) {
+  auto p = random_floats(n, 1), m = random_floats(n, 3);
+  const auto grad = random_floats(n, 2);
+  std::vector<float> v(p.size(), 0.1f);
+  AdamWArgs<float> a;
+  a.n = n, a.p = p.data(), a.grad = grad.data(), a.exp_avg = m.data(), a.exp_avg_sq = v.data();
+  a.lr = 1e-4, a.beta1 = 0.9, a.beta2 = 0.98, a.eps = 1e-6, a.weight_decay = 0.2;
+  measure("adamw", {{"elements", n}}, 7 * bytes_of(p), [&] { adamw_update(Cpu{}, a), ++a.step; });  // four arrays read, three written
+}
+
+/// Statements of operators over tensors and Vars, each one loop.
+inline void bench_statements(const MemoryBench& measure, index_t rows, index_t cols) {
+  const Shape shape{rows, cols};
+  const auto tensor = [&](std::uint32_t stream) { return Tensor<float>::from_values(shape, random_floats(shape.numel(), stream)); };
+  const auto a = tensor(1), b = tensor(2), c = tensor(3), y = Tensor<float>::zeros(shape);
+  const auto factor = Tensor<float>::full({rows, 1}, 1.25f);
+  const double bytes = static_cast<double>(shape.numel()) * sizeof(float);
+  const Json what = {{"rows", rows}, {"cols", cols}};
+  measure("add", what, 3 * bytes, [&] { y.assign(a + b); });
+  measure("multiply_add_multiply", what, 4 * bytes, [&] { y.assign((a * b + c) * 0.5); });
+  measure("drop_path", what, 3 * bytes, [&] { y.assign(a + b * factor); });
+  measure("gelu", what, 2 * bytes, [&] { y.assign(gelu(a)); });
+  measure("multiply_add_multiply_new_memory", what, 4 * bytes, [&] { const Tensor<float> fresh = (a * b + c) * 0.5; });
+  Var<float> va(a, true), vb(b, true);
+  const Var<float> product((va * vb + va) * 0.5);
+  measure("backward_of_multiply_add_multiply", what, 5 * bytes, [&] {  // dy, a and b read, da and db written
+    va.zero_grad(), vb.zero_grad();
+    product.backward(c, true);
+  });
+}
+
+inline void add_layernorm(CLI::App& root, Subjects& subjects) {
+  struct Options : RunOptions, ModelOptions {
+    index_t rows = 2744, cols = 768;
+    std::vector<CLI::Option*> sizes;
+    CLI::Option* named = nullptr;
+  };
+  auto o = std::make_shared<Options>();
+  auto* app = root.add_subcommand("layernorm", "forward and backward on the tokens of a model, beside the triad on as many elements");
+  o->sizes = {add_count(app, "--rows", o->rows, "rows"), add_count(app, "--cols", o->cols, "columns")};
+  o->named = add_shape_options(app, *o, o->sizes);
+  add_threads(app, *o);
+  add_steps(app, *o, 15);
+  subjects.emplace_back(app, [o] {
+    const auto run = [&](index_t rows, index_t cols) {
+      for (const int threads : o->threads) {
+        set_threads(threads);
+        bench_layernorm({threads, o->steps, triad_bytes_per_second(rows * cols, threads, o->steps, true)}, rows, cols);
+      }
+    };
+    if (any_given(o->sizes)) return run(o->rows, o->cols);
+    for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
+      const HlipVitConfig v = clip_config(model.model).vision;
+      run(model.batch * model.scans * (v.grid().numel() + 1), v.embed_dim);
+    }
+  });
+}
+
+inline void add_elementwise(CLI::App& root, Subjects& subjects) {
+  struct Options : RunOptions {
+    index_t rows = 32768, cols = 768;
+  };
+  auto o = std::make_shared<Options>();
+  auto* app = root.add_subcommand("elementwise", "statements, LayerNorm, softmax, cross-entropy and AdamW against the STREAM triad on as many elements");
+  add_count(app, "--rows", o->rows, "rows; together with the columns enough that no cache holds them");
+  add_count(app, "--cols", o->cols, "columns");
+  add_threads(app, *o);
+  add_steps(app, *o, 9);
+  subjects.emplace_back(app, [o] {
+    for (const int threads : o->threads) {
+      set_threads(threads);
+      const MemoryBench measure{threads, o->steps, triad_bytes_per_second(o->rows * o->cols, threads, o->steps, true)};
+      bench_statements(measure, o->rows, o->cols);
+      bench_layernorm(measure, o->rows, o->cols);
+      bench_softmax(measure, o->rows, o->cols);
+      bench_adamw(measure, o->rows * o->cols);
+    }
+  });
+}
+
+}  // namespace bench

@@ -1,0 +1,119 @@
+// What all subjects of hlip_bench share: seconds of a step, the peak memory of the process, the JSON line of a measurement.
+#pragma once
+
+#include <hlip/backend/cpu.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace bench {
+
+using namespace hlip;
+using Json = nlohmann::ordered_json;
+
+#if defined(HLIP_WITH_CBLAS)
+inline constexpr const char* built_provider = "cblas";
+#else
+inline constexpr const char* built_provider = "eigen";
+#endif
+
+inline int default_threads() {
+#if defined(_OPENMP)
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+inline void set_threads([[maybe_unused]] int n) {
+#if defined(_OPENMP)
+  omp_set_num_threads(n);
+#endif
+}
+
+struct Seconds {
+  double median, best;
+};
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+
+inline Seconds summary(std::vector<double> seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  const std::size_t middle = seconds.size() / 2;
+  return {seconds.size() % 2 ? seconds[middle] : (seconds[middle - 1] + seconds[middle]) / 2, seconds[0]};
+}
+
+/// One warm-up step, then `steps` timed ones.
+template <class Step>
+Seconds seconds_of_steps(index_t steps, Step step) {
+  step();
+  std::vector<double> seconds;
+  for (index_t i = 0; i < steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    seconds.push_back(seconds_since(start));
+  }
+  return summary(std::move(seconds));
+}
+
+/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond.
+template <class Kernel>
+Seconds seconds_of_kernel(index_t repeats, Kernel kernel) {
+  const auto start = std::chrono::steady_clock::now();
+  kernel();
+  kernel();
+  const int calls = static_cast<int>(std::clamp(1e-3 / std::max(seconds_since(start) / 2, 1e-9), 1.0, 1e4));
+  const Seconds group = seconds_of_steps(repeats, [&] {
+    for (int i = 0; i < calls; ++i) kernel();
+  });
+  return {group.median / calls, group.best / calls};
+}
+
+/// The most memory this process has had resident so far, in bytes. (VmHWM and not ru_maxrss where there is a choice: after
+/// fork and exec ru_maxrss begins with the peak of the process that started this one.)
+inline std::uint64_t peak_rss_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (std::uint64_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+/// Prints one measurement. @param what fields that say what was measured, @param more numbers that follow from it
+inline void print(const char* op, const Json& what, int threads, index_t steps, Seconds seconds, const Json& more = Json::object()) {
+  Json line;
+  line["op"] = op;
+  line.update(what);
+  line["threads"] = threads;
+  line["provider"] = built_provider;
+  line["steps"] = steps;
+  line["seconds_per_step"] = seconds.median;
+  line["best"] = seconds.best;
+  line.update(more);
+  line["peak_rss_bytes"] = peak_rss_bytes();
+  std::printf("%s\n", line.dump().c_str());
+  std::fflush(stdout);
+}
+
+/// n floats in [-0.5, 0.5), the same in every run.
+inline std::vector<float> random_floats(index_t n, std::uint32_t stream) {
+  std::vector<float> v(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(uniform_at({1, stream, 0}, i) - 0.5);
+  return v;
+}
+
+}  // namespace bench
