@@ -1,0 +1,250 @@
+"""One measurement of PyTorch in a process of its own; prints JSON lines with the fields of hlip_bench.
+
+compare_pytorch.py starts it:  python -m pytorch_side.measure train --model NAME --threads 2 --steps 3 [--compile]
+"""
+import argparse
+import json
+import statistics
+import sys
+import time
+
+
+def peak_rss_bytes():
+    """The most memory resident so far: VmHWM, because ru_maxrss begins with the peak of the process that started this one."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
+def report(op, a, seconds, **more):
+    line = {"op": op, "threads": a.threads, "provider": "torch.compile" if getattr(a, "compile", False) else "torch", "steps": a.steps,
+            "seconds_per_step": statistics.median(seconds), "best": min(seconds), "peak_rss_bytes": peak_rss_bytes(), **more}
+    print(json.dumps(line), flush=True)
+
+
+def timed_steps(steps, step):
+    """One warm-up step, then `steps` timed ones."""
+    step()
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def timed_kernel(steps, kernel):
+    """The same for short calls, in groups of at least a millisecond."""
+    start = time.perf_counter()
+    kernel()
+    kernel()
+    calls = int(min(max(1e-3 / ((time.perf_counter() - start) / 2), 1), 1e4))
+
+    def group():
+        for _ in range(calls):
+            kernel()
+
+    return [s / calls for s in timed_steps(steps, group)]
+
+
+def make_optimizer(torch, module):
+    """AdamW over the decay groups of hlip, the fused one where this PyTorch has it on the CPU."""
+    decay, rest = [], []
+    for name, p in module.named_parameters():
+        if p.requires_grad:
+            (decay if p.dim() >= 2 and not any(part in name for part in ("bn", "ln", "bias", "logit_scale")) else rest).append(p)
+    groups = [{"params": decay, "weight_decay": 0.2}, {"params": rest, "weight_decay": 0.0}]
+    try:
+        return torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    except (RuntimeError, TypeError):
+        return torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98), eps=1e-6)
+
+
+def training_steps(torch, a, module, *inputs, **named):
+    """What hlip_bench calls a training step: gradients to zero, forward, sum(features · cotangent), backward, AdamW."""
+    module.train()
+    optimizer = make_optimizer(torch, module)
+    forward = torch.compile(module) if a.compile else module
+    width = [p for p in module.parameters()][-1].shape[0]
+    cotangent = torch.rand(a.batch, width) - 0.5
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = (forward(*inputs, **named) * cotangent).sum()
+        loss.backward()
+        assert torch.isfinite(loss)
+        optimizer.step()
+
+    return timed_steps(a.steps, step)
+
+
+def visual(torch, a):
+    from . import models
+
+    tower = models.VisualTower(a.model)
+    size = models.config(a.model)["vision"]["img_size"]
+    return tower, torch.rand(a.batch, a.scans, 1, *size) - 0.5
+
+
+def train(torch, a):
+    tower, volumes = visual(torch, a)
+    report("train", a, training_steps(torch, a, tower, volumes), model=a.model, batch=a.batch, scans=a.scans)
+
+
+def infer(torch, a):
+    tower, volumes = visual(torch, a)
+    tower.eval()
+    forward = torch.compile(tower) if a.compile else tower
+    with torch.inference_mode():
+        report("infer", a, timed_steps(a.steps, lambda: forward(volumes)), model=a.model, batch=a.batch, scans=a.scans)
+
+
+def text(torch, a):
+    from . import models
+
+    c = models.config(a.model)
+    tower = models.TextTower(c["text"], c["embed_dim"], c["pooling"])
+    ids = torch.randint(1, c["text"]["vocab"], (a.batch, a.tokens))
+    report("text", a, training_steps(torch, a, tower, ids, padded=False), model=a.model, batch=a.batch, tokens=a.tokens)
+
+
+def attention(torch, a):
+    """From the (rows, 3C) matrix of q, k and v to the (rows, C) result, and back to the gradient of that matrix."""
+    width = a.heads * a.head_dim
+    qkv = (torch.rand(a.sequences, a.tokens, 3 * width) - 0.5).requires_grad_()
+    d_out = torch.rand(a.sequences, a.tokens, width) - 0.5
+
+    def both():
+        q, k, v = qkv.view(a.sequences, a.tokens, 3, a.heads, a.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(d_out.shape)
+        qkv.grad = None
+        out.backward(d_out)
+
+    report("attention", a, timed_kernel(a.steps, both), sequences=a.sequences, tokens=a.tokens, heads=a.heads, head_dim=a.head_dim)
+
+
+def gemm(torch, a):
+    for shape in a.shapes:
+        m, n, k, trans_a, trans_b = shape
+        x = torch.rand(k, m).T if trans_a else torch.rand(m, k)
+        y = torch.rand(n, k).T if trans_b else torch.rand(k, n)
+        out = torch.empty(m, n)
+        report("gemm", a, timed_kernel(a.steps, lambda: torch.mm(x, y, out=out)), shape=shape)
+
+
+def preprocess(torch, a):
+    """From the file to HU at 3 × 1 × 1 mm (D, H, W), in memory."""
+    import nibabel
+    import numpy
+
+    def step():
+        image = nibabel.load(a.file)
+        voxels = numpy.ascontiguousarray(numpy.asanyarray(image.dataobj).T)
+        hu = torch.from_numpy(voxels).float() * a.slope + a.intercept
+        size = [int(n * s / t) for n, s, t in zip(hu.shape, [float(z) for z in image.header.get_zooms()[2::-1]], (3, 1, 1))]
+        step.result = torch.nn.functional.interpolate(hu[None, None], size=size, mode="trilinear")[0, 0]
+
+    seconds = timed_steps(a.steps, step)
+    out = step.result
+    report("preprocess", a, seconds, to=list(out.shape), middle_hu=out.flatten()[out.numel() // 2].item())
+
+
+def tokenize(a):
+    import csv
+    import os
+
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if a.threads > 1 else "false"
+    os.environ["RAYON_NUM_THREADS"] = str(a.threads)
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    tokenizer = BertWordPieceTokenizer(a.vocab, lowercase=True)
+    tokenizer.enable_truncation(512)
+    with open(a.file, newline="", encoding="utf-8") as file:
+        if a.column:
+            reports = [row[a.column] for row in csv.DictReader(file)]
+        else:
+            reports = file.read().splitlines()
+    result = []
+
+    def step():
+        result[:] = tokenizer.encode_batch(reports)
+
+    seconds = timed_steps(a.steps, step)
+    digest = 0xCBF29CE484222325  # as hash_of_ids of hlip_bench
+    for encoding in result:
+        for i in encoding.ids:
+            for byte in i.to_bytes(8, "little"):
+                digest = ((digest ^ byte) * 0x100000001B3) & (2**64 - 1)
+    report("tokenize", a, seconds, reports=len(reports), ids=sum(len(e.ids) for e in result), hash=f"{digest:016x}")
+
+
+def versions(torch):
+    import platform
+
+    import nibabel
+    import tokenizers
+
+    config = torch.__config__.show()
+    lines = [line.strip(" -\n") for line in config.splitlines()]
+    print(json.dumps({
+        "torch": torch.__version__,
+        "blas": next((line for line in lines if "Math Kernel" in line or "BLAS_INFO" in line), "unknown")[:100],
+        "onednn": next((line for line in lines if "DNN" in line.upper() and "v" in line), "unknown")[:100],
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(), "nibabel": nibabel.__version__, "tokenizers": tokenizers.__version__}))
+
+
+def shape_list(text):
+    """"2744,768,768,0,1;..." to [[m, n, k, trans_a, trans_b], …]"""
+    return [[int(x) for x in shape.split(",")] for shape in text.split(";")]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="op", required=True)
+
+    def command(name, **options):
+        p = commands.add_parser(name)
+        p.add_argument("--threads", type=int, required=True)
+        p.add_argument("--steps", type=int, required=True)
+        for option, kind in options.items():
+            if kind is bool:
+                p.add_argument(f"--{option}", action="store_true")
+            else:
+                p.add_argument(f"--{option.replace('_', '-')}", type=kind, required=True)
+        return p
+
+    command("train", model=str, batch=int, scans=int, compile=bool)
+    command("infer", model=str, batch=int, scans=int, compile=bool)
+    command("text", model=str, batch=int, tokens=int, compile=bool)
+    command("attention", sequences=int, tokens=int, heads=int, head_dim=int)
+    command("gemm", shapes=shape_list)
+    command("preprocess", file=str, slope=float, intercept=float)
+    command("tokenize", file=str, vocab=str).add_argument("--column")
+    commands.add_parser("check").add_argument("folder")
+    commands.add_parser("versions")
+    a = parser.parse_args()
+
+    if a.op == "tokenize":
+        return tokenize(a)
+    import torch
+
+    if a.op == "versions":
+        return versions(torch)
+    if a.op == "check":
+        from .check import check_all
+
+        return print("\n".join(check_all(a.folder)))
+    torch.manual_seed(1)
+    torch.set_num_threads(a.threads)
+    return {"train": train, "infer": infer, "text": text, "attention": attention, "gemm": gemm, "preprocess": preprocess}[a.op](torch, a)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as e:  # the last line of stderr is what compare_pytorch.py shows
+        import traceback
+
+        traceback.print_exc()
+        lines = str(e).strip().splitlines()
+        sys.exit(f"{'torch.compile: ' if '--compile' in sys.argv else ''}{type(e).__name__}: {lines[0] if lines else 'no message'}")
