@@ -21,6 +21,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
@@ -127,8 +128,14 @@ def best_provider(results):
 
 
 def memory_text(results):
-    gib = lambda name: f"{name} {median_of(results[name], 'peak_rss_bytes') / 2**30:.2f} GiB"
-    return ", ".join(gib(name) for name in results if not isinstance(results[name], Failed))
+    """Medians, for PyTorch with what importing it takes: a build for GPUs loads hundreds of megabytes of libraries that a CPU build has not."""
+    def of(name):
+        text = f"{name} {median_of(results[name], 'peak_rss_bytes') / 2**30:.2f} GiB"
+        if "peak_rss_bytes_after_import" in results[name][0][0]:
+            text += f" ({median_of(results[name], 'peak_rss_bytes_after_import') / 2**30:.2f} after import)"
+        return text
+
+    return ", ".join(of(name) for name in results if not isinstance(results[name], Failed))
 
 
 # ---- the rows ----
@@ -246,16 +253,31 @@ def row_tokenize(run, table):
         return table.missing(name, target, "give --reports FILE (.csv with --column NAME, or one report a line)")
     options = ["--file", run.a.reports, "--vocab", run.a.vocab] + (["--column", run.a.column] if run.a.reports.endswith(".csv") else [])
     steps = max(run.a.steps, 5)
-    results = run.rounds({"torch": lambda: run.torch("tokenize", *options, threads=1, steps=steps), "hlip": lambda: run.hlip("tokenize", *options, threads=1, steps=steps)})
+    results = run.rounds({"tokenizers": lambda: run.torch("tokenize", *options, threads=1, steps=steps), "hlip": lambda: run.hlip("tokenize", *options, threads=1, steps=steps)})
     if not any(isinstance(r, Failed) for r in results.values()):
-        python, ours = results["torch"][0][0], results["hlip"][0][0]
+        python, ours = results["tokenizers"][0][0], results["hlip"][0][0]
         if python["hash"] != ours["hash"]:
             return table.missing(name, target, f"the sides give other ids: {python['ids']} and {ours['ids']} of them")
-    table.ratio(name, results["torch"], results["hlip"], target)
+    table.ratio(name, results["tokenizers"], results["hlip"], target)
+
+
+def row_start(run, table):
+    name, target = "process start to first probability on a cached volume, without the forward passes, in seconds", "≤ 0.3"
+    if not run.a.volume:
+        return table.missing(name, target, "give --volume FILE.nii.gz")
+    with tempfile.TemporaryDirectory() as folder:
+        cached = os.path.join(folder, "volume.safetensors")
+        run.lines("hlip preprocess", [run.a.hlip_bench, "preprocess", "--file", run.a.volume, "--out", cached, "--steps", "1"])
+        run.lines("hlip checkpoint", [run.a.hlip_bench, "checkpoint", "--model", SINGLE, "--vocab", run.a.vocab, "--out", folder])
+        command = [run.a.hlip_bench, "start", "--checkpoint", folder, "--file", cached, "--threads", str(run.a.threads)]
+        results = run.rounds({"hlip": lambda: [json.loads(line) for line in run.lines("hlip start", command)]})["hlip"]
+    if isinstance(results, Failed):
+        return table.missing(name, target, str(results))
+    table.add(name, [r[0]["seconds_per_step"] for r in results], target, memory=memory_text({"hlip": results}))
 
 
 ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
-        "tokenize": row_tokenize}
+        "tokenize": row_tokenize, "start": row_start}
 
 
 # ---- what the numbers depend on ----

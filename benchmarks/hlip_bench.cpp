@@ -1,7 +1,7 @@
 // hlip_bench: how long things take on this machine. One JSON line per measurement on stdout.
 //
 //   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2 --provider eigen --steps 3
-//   hlip_bench infer | text | attention | gemm | layernorm | elementwise | preprocess | load | tokenize     (--help after any of them)
+//   hlip_bench infer | text | attention | gemm | layernorm | elementwise | preprocess | load | tokenize | start | checkpoint     (--help after any of them)
 //
 // `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for ratios within one run;
 // `peak_rss_bytes` is the most memory the process had resident until then. GFLOP/s count multiply-adds as two.
@@ -9,6 +9,7 @@
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
 #include "bench/models.hpp"
+#include "bench/start.hpp"
 
 #include <hlip/train/command_line.hpp>
 
@@ -42,6 +43,8 @@ int main(int argc, char** argv) {
   bench::add_preprocess(app, subjects);
   bench::add_load(app, subjects);
   bench::add_tokenize(app, subjects);
+  bench::add_start(app, subjects);
+  bench::add_checkpoint(app, subjects);
   return hlip::run_program(app, argc, argv, [&] {
     for (const auto& [subject, run] : subjects) {
       if (!subject->parsed()) continue;

@@ -18,6 +18,8 @@ def peak_rss_bytes():
 def report(op, a, seconds, **more):
     line = {"op": op, "threads": a.threads, "provider": "torch.compile" if getattr(a, "compile", False) else "torch", "steps": a.steps,
             "seconds_per_step": statistics.median(seconds), "best": min(seconds), "peak_rss_bytes": peak_rss_bytes(), **more}
+    if hasattr(report, "imported"):
+        line["peak_rss_bytes_after_import"] = report.imported
     print(json.dumps(line), flush=True)
 
 
@@ -234,6 +236,7 @@ def main():
         from .check import check_all
 
         return print("\n".join(check_all(a.folder)))
+    report.imported = peak_rss_bytes()
     torch.manual_seed(1)
     torch.set_num_threads(a.threads)
     return {"train": train, "infer": infer, "text": text, "attention": attention, "gemm": gemm, "preprocess": preprocess}[a.op](torch, a)
