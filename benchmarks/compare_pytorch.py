@@ -144,6 +144,7 @@ def memory_text(results):
 def compare_model(run, table, op, what, options, targets, compiled=False, memory_target=None, eigen_target=None):
     """Rows of one model step. @param targets of PyTorch eager and, if `compiled`, of torch.compile against the best provider"""
     variants = {"torch": lambda: run.torch(op, *options)}
+    compiled = compiled and not run.a.no_compile
     if compiled:
         variants["torch.compile"] = lambda: run.torch(op, *options, "--compile")
     for provider in run.a.providers:
@@ -319,6 +320,7 @@ def parse_arguments():
     parser.add_argument("--reports", default=there(os.path.join(shared, "data/reports/ct_rate_annotated_train.csv")), help="reports: a .csv, or text with one a line")
     parser.add_argument("--column", default="report_text", help="column of a .csv with the reports (default report_text)")
     parser.add_argument("--vocab", default=os.path.join(SOURCE, "tests/golden/interop/vocab.txt"), help="WordPiece vocabulary")
+    parser.add_argument("--no-compile", action="store_true", help="leaves torch.compile and its row out: compiling takes a minute of every process")
     parser.add_argument("--json", metavar="FILE", help="writes every measurement and the table there")
     a = parser.parse_args()
     a.rows = a.only.split(",") if a.only else list(ROWS)

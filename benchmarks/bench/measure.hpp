@@ -69,9 +69,17 @@ Seconds seconds_of_steps(index_t steps, Step step) {
   return summary(std::move(seconds));
 }
 
-/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond.
+/// Seconds since this was asked for the first time.
+inline double seconds_since_first_kernel() {
+  static const auto first = std::chrono::steady_clock::now();
+  return seconds_since(first);
+}
+
+/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond. The first kernel runs for a while
+/// before: a young process has its threads on one processor until the system spreads them (measured: half the speed for 0.1 s).
 template <class Kernel>
 Seconds seconds_of_kernel(index_t repeats, Kernel kernel) {
+  while (seconds_since_first_kernel() < 0.3) kernel();
   const auto start = std::chrono::steady_clock::now();
   kernel();
   kernel();
