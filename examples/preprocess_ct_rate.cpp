@@ -86,8 +86,9 @@ int run(const Arguments& arguments) {
           continue;
         }
         std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-        const auto volume = hlip::resample_to_spacing(hlip::load_ct_rate_volume(recon, preset), preset.spacing);
-        hlip::write_ct_cache(path, volume, type, settings, stamp);
+        auto scan = hlip::open_ct_rate_volume(recon, preset);
+        hlip::survey(scan);  // its warnings go into the cached file
+        hlip::write_ct_cache(path, hlip::resample_to_spacing(scan, preset.spacing), type, settings, stamp);
         ++progress.written;
       } catch (const std::bad_alloc&) {
         progress.failed(recon.path + ": out of memory; try fewer threads");

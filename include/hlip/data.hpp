@@ -5,6 +5,7 @@
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/ct_rate_names.hpp>
 #include <hlip/data/ct_rate_tables.hpp>
+#include <hlip/data/ct_scan.hpp>
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/gzip.hpp>
 #include <hlip/data/hu_range.hpp>

@@ -26,6 +26,15 @@ template <Number T> HLIP_FN T pow_(T x, T y) { return static_cast<T>(std::pow(x,
 template <Number T> HLIP_FN T min_(T x, T y) { return y < x ? y : x; }
 template <Number T> HLIP_FN T max_(T x, T y) { return x < y ? y : x; }
 template <class U, Number T> HLIP_FN U cast_(T x) { return static_cast<U>(x); }
+/// a·b + c, rounded once where the processor can, and then the same in every loop: left to itself a compiler picks the product to fuse.
+template <Number T>
+HLIP_FN T multiply_add(T a, T b, T c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 template <Number T> HLIP_FN T select_(bool condition, T yes, T no) { return condition ? yes : no; }
 
 HLIP_END

@@ -5,7 +5,10 @@
 #include <hlip/tensor/tensor.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 HLIP_BEGIN
 
@@ -17,28 +20,79 @@ struct HuRange {
   std::string warning;  ///< why these are probably not HU; empty when they may be
 };
 
+/// Looks at values a run at a time; runs may come in any order and from several counters.
+class HuCounter {
+ public:
+  /// @param v finite values
+  void add(const float* v, index_t n) {
+    if (n <= 0) return;
+    if (count_ == 0) low_.fill(v[0]), high_.fill(v[0]);
+    count_ += n;
+    index_t i = 0;
+    for (; i + lanes <= n; i += lanes)  // a column of counters: these loops become SIMD instructions
+      for (index_t l = 0; l < lanes; ++l) look(v[i + l], static_cast<std::size_t>(l));
+    for (; i < n; ++i) look(v[i], 0);
+    if (count_ - summed_ > 1 << 30) sum_up();
+  }
+  void add(const HuCounter& other) {
+    if (other.count_ == 0) return;
+    if (count_ == 0) low_.fill(other.low_[0]), high_.fill(other.high_[0]);
+    for (std::size_t l = 0; l < lanes; ++l) {
+      low_[l] = std::min(low_[l], other.low_[l]);
+      high_[l] = std::max(high_[l], other.high_[l]);
+      air_total_ += other.air_[l];
+      tissue_total_ += other.tissue_[l];
+    }
+    air_total_ += other.air_total_;
+    tissue_total_ += other.tissue_total_;
+    count_ += other.count_;
+  }
+  HuRange range() const {
+    HuRange r;
+    if (count_ == 0) return r;
+    HuCounter all;
+    all.add(*this);
+    r.min = *std::min_element(low_.begin(), low_.end());
+    r.max = *std::max_element(high_.begin(), high_.end());
+    r.air = static_cast<double>(all.air_total_) / static_cast<double>(count_);
+    r.tissue = static_cast<double>(all.tissue_total_) / static_cast<double>(count_);
+    if (r.min == r.max) r.warning = "all voxels are equal";
+    else if (all.air_total_ == 0) r.warning = "no voxel is below -200 HU: was the intercept applied?";
+    else if (r.tissue < 0.01) r.warning = "almost no voxel lies between -200 and 300 HU: was the intercept applied twice?";
+    else if (r.max > 32767 || r.min < -32768) r.warning = "values lie outside of what scanners store: was the slope applied twice?";
+    return r;
+  }
+
+ private:
+  static constexpr index_t lanes = 16;
+
+  void look(float v, std::size_t lane) {
+    low_[lane] = v < low_[lane] ? v : low_[lane];
+    high_[lane] = v > high_[lane] ? v : high_[lane];
+    air_[lane] += v < -200;
+    tissue_[lane] += (v >= -200) & (v <= 300);
+  }
+  void sum_up() {
+    for (std::size_t l = 0; l < lanes; ++l) {
+      air_total_ += std::exchange(air_[l], 0);
+      tissue_total_ += std::exchange(tissue_[l], 0);
+    }
+    summed_ = count_;
+  }
+
+  std::array<float, lanes> low_{}, high_{};
+  std::array<std::int32_t, lanes> air_{}, tissue_{};
+  index_t air_total_ = 0, tissue_total_ = 0, count_ = 0, summed_ = 0;
+};
+
 /// Range report of a scan of the trunk in HU. Air lies near -1000 and soft tissue near 0; a missing or doubled intercept moves both.
 /// @param hu finite values, any shape
 inline HuRange hu_range(const Tensor<float, Cpu>& hu) {
-  HuRange r;
   const auto x = hu.contiguous();
-  if (x.numel() == 0) return r;
-  r.min = r.max = x.data()[0];
-  index_t air = 0, tissue = 0;
-  for (index_t i = 0; i < x.numel(); ++i) {
-    const float v = x.data()[i];
-    r.min = std::min(r.min, v);
-    r.max = std::max(r.max, v);
-    air += v < -200;
-    tissue += v >= -200 && v <= 300;
-  }
-  r.air = static_cast<double>(air) / static_cast<double>(x.numel());
-  r.tissue = static_cast<double>(tissue) / static_cast<double>(x.numel());
-  if (r.min == r.max) r.warning = "all voxels are equal";
-  else if (air == 0) r.warning = "no voxel is below -200 HU: was the intercept applied?";
-  else if (r.tissue < 0.01) r.warning = "almost no voxel lies between -200 and 300 HU: was the intercept applied twice?";
-  else if (r.max > 32767 || r.min < -32768) r.warning = "values lie outside of what scanners store: was the slope applied twice?";
-  return r;
+  HuCounter counter;
+  constexpr index_t run = 1 << 20;
+  for (index_t at = 0; at < x.numel(); at += run) counter.add(x.data() + at, std::min(run, x.numel() - at));
+  return counter.range();
 }
 
 HLIP_END

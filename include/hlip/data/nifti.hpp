@@ -1,6 +1,7 @@
 // Reads NIfTI-1 and NIfTI-2 volumes: .nii, .nii.gz, .hdr with .img. Needs zlib.
 #pragma once
 
+#include <hlip/backend/scalar_math.hpp>
 #include <hlip/data/gzip.hpp>
 #include <hlip/data/nifti_header.hpp>
 #include <hlip/data/nifti_write.hpp>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -54,6 +56,12 @@ class ByteStream {
     if (n > 0) std::memcpy(out.data(), all.data() + at_, n);
     at_ += n;
     return n;
+  }
+  /// The next bytes without a copy, where they lie in memory already: mapped, or unzipped at once. Empty otherwise, and nothing is read.
+  std::span<const std::byte> view(std::uint64_t bytes) {
+    const auto all = fast_ ? std::span<const std::byte>(fast_.get(), fast_size_) : gzip_ ? std::span<const std::byte>() : file_.bytes();
+    if (all.size() < at_ || all.size() - at_ < bytes) return {};
+    return all.subspan(std::exchange(at_, at_ + static_cast<std::size_t>(bytes)), static_cast<std::size_t>(bytes));
   }
   std::uint64_t skip(std::uint64_t bytes) {
     if (!gzip_) {
@@ -109,21 +117,24 @@ inline std::string other_of_pair(const std::string& path, std::string_view have,
   fail_file(path, "", "its other half {}{} is absent", stem, want);
 }
 
-template <class T>
-void scale_voxels(std::span<const std::byte> raw, bool swapped, double slope, double inter, float* out) {
-  const std::size_t n = raw.size() / sizeof(T);
+template <class T, bool Swapped>
+void scale_voxels(const std::byte* raw, index_t n, double slope, double inter, float* out) {
   const bool plain = slope == 1 && inter == 0;
-  for (std::size_t i = 0; i < n; ++i) {
+  const auto value = [&](index_t i) {
     std::array<std::byte, sizeof(T)> bytes;
-    std::memcpy(bytes.data(), raw.data() + i * sizeof(T), sizeof(T));
-    if (swapped) std::reverse(bytes.begin(), bytes.end());
-    const T value = std::bit_cast<T>(bytes);
-    out[i] = plain ? static_cast<float>(value) : static_cast<float>(static_cast<double>(value) * slope + inter);
-  }
+    std::memcpy(bytes.data(), raw + i * static_cast<index_t>(sizeof(T)), sizeof(T));
+    if constexpr (Swapped) std::reverse(bytes.begin(), bytes.end());
+    return std::bit_cast<T>(bytes);
+  };
+  if (plain)  // outside of the loops: each is then a few SIMD instructions
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<float>(value(i));
+  else
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<float>(multiply_add(static_cast<double>(value(i)), slope, inter));
 }
 
-inline void scale_voxels(const NiftiHeader& h, std::span<const std::byte> raw, float* out) {
-  const auto run = [&]<class T>(T) { scale_voxels<T>(raw, h.swapped, h.slope, h.inter, out); };
+/// Stored voxels as numbers: slope * stored + inter of the file.
+inline void scale_voxels(const NiftiHeader& h, const std::byte* raw, index_t n, float* out) {
+  const auto run = [&]<class T>(T) { h.swapped ? scale_voxels<T, true>(raw, n, h.slope, h.inter, out) : scale_voxels<T, false>(raw, n, h.slope, h.inter, out); };
   switch (h.type) {
     case NiftiType::u8: return run(std::uint8_t{});
     case NiftiType::i8: return run(std::int8_t{});
@@ -161,33 +172,66 @@ struct OpenNifti {
     if (options.strict && !header.warnings.empty()) fail_file(path, "", "refused because reading is strict: {}", header.warnings.front());
   }
 
-  /// Reads one volume into `out` and checks the stream to its end.
-  void read(index_t volume, float* out) {
+  /// The bytes of one volume as stored, the stream checked to its end. They live as long as this object.
+  std::span<const std::byte> read(index_t volume) {
     const auto volume_voxels = static_cast<std::uint64_t>(header.dim[0] * header.dim[1] * header.dim[2]);
     const std::uint64_t before = static_cast<std::uint64_t>(volume) * volume_voxels * header.voxel_bytes, size = volume_voxels * header.voxel_bytes;
     voxels->restart(header.vox_offset + header.data_bytes);
     need(header.vox_offset + before, voxels->skip(header.vox_offset + before), 0);
-    std::vector<std::byte> raw(std::min<std::uint64_t>(size, 1 << 20));  // a multiple of every voxel size
-    for (std::uint64_t done = 0; done < size;) {
-      const auto step = std::min<std::uint64_t>(raw.size(), size - done);
-      need(step, voxels->read(std::span(raw).first(step)), header.vox_offset + before + done);
-      scale_voxels(header, std::span<const std::byte>(raw).first(step), out + done / header.voxel_bytes);
-      done += step;
+    auto bytes = voxels->view(size);
+    if (bytes.empty()) {
+      copy_ = std::make_unique_for_overwrite<std::byte[]>(size);
+      need(size, voxels->read({copy_.get(), static_cast<std::size_t>(size)}), header.vox_offset + before);
+      bytes = {copy_.get(), static_cast<std::size_t>(size)};
     }
     const std::uint64_t after = header.data_bytes - before - size;
     need(after, voxels->skip(after), header.vox_offset + before + size);
     std::byte extra{};
     if (voxels->zipped() && voxels->read({&extra, 1}) != 0)  // asking for one more byte also makes zlib check the CRC
       fail_file(voxels->path(), fmt::format("byte {}", header.vox_offset + header.data_bytes), "the contents go on after the last voxel the header declares");
+    return bytes;
   }
 
  private:
   void need(std::uint64_t wanted, std::uint64_t got, std::uint64_t at) const {
     if (got != wanted) fail_file(voxels->path(), fmt::format("byte {}", at + got), "ends after {} of {} bytes of voxels and header", at + got, header.vox_offset + header.data_bytes);
   }
+  std::unique_ptr<std::byte[]> copy_;
 };
 
 }  // namespace detail
+
+/// One volume of a NIfTI file before its numbers are made: for programs that go through it once, row by row.
+class StoredVolume {
+ public:
+  /// Opens a file and unzips it; refuses what `read_nifti` refuses.
+  explicit StoredVolume(const std::string& path, const NiftiOptions& options = {}) : file_(std::make_shared<detail::OpenNifti>(path, options)), path_(path) {
+    const auto& h = file_->header;
+    if (options.volume < 0 || options.volume >= h.volumes()) fail_file(path, "", "has no volume {}, only {}", options.volume, h.volumes());
+    bytes_ = file_->read(options.volume).data();
+  }
+  const NiftiHeader& header() const { return file_->header; }
+  const std::string& path() const { return path_; }
+  /// `count` voxels from number `first` on, in the order (D, H, W): scl_slope * stored + scl_inter.
+  void values(index_t first, index_t count, float* out) const { detail::scale_voxels(header(), bytes_ + first * static_cast<index_t>(header().voxel_bytes), count, out); }
+  /// Geometry, unit, source and warnings, without voxels.
+  Volume frame() const {
+    const auto& h = header();
+    Volume out;
+    out.affine = h.geometry.affine;
+    out.spacing = h.geometry.spacing;
+    out.orientation_known = h.geometry.orientation_known;
+    out.unit = Unit::stored;
+    out.source = path_;
+    out.warnings = h.warnings;
+    return out;
+  }
+
+ private:
+  std::shared_ptr<detail::OpenNifti> file_;
+  std::string path_;
+  const std::byte* bytes_ = nullptr;
+};
 
 /// Reads one volume with its geometry. Values are scl_slope * stored + scl_inter; NaN and infinities are kept. The unit is `stored`:
 /// NIfTI does not say whether that is HU.
@@ -195,18 +239,10 @@ struct OpenNifti {
 /// @return voxels (D, H, W) with W = NIfTI's x; of a 4-D file the volume `options.volume`
 /// @throws hlip::error naming file, place and fault; nothing is allocated before the header and the file length allow it
 inline Volume read_nifti(const std::string& path, const NiftiOptions& options = {}) {
-  detail::OpenNifti file(path, options);
-  const auto& h = file.header;
-  if (options.volume < 0 || options.volume >= h.volumes()) fail_file(path, "", "has no volume {}, only {}", options.volume, h.volumes());
-  Volume out;
-  out.voxels = Tensor<float, Cpu>::empty(h.shape());
-  file.read(options.volume, out.voxels.data());
-  out.affine = h.geometry.affine;
-  out.spacing = h.geometry.spacing;
-  out.orientation_known = h.geometry.orientation_known;
-  out.unit = Unit::stored;
-  out.source = path;
-  out.warnings = h.warnings;
+  const StoredVolume stored(path, options);
+  Volume out = stored.frame();
+  out.voxels = Tensor<float, Cpu>::empty(stored.header().shape());
+  stored.values(0, out.voxels.numel(), out.voxels.data());
   return out;
 }
 
@@ -218,18 +254,23 @@ inline NiftiInfo inspect_nifti(const std::string& path, bool read_voxels = true,
   info.header = file.header;
   info.voxels_read = read_voxels;
   if (!read_voxels) return info;
-  const auto voxels = Tensor<float, Cpu>::empty(file.header.shape());
-  file.read(0, voxels.data());
+  const std::byte* bytes = file.read(0).data();
   info.min = std::numeric_limits<double>::infinity();
   info.max = -info.min;
-  for (index_t i = 0; i < voxels.numel(); ++i) {
-    const double v = voxels.data()[i];
-    if (!std::isfinite(v)) {
-      ++info.not_finite;
-      continue;
+  std::array<float, 4096> values;
+  const index_t total = file.header.shape().numel(), step = static_cast<index_t>(values.size());
+  for (index_t at = 0; at < total; at += step) {
+    const index_t n = std::min(step, total - at);
+    detail::scale_voxels(file.header, bytes + at * static_cast<index_t>(file.header.voxel_bytes), n, values.data());
+    for (index_t i = 0; i < n; ++i) {
+      const double v = values[static_cast<std::size_t>(i)];
+      if (!std::isfinite(v)) {
+        ++info.not_finite;
+        continue;
+      }
+      info.min = std::min(info.min, v);
+      info.max = std::max(info.max, v);
     }
-    info.min = std::min(info.min, v);
-    info.max = std::max(info.max, v);
   }
   return info;
 }

@@ -22,7 +22,7 @@ HLIP_BEGIN
 /// Reads one reconstruction and prepares it for the network, from its cached form if there is one. @return (D, H, W)
 inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
   if (!cached.empty()) return ct_network_input(read_ct_cache(cached).voxels, preset);
-  return preprocess_ct(load_ct_rate_volume(source, preset), preset);
+  return preprocess_ct(open_ct_rate_volume(source, preset), preset);
 }
 
 /// The cached file of every reconstruction, in order; empty strings where there is none. @param root of the cache, may be empty

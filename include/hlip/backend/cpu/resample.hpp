@@ -3,6 +3,7 @@
 
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cpu/memory.hpp>
+#include <hlip/backend/scalar_math.hpp>
 
 #include <algorithm>
 
@@ -27,7 +28,7 @@ void resample_axis(Cpu, const ResampleArgs<T>& a) {
       if (count < 16 && !a.transposed) {  // the last axis: sums stay in a register
         for (index_t c = 0; c < count; ++c) {
           T sum = 0;
-          for (int t = 0; t < a.taps; ++t) sum += a.weight[o * a.taps + t] * x[a.index[o * a.taps + t] * a.inner + c];
+          for (int t = 0; t < a.taps; ++t) sum = multiply_add(a.weight[o * a.taps + t], x[a.index[o * a.taps + t] * a.inner + c], sum);
           out[c] = sum;
         }
         continue;
@@ -36,11 +37,11 @@ void resample_axis(Cpu, const ResampleArgs<T>& a) {
         const T weight = a.weight[o * a.taps + t];
         T* in = x + a.index[o * a.taps + t] * a.inner;
         if (a.transposed)
-          for (index_t c = 0; c < count; ++c) in[c] += weight * out[c];
+          for (index_t c = 0; c < count; ++c) in[c] = multiply_add(weight, out[c], in[c]);
         else if (t == 0)
           for (index_t c = 0; c < count; ++c) out[c] = weight * in[c];
         else
-          for (index_t c = 0; c < count; ++c) out[c] += weight * in[c];
+          for (index_t c = 0; c < count; ++c) out[c] = multiply_add(weight, in[c], out[c]);
       }
     }
   }
