@@ -24,6 +24,15 @@ TEST_CASE("file: what is written atomically is read back, by map and by copy") {
   CHECK(folder.entries() == 1);
 }
 
+TEST_CASE("file: a map that copies on writing leaves the file as it is") {
+  TempFolder folder;
+  atomic_write(folder / "a", "weights");
+  const MappedFile file(folder / "a", MapAccess::copy_on_write);
+  const_cast<std::byte*>(file.bytes().data())[0] = std::byte{'W'};
+  CHECK(file.text() == "Weights");
+  CHECK(read_file(folder / "a") == "weights");
+}
+
 TEST_CASE("file: a writer that throws leaves the old file and nothing else") {
   TempFolder folder;
   const auto path = folder / "a.txt";

@@ -126,6 +126,52 @@ TEST_CASE("safetensors: tensors are written from any view and read into any type
   CHECK(file.tensor<bfloat16>("x").at({1, 2}) == bfloat16(5.f));
 }
 
+TEST_CASE("safetensors: a mapped tensor is the file's memory, outlives the file object, and is written without changing the file") {
+  TempFolder folder;
+  const std::string path = folder / "a.safetensors";
+  SafetensorsWriter writer;
+  writer.add("a", Tensor<float>::from_values({5}, {9, 8, 7, 6, 5}));
+  writer.add("b", Tensor<float>::from_values({2, 2}, {1, 2, 3, 4}));
+  writer.add("h", Tensor<float16>::from_values({2}, {float16(0.5f), float16(-3.f)}));
+  writer.add("none", Tensor<float>::zeros({0}));
+  writer.write(path);
+  const auto bytes = read_file(path);
+  Tensor<float> a, b;
+  {
+    const SafetensorsFile file(path, {}, MapAccess::copy_on_write);
+    a = file.mapped<float>("a");
+    b = file.mapped<float>("b");
+    CHECK(static_cast<const void*>(a.data()) == static_cast<const void*>(file.info("a").bytes.data()));
+    CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 64 == 0);  // the first tensor begins as memory of our own would
+    CHECK(file.mapped<float>("h").to_vector() == std::vector<float>{0.5f, -3});  // another type: converted, a copy
+    CHECK(file.mapped<float>("none").numel() == 0);
+    CHECK_THROWS_WITH_AS(file.mapped<float>("c"), doctest::Contains("has no tensor"), error);
+  }
+  CHECK_FALSE(a.shares_storage(b));
+  a.fill(1);
+  CHECK(b.to_vector() == std::vector<float>{1, 2, 3, 4});
+  CHECK(a.to_vector() == std::vector<float>(5, 1.f));
+  CHECK(read_file(path) == bytes);
+  const SafetensorsFile reading(path);
+  CHECK_THROWS_WITH_AS(reading.mapped<float>("a"), doctest::Contains("for reading only"), error);
+}
+
+TEST_CASE("safetensors: a tensor at an odd address is copied, not mapped") {
+  TempFolder folder;
+  const std::string header = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}} )";  // 55 bytes: data begin at byte 63
+  std::string bytes(8, '\0');
+  bytes[0] = static_cast<char>(header.size());
+  const float values[] = {2.5f, -1};
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(values), sizeof(values));
+  REQUIRE((8 + header.size()) % alignof(float) != 0);
+  atomic_write(folder / "x.safetensors", bytes);
+  const SafetensorsFile file(folder / "x.safetensors", {}, MapAccess::copy_on_write);
+  const auto x = file.mapped<float>("x");
+  CHECK(static_cast<const void*>(x.data()) != static_cast<const void*>(file.info("x").bytes.data()));
+  CHECK(x.to_vector() == std::vector<float>{2.5f, -1});
+}
+
 TEST_CASE("safetensors: the bytes do not depend on the order of adding") {
   TempFolder folder;
   const std::vector<float> a{1, 2};

@@ -45,6 +45,10 @@ struct Source {
   Tensor<T, B> tensor(const std::string& name) const {
     return tensors.at(name);
   }
+  template <class T>
+  Tensor<T, Cpu> mapped(const std::string& name) const {
+    return tensors.at(name);
+  }
 };
 
 Source source_for(Network& network) {
@@ -106,6 +110,22 @@ TEST_CASE("load_state_dict: strict loading names what is missing, unexpected or 
   CHECK(same_bits(network.token.value(), token));
   CHECK(same_bits(network.layers[0].bias.value(), bias));
   CHECK(same_bits(network.layers[1].weight.value(), source.tensors["layers.1.weight"]));
+}
+
+TEST_CASE("map_state_dict: parameters become the tensors of the source; frozen ones stay frozen, other copies stay as they are") {
+  Network network;
+  set_requires_grad(network, false, [](const std::string& name) { return name == "token"; });
+  const Network copy = network;
+  const Array before = network.token.value().clone();
+  Source source = source_for(network);
+  CHECK(map_state_dict(network, source).ok());
+  for (auto& [name, p] : named_parameters(network)) {
+    CHECK(p->value().data() == source.tensors[name].data());
+    CHECK(p->requires_grad() == (name != "token"));
+  }
+  CHECK(same_bits(copy.token.value(), before));
+  source.tensors.erase("token");
+  CHECK(error_of([&] { map_state_dict(network, source); }).find("missing (1): token") != std::string::npos);
 }
 
 TEST_CASE("load_state_dict: a long list of names is cut") {

@@ -5,7 +5,9 @@
 #include <hlip/data/load_ct_rate.hpp>
 #include <hlip/io/safetensors.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -17,10 +19,15 @@ HLIP_BEGIN
 /// How HU are kept: float16 (exact to 0.5 HU or better below 1024), or int16 (whole HU).
 enum class CacheType { float16, int16 };
 
+namespace detail {
+inline constexpr std::string_view ct_cache_format = "ct-cache=1 ";  ///< another number when the same choices give other files
+/// How the settings of a cache at the preset's spacing begin.
+inline std::string ct_cache_spacing(const CtPreset& preset) { return fmt::format("{}spacing={},{},{} ", ct_cache_format, preset.spacing[0], preset.spacing[1], preset.spacing[2]); }
+}  // namespace detail
+
 /// The choices that decide what is in a cache, as text. Window and size are not among them: they are applied when a cached volume is used.
 inline std::string ct_cache_settings(const CtPreset& preset, CacheType type) {
-  return fmt::format("ct-cache=1 spacing={},{},{} already_hu={} type={}", preset.spacing[0], preset.spacing[1], preset.spacing[2], preset.already_hu ? "yes" : "no",
-                     type == CacheType::float16 ? "float16" : "int16");
+  return fmt::format("{}already_hu={} type={}", detail::ct_cache_spacing(preset), preset.already_hu ? "yes" : "no", type == CacheType::float16 ? "float16" : "int16");
 }
 
 /// 16 hexadecimal digits that name these settings (64-bit FNV-1a).
@@ -85,21 +92,76 @@ inline std::string ct_cache_stamp(const std::string& path) {
   }
 }
 
+/// A cached volume, mapped and checked: HU are converted when they are asked for, and what is not asked for is not read.
+class CtCacheFile {
+ public:
+  /// @throws hlip::error when the file is not one of a cache, or of a cache in another format
+  explicit CtCacheFile(const std::string& path) : file_(path) {
+    const auto fault = [&](const std::string& what) { fail_file(path, "", "is not a cached CT volume: {}", what); };
+    if (!file_.contains("hu") || !file_.contains("affine") || !file_.contains("spacing")) fault("hu, affine or spacing is absent");
+    const auto& hu = file_.info("hu");
+    if (hu.shape.rank() != 3 || hu.shape.numel() == 0) fault(fmt::format("hu is {}, expected (D, H, W)", to_string(hu.shape)));
+    if (hu.dtype != DType::F16 && hu.dtype != DType::I16) fault(fmt::format("hu is {}, expected F16 or I16", dtype_name(hu.dtype)));
+    if (file_.metadata("unit") != unit_name(Unit::hounsfield)) fault(fmt::format("its unit is {}", quote_text(file_.metadata("unit"))));
+    const std::string settings = file_.metadata("settings");
+    if (!settings.starts_with(detail::ct_cache_format)) fail_file(path, "settings", "{} is not the format this version writes ({}); run preprocess_ct_rate again", quote_text(settings), detail::ct_cache_format);
+    const auto affine = file_.values<double>("affine"), spacing = file_.values<double>("spacing");
+    if (affine.size() != 16 || spacing.size() != 3) fault("affine has 16 values and spacing 3");
+    for (const double s : spacing)
+      if (!(s > 0) || !std::isfinite(s)) fault(fmt::format("its spacing is {} mm", s));
+    for (std::size_t r = 0; r < 4; ++r)
+      for (std::size_t c = 0; c < 4; ++c) frame_.affine[r][c] = affine[4 * r + c];
+    std::copy(spacing.begin(), spacing.end(), frame_.spacing.begin());
+    frame_.unit = Unit::hounsfield;
+    frame_.source = file_.metadata("source");
+    frame_.orientation_known = file_.metadata("orientation_known") == "yes";
+  }
+  const std::string& path() const { return file_.path(); }
+  Shape shape() const { return file_.info("hu").shape; }
+  /// Geometry, unit and source, without voxels.
+  const Volume& frame() const { return frame_; }
+  /// The choices it was made with; see ct_cache_settings.
+  std::string settings() const { return file_.metadata("settings"); }
+  /// `n` voxels from number `first` on.
+  void hounsfield(index_t first, index_t n, float* out) const {
+    const auto& hu = file_.info("hu");
+    const std::byte* from = hu.bytes.data() + 2 * first;
+    if (hu.dtype == DType::F16)
+      for (index_t i = 0; i < n; ++i) out[i] = static_cast<float>(detail::load<float16>(from + 2 * i));
+    else
+      for (index_t i = 0; i < n; ++i) out[i] = detail::load<std::int16_t>(from + 2 * i);
+  }
+
+ private:
+  SafetensorsFile file_;
+  Volume frame_;
+};
+
+namespace detail {
+/// The rows of a cached volume for resample_planes.
+inline auto rows_of(const CtCacheFile& file) {
+  return [&file, height = file.shape()[1], width = file.shape()[2]](index_t d, index_t h, float* scratch) {
+    file.hounsfield((d * height + h) * width, width, scratch);
+    return static_cast<const float*>(scratch);
+  };
+}
+}  // namespace detail
+
 /// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not one of a cache
 inline Volume read_ct_cache(const std::string& path) {
-  const SafetensorsFile file(path);
-  Volume volume;
-  volume.voxels = file.tensor<float, Cpu>("hu");
-  expect_shape("read_ct_cache", path, volume.voxels.shape(), {{"D"}, {"H"}, {"W"}});
-  const auto affine = file.values<double>("affine"), spacing = file.values<double>("spacing");
-  if (affine.size() != 16 || spacing.size() != 3 || file.metadata("unit") != unit_name(Unit::hounsfield)) fail_file(path, "", "is not a cached CT volume");
-  for (std::size_t r = 0; r < 4; ++r)
-    for (std::size_t c = 0; c < 4; ++c) volume.affine[r][c] = affine[4 * r + c];
-  std::copy(spacing.begin(), spacing.end(), volume.spacing.begin());
-  volume.unit = Unit::hounsfield;
-  volume.source = file.metadata("source");
-  volume.orientation_known = file.metadata("orientation_known") == "yes";
+  const CtCacheFile file(path);
+  Volume volume = file.frame();
+  volume.voxels = Tensor<float, Cpu>::empty(file.shape());
+  file.hounsfield(0, volume.voxels.numel(), volume.voxels.data());
   return volume;
+}
+
+/// A cached volume to the network's input. It is resampled only if it was made for another spacing.
+inline Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
+  const Shape shape = file.shape();
+  if (!file.settings().starts_with(detail::ct_cache_spacing(preset))) return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
+  if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
+  return detail::fit_rows(shape, preset, [&](index_t d, index_t h, index_t w, index_t n, float* out) { file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out); });
 }
 
 /// The sound and current cached file of a reconstruction, of either type, or an empty string.

@@ -62,14 +62,20 @@ inline bool is_file(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
-/// The bytes of a file, mapped read-only for the life of this object. The file must not shrink meanwhile.
+/// What may be done with the bytes of a mapped file: nothing but reading, or changing them in this process alone (a page is copied
+/// when it is first written; the file stays as it is).
+enum class MapAccess { read, copy_on_write };
+
+/// The bytes of a file, mapped for the life of this object. The file must neither shrink nor be written in place meanwhile; replacing it
+/// under its name, as AtomicFile does, is fine.
 /// @throws hlip::error when the file cannot be opened or is not a regular file
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path) : path_(path) {
+  explicit MappedFile(const std::string& path, MapAccess access = MapAccess::read) : path_(path) {
     detail::Descriptor file(detail::open_regular(path, size_));
     if (size_ == 0) return;
-    void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    const bool copy = access == MapAccess::copy_on_write;  // no memory is set aside for copies: most pages never get one
+    void* p = ::mmap(nullptr, size_, copy ? PROT_READ | PROT_WRITE : PROT_READ, copy ? MAP_PRIVATE | MAP_NORESERVE : MAP_PRIVATE, file.get(), 0);
     if (p == MAP_FAILED) fail_file(path, "", "cannot map {} bytes: {}", size_, std::strerror(errno));
     data_ = static_cast<const std::byte*>(p);
   }

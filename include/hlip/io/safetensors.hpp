@@ -8,6 +8,7 @@
 #include <hlip/tensor/tensor.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
@@ -28,13 +29,14 @@ struct SafetensorsLimits {
   std::size_t max_header_bytes = 100'000'000;
 };
 
-/// A safetensors file, mapped read-only and checked completely when it is opened: header length and syntax, every element type, shape
+/// A safetensors file, mapped and checked completely when it is opened: header length and syntax, every element type, shape
 /// product and byte range, no range outside the file, no overlap, no hole, nothing left over. Copies share the map.
 /// Source: the safetensors format description; huggingface/safetensors for the limits.
 class SafetensorsFile {
  public:
   /// @throws hlip::error naming the file, the tensor or byte, and the fault
-  explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}) : file_(std::make_shared<const MappedFile>(path)) {
+  explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}, MapAccess access = MapAccess::read)
+      : file_(std::make_shared<const MappedFile>(path, access)), access_(access) {
     const auto bytes = file_->bytes();
     if (bytes.size() < 8) fail_file(path, "", "is {} bytes long, a safetensors file has at least 8", bytes.size());
     std::uint64_t length = 0;
@@ -84,6 +86,18 @@ class SafetensorsFile {
     const auto host = std::make_unique<T[]>(static_cast<std::size_t>(entry.shape.numel()));
     convert<T>(name, host.get());
     return Tensor<T, B>::from_values(entry.shape, std::span<const T>(host.get(), static_cast<std::size_t>(entry.shape.numel())));
+  }
+  /// A tensor whose elements are those of the map: nothing is read before it is used, and writing to it copies pages of this process only.
+  /// It keeps the map alive. Stored as another type, or at an address T cannot have, it is a copy as from `tensor`.
+  /// @throws hlip::error as `tensor`, and for a file that was not opened with MapAccess::copy_on_write
+  template <Element T>
+  Tensor<T, Cpu> mapped(const std::string& name) const {
+    expect(access_ == MapAccess::copy_on_write, "safetensors", "{} is mapped for reading only; mapped tensors need MapAccess::copy_on_write", path());
+    const auto& entry = info(name);
+    const auto address = reinterpret_cast<std::uintptr_t>(entry.bytes.data());
+    if (entry.dtype != dtype_of<T>() || std::is_same_v<T, bool> || entry.bytes.empty() || address % alignof(T) != 0) return tensor<T, Cpu>(name);
+    T* data = reinterpret_cast<T*>(address);
+    return Tensor<T, Cpu>::wrap(std::shared_ptr<T>(file_, data), data, entry.shape);
   }
 
  private:
@@ -175,6 +189,7 @@ class SafetensorsFile {
   }
 
   std::shared_ptr<const MappedFile> file_;
+  MapAccess access_;
   std::map<std::string, SafetensorsInfo> entries_;
   std::vector<std::string> names_;
   std::map<std::string, std::string> metadata_;

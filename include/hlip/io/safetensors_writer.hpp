@@ -87,7 +87,7 @@ class SafetensorsWriter {
     }
     try {
       std::string text = header.dump();
-      text.resize((text.size() + 7) / 8 * 8, ' ');
+      text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');  // a mapped tensor then begins where one in memory would
       return text;
     } catch (const nlohmann::json::exception&) {
       fail_file(path, "", "a tensor name or metadata value is not valid UTF-8");

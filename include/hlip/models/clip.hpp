@@ -110,8 +110,9 @@ struct Clip {
   TextTower<T, B> text;
 
   Clip() = default;
-  Clip(const ClipConfig& c, std::uint64_t seed) : config(c) {
-    Initializer init(seed);
+  Clip(const ClipConfig& c, std::uint64_t seed) : Clip(c, Initializer(seed)) {}
+  /// @param init Initializer::without_values() for a model whose weights are loaded next
+  Clip(const ClipConfig& c, Initializer init) : config(c) {
     logit_scale = Initializer::constant<T, B>({}, c.siglip ? std::log(10.0) : std::log(1 / 0.07));
     if (c.siglip) logit_bias = Initializer::constant<T, B>({}, -10.0);
     visual.trunk = HlipVit<Levels, T, B>(c.vision, init);

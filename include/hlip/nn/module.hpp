@@ -100,12 +100,11 @@ struct LoadReport {
   }
 };
 
-/// Copies tensors into the parameters of the same name.
-///
-/// @param source a SafetensorsFile, or anything with its names(), contains(name), info(name).shape and tensor<T, B>(name)
-/// @param strict throws unless every name is on both sides with the same shape
-template <class M, class Source>
-LoadReport load_state_dict(M& module, Source& source, bool strict = true) {
+namespace detail {
+
+/// Calls put(name, Var&) for every parameter that `source` has in its shape.
+template <class M, class Source, class Put>
+LoadReport match_state_dict(M& module, const Source& source, bool strict, Put put) {
   LoadReport report;
   std::map<std::string, bool> used;
   each_parameter(module, [&](const std::string& name, auto& p) {
@@ -116,12 +115,34 @@ LoadReport load_state_dict(M& module, Source& source, bool strict = true) {
     }
     const Shape shape = source.info(name).shape;
     if (!(shape == p.shape())) report.mismatched.push_back(fmt::format("{} {} against {}", name, to_string(shape), to_string(p.shape())));
-    else p.value().assign(source.template tensor<typename M::value_type, typename M::backend>(name));
+    else put(name, p);
   });
   for (const auto& name : source.names())
     if (!used.count(name)) report.unexpected.push_back(name);
   if (strict && !report.ok()) fail("load_state_dict", "names or shapes differ\n{}", report.to_text());
   return report;
+}
+
+}  // namespace detail
+
+/// Copies tensors into the parameters of the same name.
+///
+/// @param source a SafetensorsFile, or anything with its names(), contains(name), info(name).shape and tensor<T, B>(name)
+/// @param strict throws unless every name is on both sides with the same shape
+template <class M, class Source>
+LoadReport load_state_dict(M& module, const Source& source, bool strict = true) {
+  return detail::match_state_dict(module, source, strict, [&](const std::string& name, auto& p) { p.value().assign(source.template tensor<typename M::value_type, typename M::backend>(name)); });
+}
+
+/// Makes the parameters be the tensors of the same name in a mapped file: nothing is copied, and what is not used is never read.
+/// Copies of the module made before keep their old parameters.
+/// @param source a SafetensorsFile opened with MapAccess::copy_on_write, or anything with its mapped<T>(name)
+/// @param strict as for load_state_dict
+template <class M, class Source>
+LoadReport map_state_dict(M& module, const Source& source, bool strict = true) {
+  return detail::match_state_dict(module, source, strict, [&](const std::string& name, auto& p) {
+    p = std::remove_reference_t<decltype(p)>(source.template mapped<typename M::value_type>(name), p.requires_grad());
+  });
 }
 
 HLIP_END

@@ -2,12 +2,12 @@
 // marked complete, so a crash, a kill or a full disk at any moment leaves every earlier checkpoint as it was.
 #pragma once
 
+#include <hlip/io/checksum.hpp>
 #include <hlip/io/file.hpp>
 #include <hlip/io/json.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -22,11 +22,7 @@ HLIP_BEGIN
 /// CRC-32 of a file's bytes, as eight hex digits: tells a damaged file from a sound one.
 inline std::string file_checksum(const std::string& path) {
   const MappedFile file(path);
-  uLong crc = crc32(0, nullptr, 0);
-  const auto bytes = file.bytes();
-  for (std::size_t at = 0; at < bytes.size(); at += std::size_t{1} << 30)
-    crc = crc32(crc, reinterpret_cast<const Bytef*>(bytes.data() + at), static_cast<uInt>(std::min(bytes.size() - at, std::size_t{1} << 30)));
-  return fmt::format("{:08x}", crc);
+  return fmt::format("{:08x}", crc32_of(file.bytes()));
 }
 
 /// A complete checkpoint: `<folder>/<prefix>_<step>`.
@@ -97,7 +93,9 @@ class CheckpointStore {
   }
 
   /// What is wrong with a checkpoint: empty if every file has the checksum it was written with.
-  static std::string verify(const std::string& path) {
+  /// @param files the only ones to look at, which must all be there; empty: every file of the checkpoint
+  static std::string verify(const std::string& path, const std::vector<std::string>& files = {}) {
+    std::size_t seen = 0;
     try {
       const std::string sums = read_file(path + "/COMPLETE", 1 << 20);
       std::size_t at = 0;
@@ -107,10 +105,13 @@ class CheckpointStore {
         if (end == std::string::npos || end < at + 11) return path + "/COMPLETE is damaged";
         const std::string want = sums.substr(at, 8), file = sums.substr(at + 10, end - at - 10);
         if (file.find('/') != std::string::npos) return path + "/COMPLETE is damaged";
+        at = end + 1;
+        if (!files.empty() && std::find(files.begin(), files.end(), file) == files.end()) continue;
+        ++seen;
         const std::string got = file_checksum(path + "/" + file);
         if (got != want) return fmt::format("{}/{}: checksum {}, expected {}", path, file, got, want);
-        at = end + 1;
       }
+      if (seen < files.size()) return fmt::format("{}/COMPLETE does not name all of {}", path, fmt::join(files, ", "));
     } catch (const error& e) {
       return e.what();
     }
@@ -118,11 +119,12 @@ class CheckpointStore {
   }
 
   /// The newest sound checkpoint, or an empty path. `report(message)` hears of damaged ones passed over; none is deleted.
+  /// @param files as of verify
   template <class Report>
-  CheckpointEntry latest(Report report) const {
+  CheckpointEntry latest(Report report, const std::vector<std::string>& files = {}) const {
     auto all = list();
     while (!all.empty()) {
-      const std::string fault = verify(all.back().path);
+      const std::string fault = verify(all.back().path, files);
       if (fault.empty()) return all.back();
       report(fault);
       all.pop_back();

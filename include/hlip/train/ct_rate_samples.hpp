@@ -21,7 +21,7 @@ HLIP_BEGIN
 
 /// Reads one reconstruction and prepares it for the network, from its cached form if there is one. @return (D, H, W)
 inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
-  if (!cached.empty()) return ct_network_input(read_ct_cache(cached).voxels, preset);
+  if (!cached.empty()) return preprocess_ct(CtCacheFile(cached), preset);
   return preprocess_ct(open_ct_rate_volume(source, preset), preset);
 }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 HLIP_BEGIN
 
@@ -34,27 +35,29 @@ struct TrainedModel {
   CtPreset preset;
 };
 
-/// Loads a checkpoint, or the newest sound one of a run.
+/// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at. Weights stay in the file and are
+/// mapped: changing them changes them for this process only.
 /// @param folder runs/x or runs/x/step_N  @throws hlip::error saying what is missing or damaged
 template <int Levels = 3>
 TrainedModel<Levels> load_trained_model(const std::string& folder) {
+  const std::vector<std::string> files = {"model.safetensors", "model.json", "vocab.txt"};
   std::string path = folder;
   if (!is_file(path + "/model.safetensors")) {
     std::string faults;
-    path = CheckpointStore(folder, checkpoint_stages()).latest([&](const std::string& fault) { faults += "; passed over: " + fault; }).path;
+    path = CheckpointStore(folder, checkpoint_stages()).latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files).path;
     if (path.empty()) fail_file(folder, "", "holds no complete checkpoint{}", faults);
-  } else if (const std::string fault = CheckpointStore::verify(path); !fault.empty()) {
+  } else if (const std::string fault = CheckpointStore::verify(path, files); !fault.empty()) {
     fail_file(path, "", "is not a sound checkpoint: {}", fault);
   }
   const Json j = read_json(path + "/model.json");
   if (!j.is_object() || !j.contains("model") || !j.contains("preprocessing") || !j["preprocessing"].is_string()) fail_file(path + "/model.json", "", "needs the entries model and preprocessing");
   TrainedModel<Levels> t;
   t.path = path;
-  t.model = Clip<Levels, float, Cpu>(clip_config_from_json(j["model"], path + "/model.json"), 0);
+  t.model = Clip<Levels, float, Cpu>(clip_config_from_json(j["model"], path + "/model.json"), Initializer::without_values());
   t.preset = parse_ct_preset(j["preprocessing"].get<std::string>());
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(path + "/vocab.txt"));
-  const SafetensorsFile weights(path + "/model.safetensors");
-  load_state_dict(t.model, weights);
+  const SafetensorsFile weights(path + "/model.safetensors", {}, MapAccess::copy_on_write);
+  map_state_dict(t.model, weights);
   return t;
 }
 
