@@ -59,4 +59,14 @@ says "train_3_a_1.nii.gz"
 expect 0 "$bin/preprocess_ct_rate" --data-root "$tree" --split valid --out "$work/cache" --spacing 9,5,5
 expect 0 "$bin/preprocess_ct_rate" --data-root "$tree" --split valid --out "$work/cache" --spacing 9,5,5
 says "^0 written, 16 already there, 0 failed"
+
+# a cached volume in place of a file
+cached=$(find "$work/cache" -name '*.safetensors' | sort | head -n 1)
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --timing
+[ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings of a cached volume"
+says "cached from"
+says "timing: start .* without the forward passes"
+expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --already-hu
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$work/run/step_1/model.safetensors"
+says "is not a cached CT volume"
 echo "bad_studies: all as documented"

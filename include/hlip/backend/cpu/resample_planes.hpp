@@ -100,7 +100,7 @@ void blend_pair(const PlaneAxis& axis, index_t i, Get get, Use use) {
 /// @param finish finish(row) may change the count(W) values of a finished row
 template <class Row, class Target, class Finish>
 void resample_planes(Cpu, const std::array<PlaneAxis, 3>& axes, Row row, Target target, Finish finish) {
-  const auto& [D, H, W] = axes;
+  const PlaneAxis &D = axes[0], &H = axes[1], &W = axes[2];
   if (D.count <= 0 || H.count <= 0 || W.count <= 0) return;
   index_t threads = 1;
 #if defined(_OPENMP)
