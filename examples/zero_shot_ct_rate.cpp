@@ -14,6 +14,7 @@
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <array>

@@ -8,8 +8,8 @@ HLIP_BEGIN
 
 /// Throws "where: message" (where = operation with module path) unless `ok`.
 template <class... Args>
-void expect(bool ok, std::string_view operation, fmt::format_string<Args...> message, Args&&... args) {
-  if (!ok) fail(located(operation), message, std::forward<Args>(args)...);
+void expect(bool ok, std::string_view operation, std::type_identity_t<detail::message_format<Args...>> message, const Args&... args) {
+  if (!ok) detail::throw_error_with(located(operation), message.text, detail::message_argument(args)...);
 }
 
 HLIP_END

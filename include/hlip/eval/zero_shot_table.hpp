@@ -86,9 +86,9 @@ class ZeroShotTable {
     }
     text += fmt::format("{:<{}}  {:>5} {:>5}", "mean of findings", width, "", "") + line(means_, macro_interval_, fitted);
     if (fitted) text += "* at the threshold fitted on these same test labels, which is optimistic; acc* is plain, not balanced accuracy\n";
-    const auto missing = left_out();
-    if (!missing.empty())
-      text += fmt::format("left out of the means, because all studies have the same label: {}\n", fmt::join(missing, ", "));
+    std::string missing;
+    for (const auto& name : left_out()) missing += (missing.empty() ? "" : ", ") + name;
+    if (!missing.empty()) text += fmt::format("left out of the means, because all studies have the same label: {}\n", missing);
     return text;
   }
 

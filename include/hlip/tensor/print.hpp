@@ -3,7 +3,7 @@
 
 #include <hlip/tensor/tensor.hpp>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 

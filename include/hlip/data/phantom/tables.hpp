@@ -85,10 +85,12 @@ inline PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study,
 inline constexpr int phantom_version = 1;
 
 inline std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
+  std::string prevalence;
+  for (const double p : o.prevalence) prevalence += fmt::format("{}{}", prevalence.empty() ? "" : ", ", p);
   return fmt::format(
       "{{\"what\": \"synthetic chest CT phantoms, no patients\", \"generator_version\": {}, \"data_seed\": {}, "
       "\"train\": {}, \"valid\": {}, \"slices\": {}, \"pixels\": {}, \"mention\": {}, \"prevalence\": [{}]}}\n",
-      phantom_version, data_seed, n_train, n_valid, o.slices, o.pixels, o.mention, fmt::join(o.prevalence, ", "));
+      phantom_version, data_seed, n_train, n_valid, o.slices, o.pixels, o.mention, prevalence);
 }
 
 inline constexpr std::string_view phantom_readme =
