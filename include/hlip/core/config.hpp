@@ -11,3 +11,7 @@
 #else
 #define HLIP_FN inline
 #endif
+
+// In place of `inline` before a function with a long body: a template nobody names as one. The body is compiled where the
+// function is called, not in every file that includes the header; in the widest umbrella headers that was a third of the time.
+#define HLIP_LAZY template <class = void>

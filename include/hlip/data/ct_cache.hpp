@@ -38,7 +38,7 @@ inline std::string ct_cache_key(std::string_view settings) {
 }
 
 /// Where a cache keeps a reconstruction: <root>/<key of the settings>/<split>/<patient>/<study>/<volume>.safetensors.
-inline std::string ct_cache_path(const std::string& root, const CtPreset& preset, CacheType type, const std::string& split, const CtRateVolume& recon) {
+HLIP_LAZY std::string ct_cache_path(const std::string& root, const CtPreset& preset, CacheType type, const std::string& split, const CtRateVolume& recon) {
   const auto name = parse_ct_rate_name(recon.name);
   if (!name) fail("ct_cache", "{} is not the name of a volume", quote_text(recon.name));
   const std::string volume = ct_rate_volume_path(*name);
@@ -46,7 +46,7 @@ inline std::string ct_cache_path(const std::string& root, const CtPreset& preset
 }
 
 /// Changes when a volume or its table row does: a cached file with another stamp is out of date.
-inline std::string ct_cache_stamp_of(const CtRateVolume& v) {
+HLIP_LAZY std::string ct_cache_stamp_of(const CtRateVolume& v) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(v.path, failed);
   return fmt::format("bytes={} slope={} intercept={} spacing={},{},{}", failed ? 0 : size, v.slope, v.intercept, v.spacing[0], v.spacing[1], v.spacing[2]);
@@ -54,7 +54,7 @@ inline std::string ct_cache_stamp_of(const CtRateVolume& v) {
 
 /// Writes a volume in HU, wholly or not at all.
 /// @param settings of `ct_cache_settings`; @param stamp anything that tells an outdated file: it is given back by `ct_cache_stamp`
-inline void write_ct_cache(const std::string& path, const Volume& volume, CacheType type, const std::string& settings, const std::string& stamp) {
+HLIP_LAZY void write_ct_cache(const std::string& path, const Volume& volume, CacheType type, const std::string& settings, const std::string& stamp) {
   if (volume.unit != Unit::hounsfield) fail("write_ct_cache", "{}: values are {}, expected HU", volume.source, unit_name(volume.unit));
   const auto hu = volume.voxels.contiguous();
   SafetensorsWriter file;
@@ -83,7 +83,7 @@ inline void write_ct_cache(const std::string& path, const Volume& volume, CacheT
 }
 
 /// The stamp a cached volume was written with, or an empty string when there is no sound file.
-inline std::string ct_cache_stamp(const std::string& path) {
+HLIP_LAZY std::string ct_cache_stamp(const std::string& path) {
   if (!is_file(path)) return "";
   try {
     return SafetensorsFile(path).metadata("stamp");
@@ -148,7 +148,7 @@ inline auto rows_of(const CtCacheFile& file) {
 }  // namespace detail
 
 /// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not one of a cache
-inline Volume read_ct_cache(const std::string& path) {
+HLIP_LAZY Volume read_ct_cache(const std::string& path) {
   const CtCacheFile file(path);
   Volume volume = file.frame();
   volume.voxels = Tensor<float, Cpu>::empty(file.shape());
@@ -157,7 +157,7 @@ inline Volume read_ct_cache(const std::string& path) {
 }
 
 /// A cached volume to the network's input. It is resampled only if it was made for another spacing.
-inline Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
+HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
   const Shape shape = file.shape();
   if (!file.settings().starts_with(detail::ct_cache_spacing(preset))) return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
   if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
@@ -165,7 +165,7 @@ inline Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset&
 }
 
 /// The sound and current cached file of a reconstruction, of either type, or an empty string.
-inline std::string find_in_ct_cache(const std::string& root, const CtPreset& preset, const std::string& split, const CtRateVolume& recon) {
+HLIP_LAZY std::string find_in_ct_cache(const std::string& root, const CtPreset& preset, const std::string& split, const CtRateVolume& recon) {
   for (const CacheType type : {CacheType::float16, CacheType::int16}) {
     const std::string path = ct_cache_path(root, preset, type, split, recon);
     if (is_file(path) && ct_cache_stamp(path) == ct_cache_stamp_of(recon)) return path;

@@ -62,7 +62,7 @@ struct CtRateDataset {
 namespace detail {
 
 /// Reads the parts of a tree one after another into a dataset.
-class CtRateReader {
+HLIP_LAZY class CtRateReader {
  public:
   CtRateReader(std::string root, std::string split, CtRateOptions options) : options_(std::move(options)) {
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
@@ -270,8 +270,8 @@ class CtRateReader {
 /// @return the sound studies and every problem found; a caller that tolerates no faults calls `expect_no_problems`
 /// @throws hlip::error only for an impossible split name
 /// Source: the CT-RATE release; HLIP's preparation of it.
-inline CtRateDataset read_ct_rate(const std::string& root, const std::string& split, const CtRateOptions& options = {}) {
-  return detail::CtRateReader(root, split, options).read();
+HLIP_LAZY CtRateDataset read_ct_rate(const std::string& root, const std::string& split, const CtRateOptions& options = {}) {
+  return detail::CtRateReader<>(root, split, options).read();
 }
 
 /// Throws one error that lists all problems, when there are any.

@@ -97,7 +97,7 @@ class TableChecker {
 }  // namespace detail
 
 /// Rows of a reports table (VolumeName, Findings_EN, Impressions_EN, others ignored).
-inline std::vector<CtRateReport> ct_rate_reports(const CsvTable& table, Problems& problems) {
+HLIP_LAZY std::vector<CtRateReport> ct_rate_reports(const CsvTable& table, Problems& problems) {
   detail::TableChecker check(table, problems, {"VolumeName", "Findings_EN", "Impressions_EN"});
   const int findings = table.find("Findings_EN"), impression = table.find("Impressions_EN");
   std::vector<CtRateReport> rows;
@@ -108,7 +108,7 @@ inline std::vector<CtRateReport> ct_rate_reports(const CsvTable& table, Problems
 }
 
 /// Rows of a label table: VolumeName and CT-RATE's 18 columns with 0 or 1, in any order.
-inline std::vector<CtRateLabels> ct_rate_label_rows(const CsvTable& table, Problems& problems) {
+HLIP_LAZY std::vector<CtRateLabels> ct_rate_label_rows(const CsvTable& table, Problems& problems) {
   detail::TableChecker check(table, problems, {"VolumeName"});
   std::array<int, ct_rate_labels.size()> column{};
   std::string missing;
@@ -140,7 +140,7 @@ inline std::vector<CtRateLabels> ct_rate_label_rows(const CsvTable& table, Probl
 }
 
 /// Rows of a metadata table (VolumeName, XYSpacing as "[x, y]", ZSpacing, RescaleSlope, RescaleIntercept, others ignored).
-inline std::vector<CtRateMetadata> ct_rate_metadata(const CsvTable& table, Problems& problems) {
+HLIP_LAZY std::vector<CtRateMetadata> ct_rate_metadata(const CsvTable& table, Problems& problems) {
   detail::TableChecker check(table, problems, {"VolumeName", "XYSpacing", "ZSpacing", "RescaleSlope", "RescaleIntercept"});
   const int xy = table.find("XYSpacing"), z = table.find("ZSpacing"), slope = table.find("RescaleSlope"), intercept = table.find("RescaleIntercept");
   std::vector<CtRateMetadata> rows;

@@ -47,7 +47,7 @@ inline std::string_view nifti_type_name(NiftiType type) {
   return "unknown";
 }
 
-inline void inspect_volume(const std::string& path, const InspectOptions& options, FileReport& report) {
+HLIP_LAZY void inspect_volume(const std::string& path, const InspectOptions& options, FileReport& report) {
   const auto info = inspect_nifti(path, true, options.nifti);
   const auto& h = info.header;
   const auto& g = h.geometry;
@@ -60,7 +60,7 @@ inline void inspect_volume(const std::string& path, const InspectOptions& option
   if (info.not_finite > 0) report.warnings.push_back(fmt::format("{} voxels are not finite", info.not_finite));
 }
 
-inline void inspect_table(const std::string& path, FileReport& report) {
+HLIP_LAZY void inspect_table(const std::string& path, FileReport& report) {
   const auto table = read_csv(path);
   const auto has = [&](std::string_view name) { return table.find(name) >= 0; };
   const bool labels = std::any_of(ct_rate_labels.begin(), ct_rate_labels.end(), has);
@@ -88,7 +88,7 @@ inline void inspect_table(const std::string& path, FileReport& report) {
   if (report.rows != table.rows()) report.summary += fmt::format(", {} of them sound", report.rows);
 }
 
-inline void inspect_annotation(const std::string& path, FileReport& report) {
+HLIP_LAZY void inspect_annotation(const std::string& path, FileReport& report) {
   const auto studies = study_annotations(read_json(path), path, report.problems);
   std::size_t scans = 0, sentences = 0;
   for (const auto& s : studies) scans += s.scans.size(), sentences += s.report.size();
@@ -96,7 +96,7 @@ inline void inspect_annotation(const std::string& path, FileReport& report) {
   report.summary = fmt::format("annotation of {} stud{}, {} scans, {} report texts", studies.size(), studies.size() == 1 ? "y" : "ies", scans, sentences);
 }
 
-inline void inspect_weights(const std::string& path, FileReport& report) {
+HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
   const SafetensorsFile file(path);
   index_t values = 0;
   std::map<std::string, std::size_t> types;
@@ -117,7 +117,7 @@ inline void inspect_weights(const std::string& path, FileReport& report) {
 /// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors), deciding by
 /// the end of the name, and checks it as training would: to the last voxel, row and byte range.
 /// @return a report; faults are in `problems`, never thrown, and name file and place
-inline FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
+HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
   FileReport report;
   const auto ends = [&](std::string_view end) { return path.ends_with(end); };
   try {

@@ -13,7 +13,7 @@ HLIP_BEGIN
 /// values stay, and without a table row the spacing is the file's. Voxels keep their stored order.
 /// @return its warnings hold the reader's; `survey` adds those that take a look at every voxel
 /// @throws hlip::error naming the file, also when a row is missing and the values are not said to be HU
-inline CtScan open_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset, const NiftiOptions& options = {}) {
+HLIP_LAZY CtScan open_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset, const NiftiOptions& options = {}) {
   if (!preset.already_hu && !recon.has_metadata) fail_file(recon.path, "", "has no slope and intercept: it is not in the metadata table");
   CtScan scan(StoredVolume(recon.path, options), preset.already_hu ? 1 : recon.slope, preset.already_hu ? 0 : recon.intercept);
   if (recon.has_metadata) {
@@ -31,7 +31,7 @@ inline CtScan open_ct_rate_volume(const CtRateVolume& recon, const CtPreset& pre
 
 /// A reconstruction in HU, at its own spacing.
 /// @return its warnings hold the reader's and the range report's  @throws hlip::error as open_ct_rate_volume
-inline Volume load_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset, const NiftiOptions& options = {}) {
+HLIP_LAZY Volume load_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset, const NiftiOptions& options = {}) {
   CtScan scan = open_ct_rate_volume(recon, preset, options);
   survey(scan);
   return to_volume(scan);

@@ -133,7 +133,7 @@ void scale_voxels(const std::byte* raw, index_t n, double slope, double inter, f
 }
 
 /// Stored voxels as numbers: slope * stored + inter of the file.
-inline void scale_voxels(const NiftiHeader& h, const std::byte* raw, index_t n, float* out) {
+HLIP_LAZY void scale_voxels(const NiftiHeader& h, const std::byte* raw, index_t n, float* out) {
   const auto run = [&]<class T>(T) { h.swapped ? scale_voxels<T, true>(raw, n, h.slope, h.inter, out) : scale_voxels<T, false>(raw, n, h.slope, h.inter, out); };
   switch (h.type) {
     case NiftiType::u8: return run(std::uint8_t{});
@@ -238,7 +238,7 @@ class StoredVolume {
 /// @param path .nii, .nii.gz, .hdr or .img; zipped contents are recognised by their first bytes
 /// @return voxels (D, H, W) with W = NIfTI's x; of a 4-D file the volume `options.volume`
 /// @throws hlip::error naming file, place and fault; nothing is allocated before the header and the file length allow it
-inline Volume read_nifti(const std::string& path, const NiftiOptions& options = {}) {
+HLIP_LAZY Volume read_nifti(const std::string& path, const NiftiOptions& options = {}) {
   const StoredVolume stored(path, options);
   Volume out = stored.frame();
   out.voxels = Tensor<float, Cpu>::empty(stored.header().shape());
@@ -248,7 +248,7 @@ inline Volume read_nifti(const std::string& path, const NiftiOptions& options = 
 
 /// What a file holds, after all checks of `read_nifti`.
 /// @param read_voxels also decodes the first volume: finds cut and damaged data and gives the range of values
-inline NiftiInfo inspect_nifti(const std::string& path, bool read_voxels = true, const NiftiOptions& options = {}) {
+HLIP_LAZY NiftiInfo inspect_nifti(const std::string& path, bool read_voxels = true, const NiftiOptions& options = {}) {
   detail::OpenNifti file(path, options);
   NiftiInfo info;
   info.header = file.header;

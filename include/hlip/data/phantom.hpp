@@ -52,7 +52,7 @@ inline std::vector<std::int16_t> to_stored_hu(const std::vector<float>& v) {
 ///
 /// @param split any name; "train" and "valid" are those of the written data set
 /// @throws hlip::error if the options are impossible
-inline PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t data_seed, std::string_view split, index_t i) {
+HLIP_LAZY PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t data_seed, std::string_view split, index_t i) {
   using namespace detail;
   using F = PhantomFinding;
   PhantomStudy study;

@@ -35,7 +35,7 @@ struct NoProgress {
 };
 
 /// Draws study i, writes its volume unless a run that was cut off has left it, and returns its table rows.
-inline PhantomRows write_phantom_study(const std::string& dataset, const PhantomOptions& options, std::uint64_t data_seed,
+HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const PhantomOptions& options, std::uint64_t data_seed,
                                        const std::string& split, index_t i) {
   const PhantomStudy s = make_phantom(options, data_seed, split, i);
   const std::string patient = fmt::format("{}_{}", split, i + 1), study = patient + "_a", volume = study + "_1.nii.gz";

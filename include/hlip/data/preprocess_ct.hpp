@@ -74,7 +74,7 @@ void preset_list(std::string_view key, std::string_view text, std::array<T, N>& 
 }  // namespace detail
 
 /// Reads what `to_string` writes; choices that are not named keep their defaults. @throws hlip::error for unknown names and impossible values
-inline CtPreset parse_ct_preset(std::string_view text) {
+HLIP_LAZY CtPreset parse_ct_preset(std::string_view text) {
   CtPreset p;
   while (!text.empty()) {
     const auto end = std::min(text.find(' '), text.size());
@@ -101,7 +101,7 @@ namespace detail {
 
 /// value * slope + intercept of a run of stored values, in place; NaN and -infinity become air (-1024), +infinity 3071.
 /// @return how many were replaced
-inline index_t make_hounsfield(float* v, index_t n, double slope, double intercept) {
+HLIP_LAZY index_t make_hounsfield(float* v, index_t n, double slope, double intercept) {
   if (slope != 1 || intercept != 0)
     for (index_t i = 0; i < n; ++i) v[i] = static_cast<float>(multiply_add(static_cast<double>(v[i]), slope, intercept));
   constexpr float largest = std::numeric_limits<float>::max();
@@ -113,7 +113,7 @@ inline index_t make_hounsfield(float* v, index_t n, double slope, double interce
   return odd;
 }
 
-inline void check_rescale(const Volume& volume, double slope, double intercept) {
+HLIP_LAZY void check_rescale(const Volume& volume, double slope, double intercept) {
   if (volume.unit == Unit::hounsfield) fail("to_hounsfield", "{}: the volume is in HU already", volume.source);
   if (!std::isfinite(slope) || slope == 0 || !std::isfinite(intercept)) fail("to_hounsfield", "{}: slope {} and intercept {} give no HU", volume.source, slope, intercept);
 }
@@ -127,7 +127,7 @@ inline void warn_of_odd_voxels(Volume& volume, index_t odd) {
 /// Turns stored values into HU: value * slope + intercept. NaN and -infinity become air (-1024), +infinity 3071, with a warning.
 /// @param volume unit `stored` or `unknown`; moved in, its voxels are changed where they lie; @return the same geometry in HU
 /// @throws hlip::error when the volume is in HU already: applying the values twice is the commonest mistake with CT files
-inline Volume to_hounsfield(Volume volume, double slope, double intercept) {
+HLIP_LAZY Volume to_hounsfield(Volume volume, double slope, double intercept) {
   detail::check_rescale(volume, slope, intercept);
   if (volume.voxels.use_count() != 1 || !volume.voxels.is_contiguous()) volume.voxels = volume.voxels.clone();
   const index_t total = volume.voxels.numel(), run = 1 << 16, runs = (total + run - 1) / run;
@@ -159,7 +159,7 @@ inline std::array<index_t, 3> resampled_size(const Shape& shape, const std::arra
 namespace detail {
 
 /// Geometry of a volume of `shape` after resampling to `size`.
-inline void resample_geometry(Volume& volume, const Shape& shape, const std::array<index_t, 3>& size) {
+HLIP_LAZY void resample_geometry(Volume& volume, const Shape& shape, const std::array<index_t, 3>& size) {
   std::array<double, 3> step{};
   for (std::size_t d = 0; d < 3; ++d) step[d] = static_cast<double>(shape[static_cast<int>(d)]) / static_cast<double>(size[d]);
   for (std::size_t c = 0; c < 3; ++c)  // new voxel i lies at old index (i + 1/2) * step - 1/2
@@ -206,7 +206,7 @@ inline auto rows_of(const Tensor<float, Cpu>& x) {
 /// Resamples to another spacing: trilinear, half-pixel, no antialiasing, source coordinates in float as the reference.
 /// @param volume any unit; @param target (D, H, W) in mm
 /// @return its spacing is length * spacing / new length, which the truncated length makes a little larger than the target
-inline Volume resample_to_spacing(Volume volume, const std::array<double, 3>& target) {
+HLIP_LAZY Volume resample_to_spacing(Volume volume, const std::array<double, 3>& target) {
   expect_shape("resample_to_spacing", "voxels", volume.voxels.shape(), {{"D"}, {"H"}, {"W"}});
   const auto size = resampled_size(volume.voxels.shape(), volume.spacing, target);
   detail::resample_geometry(volume, volume.voxels.shape(), size);
@@ -269,7 +269,7 @@ Tensor<float, Cpu> fit_rows(const Shape& shape, const CtPreset& preset, Row row)
 
 /// Pads each axis with `value` (the extra voxel at the end) and crops it about the centre (start floor((length - size) / 2)).
 /// @param x (D, H, W); @return (size)
-inline Tensor<float, Cpu> pad_or_crop(const Tensor<float, Cpu>& x, const std::array<index_t, 3>& size, float value) {
+HLIP_LAZY Tensor<float, Cpu> pad_or_crop(const Tensor<float, Cpu>& x, const std::array<index_t, 3>& size, float value) {
   expect_shape("pad_or_crop", "x", x.shape(), {{"D"}, {"H"}, {"W"}});
   auto out = Tensor<float, Cpu>::full({size[0], size[1], size[2]}, value);
   Tensor<float, Cpu> from = x, to = out;
@@ -285,7 +285,7 @@ inline Tensor<float, Cpu> pad_or_crop(const Tensor<float, Cpu>& x, const std::ar
 /// From HU at the preset's spacing to the network's input: window to 0 … 1, fit to size (padding is 0, the window's lower end), normalise.
 /// @param hu (D, H, W), any size; @return (preset.size)
 /// Source: HLIP, training and evaluation transform of chest CT.
-inline Tensor<float, Cpu> ct_network_input(const Tensor<float, Cpu>& hu, const CtPreset& preset) {
+HLIP_LAZY Tensor<float, Cpu> ct_network_input(const Tensor<float, Cpu>& hu, const CtPreset& preset) {
   expect_shape("ct_network_input", "hu", hu.shape(), {{"D"}, {"H"}, {"W"}});
   const auto x = hu.contiguous();
   if (preset.mode == FitMode::crop) {
@@ -330,7 +330,7 @@ Tensor<float, Cpu> rows_to_input(const Shape& shape, const std::array<double, 3>
 
 /// A whole scan in HU to the network's input: resample, window, fit, normalise.
 /// @throws hlip::error when the volume is not in HU
-inline Tensor<float, Cpu> preprocess_ct(const Volume& volume, const CtPreset& preset) {
+HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const Volume& volume, const CtPreset& preset) {
   if (volume.unit != Unit::hounsfield) fail("preprocess_ct", "{}: values are {}, expected HU; call to_hounsfield first", volume.source, unit_name(volume.unit));
   expect_shape("preprocess_ct", "voxels", volume.voxels.shape(), {{"D"}, {"H"}, {"W"}});
   const auto from = volume.voxels.contiguous();

@@ -17,7 +17,7 @@ inline int slice_axis(const std::array<double, 3>& spacing) { return static_cast
 
 /// Puts the slice axis first and keeps the order of the others: axial (z, y, x), coronal (y, z, x), sagittal (x, z, y).
 /// @param x (z, y, x) of a volume oriented RPI; @param spacing in the same order, mm
-inline Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x, const std::array<double, 3>& spacing) {
+HLIP_LAZY Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x, const std::array<double, 3>& spacing) {
   expect_shape("slices_first", "x", x.shape(), {{"z"}, {"y"}, {"x"}});
   const int axis = slice_axis(spacing);
   Shape order{axis};
@@ -40,7 +40,7 @@ inline float percentile(std::vector<float>& values, double q) {
 
 /// Clips to the 0.5 and 99.5 percentiles and scales to 0 … 1; a constant image becomes 0. Voxels that are not finite count as the lowest.
 /// Source: HLIP's preparation of the public brain MRI sets.
-inline Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
+HLIP_LAZY Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
   auto out = x.clone();
   std::vector<float> values;
   values.reserve(static_cast<std::size_t>(out.numel()));
@@ -65,7 +65,7 @@ struct MriPreset {
 /// normalises.
 /// @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop)
 /// Source: HLIP, evaluation on Pub-Brain-5.
-inline Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, const MriPreset& preset = {}) {
+HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, const MriPreset& preset = {}) {
   expect_shape("mri_network_input", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
   expect(preset.crop >= 1 && preset.crop <= preset.resize && preset.resize <= 4096 && preset.num_slices >= 1, "mri_network_input", "cannot crop {} from {}", preset.crop, preset.resize);
   const index_t side = std::max(x.shape()[1], x.shape()[2]), margin = (preset.resize - preset.crop) / 2;

@@ -28,7 +28,7 @@ inline bool is_inside_name(std::string_view name) {
 namespace detail {
 
 /// The texts of a list; notes what is not a text.
-inline std::vector<std::string> text_list(const Json& list, const std::string& place, std::vector<std::string>& problems) {
+HLIP_LAZY std::vector<std::string> text_list(const Json& list, const std::string& place, std::vector<std::string>& problems) {
   std::vector<std::string> out;
   for (const auto& item : list)
     if (item.is_string()) out.push_back(item.get<std::string>());
@@ -41,7 +41,7 @@ inline std::vector<std::string> text_list(const Json& list, const std::string& p
 /// The studies of an annotation file, sorted by name. Scans stand in a list under "recons" or "scans", or are the keys under "series"; the
 /// report is a list of texts or one text. Studies with a fault are left out and the fault is added to `problems`.
 /// @throws hlip::error when the file is not a JSON object
-inline std::vector<StudyAnnotation> study_annotations(const Json& root, const std::string& path, std::vector<std::string>& problems) {
+HLIP_LAZY std::vector<StudyAnnotation> study_annotations(const Json& root, const std::string& path, std::vector<std::string>& problems) {
   if (!root.is_object()) fail_file(path, "", "is a JSON {}, expected an object of studies", root.type_name());
   std::vector<StudyAnnotation> out;
   for (const auto& [name, entry] : root.items()) {
@@ -65,7 +65,7 @@ inline std::vector<StudyAnnotation> study_annotations(const Json& root, const st
     for (const auto& scan : study.scans)
       if (!is_inside_name(scan)) problems.push_back(fmt::format("{}: scan {} leads out of the data folder", place, quote_text(scan)));
     if (!entry.contains("report")) wrong("has no report");
-    else if (entry["report"].is_string()) study.report = {entry["report"].get<std::string>()};
+    else if (entry["report"].is_string()) study.report = {entry["report"].template get<std::string>()};
     else if (entry["report"].is_array()) study.report = detail::text_list(entry["report"], place + ": report", problems);
     else wrong("its report is not a list of texts");
     if (entry.contains("report") && study.report.empty() && problems.size() == before) wrong("its report is empty");

@@ -124,7 +124,7 @@ inline std::string orientation_code(const Affine& affine) {
 
 /// Orders and flips the axes so that i, j and k lead where `code` says. No value is interpolated; every voxel keeps its place in mm.
 /// @throws hlip::error for an impossible code or a volume whose orientation is unknown
-inline Volume reorient(const Volume& volume, std::string_view code) {
+HLIP_LAZY Volume reorient(const Volume& volume, std::string_view code) {
   expect_shape("reorient", "voxels", volume.voxels.shape(), {{"D"}, {"H"}, {"W"}});
   const auto want = detail::parse_orientation(code);
   if (!volume.orientation_known) fail("reorient", "{}: the file does not say how the volume lies in the patient; set orientation_known after checking", volume.source);

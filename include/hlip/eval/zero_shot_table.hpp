@@ -25,7 +25,7 @@ class ZeroShotTable {
   /// @param names of the findings, C of them
   /// @param scores P(positive), row-major (studies, C); @param labels 0 or 1, row-major (studies, C)
   /// @throws hlip::error if the sizes do not fit, a score is NaN or a label is neither 0 nor 1
-  ZeroShotTable(std::span<const std::string> names, std::span<const double> scores, std::span<const std::int64_t> labels,
+  HLIP_LAZY ZeroShotTable(std::span<const std::string> names, std::span<const double> scores, std::span<const std::int64_t> labels,
                 const BootstrapOptions& options = {})
       : confidence_(options.confidence) {
     const std::size_t C = names.size();
@@ -72,7 +72,7 @@ class ZeroShotTable {
 
   /// Aligned table for a console, ending in a line break but without last_line().
   /// @param fitted also the columns at a threshold fitted on these same labels
-  std::string to_text(bool fitted = false) const {
+  HLIP_LAZY std::string to_text(bool fitted = false) const {
     std::size_t width = std::string_view("mean of findings").size();
     for (const auto& r : rows_) width = std::max(width, r.name.size());
     const auto percent = fmt::format("{:g} % CI", confidence_ * 100);

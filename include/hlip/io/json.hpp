@@ -49,7 +49,7 @@ struct JsonCursor {
 };
 
 // Builds the value while refusing what a plain parse lets pass: keys given twice and deep nesting.
-class JsonBuilder {
+HLIP_LAZY class JsonBuilder {
  public:
   JsonBuilder(Json& root, std::string_view text, std::string_view path, int max_depth)
       : root_(root), text_(text), path_(path), max_depth_(max_depth), seen_(text.data()) {}
@@ -128,17 +128,17 @@ class JsonBuilder {
 /// @param path named in errors
 /// @throws hlip::error with path and byte offset for broken syntax, invalid UTF-8, lone surrogates, NaN, numbers beyond double, a key
 ///         given twice, or nesting deeper than the limit (found without recursion)
-inline Json parse_json(std::string_view text, std::string_view path, JsonLimits limits = {}) {
+HLIP_LAZY Json parse_json(std::string_view text, std::string_view path, JsonLimits limits = {}) {
   if (text.empty()) fail_file(path, "", "is empty, expected JSON");
   if (const auto bad = find_invalid_utf8(text); bad != text.npos) fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
   Json root;
-  detail::JsonBuilder builder(root, text, path, limits.max_depth);
+  detail::JsonBuilder<> builder(root, text, path, limits.max_depth);
   const detail::JsonCursor first{text.data(), builder.seen()}, last{text.data() + text.size(), builder.seen()};
   Json::sax_parse(first, last, &builder);
   return root;
 }
 
 /// Reads and parses a JSON file; see parse_json.
-inline Json read_json(const std::string& path, JsonLimits limits = {}) { return parse_json(read_file(path, limits.max_bytes), path, limits); }
+HLIP_LAZY Json read_json(const std::string& path, JsonLimits limits = {}) { return parse_json(read_file(path, limits.max_bytes), path, limits); }
 
 HLIP_END

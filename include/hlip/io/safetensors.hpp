@@ -35,7 +35,7 @@ struct SafetensorsLimits {
 class SafetensorsFile {
  public:
   /// @throws hlip::error naming the file, the tensor or byte, and the fault
-  explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}, MapAccess access = MapAccess::read)
+  HLIP_LAZY explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}, MapAccess access = MapAccess::read)
       : file_(std::make_shared<const MappedFile>(path, access)), access_(access) {
     const auto bytes = file_->bytes();
     if (bytes.size() < 8) fail_file(path, "", "is {} bytes long, a safetensors file has at least 8", bytes.size());
@@ -121,7 +121,7 @@ class SafetensorsFile {
     else return static_cast<double>(value);
   }
 
-  void read_header(const Json& header, std::span<const std::byte> data) {
+  HLIP_LAZY void read_header(const Json& header, std::span<const std::byte> data) {
     struct Range {
       std::uint64_t begin, end;
       const std::string* name;
@@ -147,15 +147,15 @@ class SafetensorsFile {
     }
     if (at != data.size()) fail_file(path(), "", "the tensors cover {} bytes of data, the file has {}", at, data.size());
   }
-  void read_metadata(const Json& entry) {
+  HLIP_LAZY void read_metadata(const Json& entry) {
     if (!entry.is_object()) fail_file(path(), "__metadata__", "is not an object");
     for (const auto& [key, value] : entry.items()) {
       if (!value.is_string()) fail_file(path(), "__metadata__", "the value of {} is not text", quote_text(key));
-      metadata_[key] = value.get<std::string>();
+      metadata_[key] = value.template get<std::string>();
     }
   }
   // Checks one header entry and returns its byte range, which lies inside the data and fits shape and type.
-  std::pair<std::uint64_t, std::uint64_t> read_entry(const std::string& name, const Json& entry, std::uint64_t data_size, SafetensorsInfo& info) const {
+  HLIP_LAZY std::pair<std::uint64_t, std::uint64_t> read_entry(const std::string& name, const Json& entry, std::uint64_t data_size, SafetensorsInfo& info) const {
     const auto wrong = [&](const char* fault) { fail_file(path(), quote_text(name), "{}", fault); };
     if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
       wrong("its entry must have exactly dtype, shape and data_offsets");

@@ -105,7 +105,7 @@ void json_entries(Fields& f, ClipConfig& c) {
 }  // namespace detail
 
 /// The complete configuration.
-inline Json to_json(ClipConfig c) {
+HLIP_LAZY Json to_json(ClipConfig c) {
   detail::JsonWriter top, vision, text;
   top.read("name", c.name);
   detail::json_entries(top, c);
@@ -119,7 +119,7 @@ inline Json to_json(ClipConfig c) {
 /// Reads what to_json writes; entries left out keep the values of the configuration called "name" (or the defaults).
 /// A published CLIP file ({"embed_dim", "vision_cfg": {"timm_model_name"}, "text_cfg"}) gives the configuration of its trunk.
 /// @param path for messages  @throws hlip::error naming the entry that does not fit
-inline ClipConfig clip_config_from_json(const Json& json, const std::string& path) {
+HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& path) {
   ClipConfig c;
   if (json.is_object() && json.contains("vision_cfg")) {
     const Json& vision = json.at("vision_cfg");

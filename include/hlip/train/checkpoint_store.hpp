@@ -73,7 +73,7 @@ class CheckpointStore {
   }
 
   /// Complete checkpoints, oldest first. Completeness is the marker; contents are checked by verify().
-  std::vector<CheckpointEntry> list() const {
+  HLIP_LAZY std::vector<CheckpointEntry> list() const {
     namespace fs = std::filesystem;
     std::vector<CheckpointEntry> found;
     std::error_code code;
@@ -94,7 +94,7 @@ class CheckpointStore {
 
   /// What is wrong with a checkpoint: empty if every file has the checksum it was written with.
   /// @param files the only ones to look at, which must all be there; empty: every file of the checkpoint
-  static std::string verify(const std::string& path, const std::vector<std::string>& files = {}) {
+  HLIP_LAZY static std::string verify(const std::string& path, const std::vector<std::string>& files = {}) {
     std::size_t seen = 0;
     try {
       const std::string sums = read_file(path + "/COMPLETE", 1 << 20);
@@ -134,7 +134,7 @@ class CheckpointStore {
 
   /// Removes all but the newest `keep` checkpoints of a stage (0 keeps all). Those beyond step `upto`, where the run stands, neither count
   /// nor are removed: a run that went back behind a damaged checkpoint would otherwise keep that one and lose its own.
-  void keep_newest(const std::string& prefix, std::size_t keep, std::int64_t upto = std::numeric_limits<std::int64_t>::max()) const {
+  HLIP_LAZY void keep_newest(const std::string& prefix, std::size_t keep, std::int64_t upto = std::numeric_limits<std::int64_t>::max()) const {
     if (keep == 0) return;
     auto all = list();
     std::erase_if(all, [&](const auto& e) { return e.prefix != prefix || e.step > upto; });

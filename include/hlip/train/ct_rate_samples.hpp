@@ -20,13 +20,13 @@
 HLIP_BEGIN
 
 /// Reads one reconstruction and prepares it for the network, from its cached form if there is one. @return (D, H, W)
-inline Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
+HLIP_LAZY Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
   if (!cached.empty()) return preprocess_ct(CtCacheFile(cached), preset);
   return preprocess_ct(open_ct_rate_volume(source, preset), preset);
 }
 
 /// The cached file of every reconstruction, in order; empty strings where there is none. @param root of the cache, may be empty
-inline std::vector<std::string> cached_files(const std::string& root, const std::string& split, const CtPreset& preset, const std::vector<CtRateStudy>& studies) {
+HLIP_LAZY std::vector<std::string> cached_files(const std::string& root, const std::string& split, const CtPreset& preset, const std::vector<CtRateStudy>& studies) {
   std::vector<std::string> paths;
   for (const auto& s : studies)
     for (const auto& r : s.recons) paths.push_back(root.empty() ? "" : find_in_ct_cache(root, preset, split, r));
@@ -63,7 +63,7 @@ struct CtBatch {
 };
 
 /// (B, L) of token lists, padded with 0 to the longest.
-inline Tensor<std::int64_t, Cpu> pad_ids(const std::vector<std::vector<std::int64_t>>& rows) {
+HLIP_LAZY Tensor<std::int64_t, Cpu> pad_ids(const std::vector<std::vector<std::int64_t>>& rows) {
   std::size_t length = 1;
   for (const auto& r : rows) length = std::max(length, r.size());
   const auto ids = Tensor<std::int64_t, Cpu>::zeros({static_cast<index_t>(rows.size()), static_cast<index_t>(length)});
@@ -72,7 +72,7 @@ inline Tensor<std::int64_t, Cpu> pad_ids(const std::vector<std::vector<std::int6
 }
 
 /// (B, 1, 1, D, H, W) of volumes of one size.
-inline Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>& volumes) {
+HLIP_LAZY Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>& volumes) {
   const Shape& s = volumes.front().shape();
   return stack(volumes, 0).reshape({static_cast<index_t>(volumes.size()), 1, 1, s[0], s[1], s[2]});
 }
@@ -89,7 +89,7 @@ class CtRateSamples {
     std::uint64_t seed = 0;         ///< of that shuffle
   };
   /// @param cached of cached_files, or none
-  CtRateSamples(std::vector<CtRateStudy> studies, std::vector<std::string> cached, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
+  HLIP_LAZY CtRateSamples(std::vector<CtRateStudy> studies, std::vector<std::string> cached, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
       : studies_(std::move(studies)), cached_(std::move(cached)), tokenizer_(std::move(tokenizer)), options_(options) {
     for (const auto& s : studies_) {
       first_slot_.push_back(slots_);
@@ -107,7 +107,7 @@ class CtRateSamples {
   const std::vector<ReportText>& reports() const { return reports_; }
   const Options& options() const { return options_; }
 
-  CtSample get(index_t i, const RandomKey& key) const {
+  HLIP_LAZY CtSample get(index_t i, const RandomKey& key) const {
     RandomStream random(key);
     const auto at = static_cast<std::size_t>(i);
     const auto recon = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(studies_[at].recons.size())));
@@ -132,7 +132,7 @@ class CtRateSamples {
 
 /// Samples to a batch.
 struct CollateCt {
-  CtBatch operator()(const std::vector<CtSample>& samples) const {
+  HLIP_LAZY CtBatch operator()(const std::vector<CtSample>& samples) const {
     std::vector<Tensor<float, Cpu>> volumes;
     std::vector<std::vector<std::int64_t>> ids;
     for (const auto& s : samples) {
@@ -146,12 +146,12 @@ struct CollateCt {
 /// Report → (its impression, part of its findings), for pre-training the text tower without images. A Dataset.
 class ReportSections {
  public:
-  ReportSections(const CtRateSamples& samples, std::shared_ptr<const WordPieceTokenizer> tokenizer) : reports_(samples.reports()), tokenizer_(std::move(tokenizer)), length_(samples.options().context_length) {
+  HLIP_LAZY ReportSections(const CtRateSamples& samples, std::shared_ptr<const WordPieceTokenizer> tokenizer) : reports_(samples.reports()), tokenizer_(std::move(tokenizer)), length_(samples.options().context_length) {
     for (index_t i = 0; i < samples.size(); ++i) names_.push_back(samples.name(i));
   }
   index_t size() const { return static_cast<index_t>(reports_.size()); }
   std::string name(index_t i) const { return names_[static_cast<std::size_t>(i)]; }
-  std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> get(index_t i, const RandomKey& key) const {
+  HLIP_LAZY std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> get(index_t i, const RandomKey& key) const {
     RandomStream random(key);
     const auto [a, b] = sample_sections(reports_[static_cast<std::size_t>(i)], random);
     return {tokenizer_->encode_unpadded(a, length_), tokenizer_->encode_unpadded(b, length_)};
@@ -171,7 +171,7 @@ struct SectionBatch {
 
 /// Pairs of token lists to a batch.
 struct CollateSections {
-  SectionBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
+  HLIP_LAZY SectionBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
     std::vector<std::vector<std::int64_t>> a, b;
     for (const auto& [x, y] : samples) {
       a.push_back(x);

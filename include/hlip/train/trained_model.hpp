@@ -18,7 +18,7 @@ HLIP_BEGIN
 inline std::vector<std::string> checkpoint_stages() { return {"text_step", "step"}; }
 
 /// Writes what turns weights into a usable model: model.json (sizes, preprocessing) and vocab.txt.
-inline void write_model_files(const std::string& folder, const ClipConfig& config, const CtPreset& preset, const Vocabulary& vocabulary) {
+HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& config, const CtPreset& preset, const Vocabulary& vocabulary) {
   Json j;
   j["model"] = to_json(config);
   j["preprocessing"] = to_string(preset);

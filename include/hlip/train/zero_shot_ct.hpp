@@ -29,7 +29,7 @@ ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, c
 class CtRateVolumes {
  public:
   /// @param cached of cached_files, or none
-  CtRateVolumes(std::vector<CtRateStudy> studies, std::vector<std::string> cached, const CtPreset& preset) : preset_(preset), cached_(std::move(cached)) {
+  HLIP_LAZY CtRateVolumes(std::vector<CtRateStudy> studies, std::vector<std::string> cached, const CtPreset& preset) : preset_(preset), cached_(std::move(cached)) {
     for (auto& s : studies)
       for (auto& r : s.recons) {
         volumes_.push_back(r);
@@ -40,7 +40,7 @@ class CtRateVolumes {
   index_t size() const { return static_cast<index_t>(volumes_.size()); }
   std::string name(index_t i) const { return volumes_[static_cast<std::size_t>(i)].name; }
   const std::vector<std::int8_t>& labels(index_t i) const { return labels_[static_cast<std::size_t>(i)]; }
-  Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], cached_[static_cast<std::size_t>(i)], preset_); }
+  HLIP_LAZY Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], cached_[static_cast<std::size_t>(i)], preset_); }
 
  private:
   CtPreset preset_;
@@ -55,14 +55,14 @@ struct ZeroShotOptions {
 };
 
 /// The column of a finding in CT-RATE's label tables.
-inline std::size_t label_column(const ZeroShotClass& c) {
+HLIP_LAZY std::size_t label_column(const ZeroShotClass& c) {
   const auto at = std::find(ct_rate_labels.begin(), ct_rate_labels.end(), c.label_column);
   expect(at != ct_rate_labels.end(), "zero_shot", "'{}' is not a label of CT-RATE", c.label_column);
   return static_cast<std::size_t>(at - ct_rate_labels.begin());
 }
 
 /// The findings of a prompt template that have both a positive and a negative among the volumes; the names of the others go to `left_out`.
-inline std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& volumes, PromptTemplate prompts, std::vector<std::string>& left_out) {
+HLIP_LAZY std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& volumes, PromptTemplate prompts, std::vector<std::string>& left_out) {
   std::vector<ZeroShotClass> classes;
   left_out.clear();
   for (const auto& c : ct_rate_prompts(prompts)) {
