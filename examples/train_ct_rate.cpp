@@ -336,7 +336,7 @@ int train(CLI::App& app, Options& o) {
   loading.skip_bad = o.skip_bad;
 
   TrainerOptions options;
-  options.adamw = {o.lr, o.beta1, o.beta2, o.eps};
+  options.adamw = {o.beta1, o.beta2, o.eps};
   options.weight_decay = o.wd;
   options.seed = o.seed;
   options.log_every_n_steps = o.log_every_n_steps;

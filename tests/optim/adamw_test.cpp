@@ -23,7 +23,7 @@ struct Scalar {
 
 TEST_CASE("AdamW: every number follows the definition over many steps, with decay, changing lr and clipped gradients") {
   const Variable x(numbers({5, 7}, 1), true), y(numbers({3}, 2), true);
-  AdamW<double, Cpu> optimizer({{"x", x, 0.2}, {"y", y, 0.0}}, {.lr = 1, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
+  AdamW<double, Cpu> optimizer({{"x", x, 0.2}, {"y", y, 0.0}}, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
   std::vector<Scalar> xs, ys;
   for (double p : x.value().to_vector()) xs.push_back({p});
   for (double p : y.value().to_vector()) ys.push_back({p});

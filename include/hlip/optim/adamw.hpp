@@ -6,8 +6,9 @@
 
 HLIP_BEGIN
 
+/// What stays the same from step to step; the learning rate is given to `step`.
 struct AdamWOptions {
-  double lr = 5e-4, beta1 = 0.9, beta2 = 0.98, eps = 1e-6;
+  double beta1 = 0.9, beta2 = 0.98, eps = 1e-6;
 };
 
 template <class T = float, class B = Cpu>
