@@ -28,7 +28,7 @@ case $kind in
     fi
     with_cmake -DCMAKE_PREFIX_PATH="$prefix-moved"
     ;;
-  add_subdirectory)
+  add_subdirectory | fetch_content)
     with_cmake -DHLIP_SOURCE_DIR="$source"
     ./build/consumer_full
     ;;
