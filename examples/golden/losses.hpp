@@ -4,6 +4,7 @@
 #include "fixture.hpp"
 
 #include <hlip/core/worker_thread.hpp>
+#include <hlip/distributed/thread_group.hpp>
 
 #include <exception>
 #include <thread>

@@ -2,3 +2,4 @@
 #pragma once
 
 #include <hlip/distributed/communicator.hpp>
+#include <hlip/distributed/thread_group.hpp>

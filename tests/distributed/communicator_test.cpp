@@ -1,4 +1,4 @@
-#include <hlip/distributed/communicator.hpp>
+#include <hlip/distributed/thread_group.hpp>
 
 #include <doctest/doctest.h>
 

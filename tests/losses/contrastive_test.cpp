@@ -1,6 +1,7 @@
 #include "../support/gradients.hpp"
 
 #include <hlip/autograd/functions/norm.hpp>
+#include <hlip/distributed/thread_group.hpp>
 #include <hlip/losses/contrastive.hpp>
 #include <hlip/ops/matmul.hpp>
 
