@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <omp.h>
 
+#include <string>
 #include <string_view>
 
 using namespace hlip;
