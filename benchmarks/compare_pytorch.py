@@ -66,6 +66,11 @@ class Runner:
         return self.measure("torch.compile" if "--compile" in extra else "torch", [sys.executable, "-m", "pytorch_side.measure", op], threads or self.a.threads, steps or self.a.steps,
                             [*map(str, extra)])
 
+    def blas(self, label, library, shapes, steps):
+        lines = [json.loads(line) for line in self.lines(label, [sys.executable, "-m", "pytorch_side.blas_gemm", library, str(self.a.threads), str(steps), shapes])]
+        self.log += [dict(line, who=label) for line in lines]
+        return lines
+
     def rounds(self, variants):
         """Runs all variants in turn, so many rounds. @param variants name -> function  @return name -> results; a variant that failed has its message"""
         results = {name: [] for name in variants}
@@ -200,8 +205,7 @@ def row_gemm(run, table):
     by_shape = lambda lines: dict(zip(shapes, (line["seconds_per_step"] for line in lines)))
     variants = {"torch.mm": lambda: by_shape(run.torch("gemm", "--shapes", text, steps=repeats))}
     for label, library in installed_blas(run).items():
-        command = [sys.executable, "-m", "pytorch_side.blas_gemm", library, str(run.a.threads), str(repeats), text]
-        variants[label] = lambda command=command, label=label: by_shape(json.loads(line) for line in run.lines(label, command))
+        variants[label] = lambda label=label, library=library: by_shape(run.blas(label, library, text, repeats))
     for provider in run.a.providers:
         variants[f"hlip {provider}"] = lambda provider=provider: ours(provider)
     results = run.rounds(variants)
@@ -362,12 +366,12 @@ def main():
             ROWS[row](run, table)
         except Failed as failure:
             table.failures.append(f"{row}: {failure}")
+        if a.json:  # after every row: a run that is stopped has not been for nothing
+            with open(a.json, "w") as file:
+                json.dump({"circumstances": facts, "rows": table.rows, "measurements": run.log}, file, indent=1, ensure_ascii=False)
     print("\n".join(f"- {name}: {value}" for name, value in facts.items()))
     print()
     print(table.markdown(), end="")
-    if a.json:
-        with open(a.json, "w") as file:
-            json.dump({"circumstances": facts, "rows": table.rows, "measurements": run.log}, file, indent=1, ensure_ascii=False)
     for failure in table.failures:
         print(f"compare_pytorch.py: {failure}", file=sys.stderr)
     return 1 if table.failures else 0

@@ -4,6 +4,7 @@
 #include "options.hpp"
 
 #include <hlip/data/ct_cache.hpp>
+#include <hlip/data/ct_scan.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/loader.hpp>
 #include <hlip/io/csv.hpp>
@@ -18,7 +19,7 @@ namespace bench {
 
 /// A file in HU at one spacing.
 inline Volume ct_at_spacing(const std::string& file, double slope, double intercept, const std::array<double, 3>& spacing) {
-  return resample_to_spacing(to_hounsfield(read_nifti(file), slope, intercept), spacing);
+  return resample_to_spacing(CtScan(StoredVolume(file), slope, intercept), spacing);
 }
 
 inline void add_preprocess(CLI::App& root, Subjects& subjects) {
@@ -37,20 +38,20 @@ inline void add_preprocess(CLI::App& root, Subjects& subjects) {
   add_threads(app, *o);
   add_steps(app, *o, 3);
   subjects.emplace_back(app, [o] {
-    const auto spacing = parse_ct_preset("spacing=" + o->spacing).spacing;
+    const CtPreset preset = parse_ct_preset("spacing=" + o->spacing);
     Json what = {{"file", o->file}, {"bytes", std::filesystem::file_size(o->file)}};
     Volume volume;
     for (const int threads : o->threads) {
       set_threads(threads);
       const Seconds seconds = seconds_of_steps(o->steps, [&] {
         volume = {};
-        volume = ct_at_spacing(o->file, o->slope, o->intercept, spacing);
+        volume = ct_at_spacing(o->file, o->slope, o->intercept, preset.spacing);
       });
       const Shape& size = volume.voxels.shape();
       what["to"] = {size[0], size[1], size[2]};
       print("preprocess", what, threads, o->steps, seconds, {{"middle_hu", volume.voxels.data()[size.numel() / 2]}});
     }
-    if (!o->out.empty()) write_ct_cache(o->out, volume, CacheType::float16, "hlip_bench", "hlip_bench");
+    if (!o->out.empty()) write_ct_cache(o->out, volume, CacheType::float16, ct_cache_settings(preset, CacheType::float16), "hlip_bench");
   });
 }
 

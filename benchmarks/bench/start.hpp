@@ -52,7 +52,7 @@ inline void add_start(CLI::App& root, Subjects& subjects) {
       return passing([&] { return trained.model.encode_text(pad_ids(ids)).value().to_vector(); });
     };
     const ZeroShotClassifier classifier(ct_rate_prompts(PromptTemplate::volume), encode, std::exp(static_cast<double>(trained.model.logit_scale.item())));
-    const Var<float> input(stack_volumes({ct_network_input(read_ct_cache(o->file).voxels, trained.preset)}));
+    const Var<float> input(stack_volumes({preprocess_ct(CtCacheFile(o->file), trained.preset)}));
     const auto p = classifier.probabilities(passing([&] { return trained.model.encode_image(input).value().to_vector(); }));
     const double all = seconds_since_process_start(), rest = all - forward;
     print("start", {{"model", trained.model.config.name}}, o->threads[0], 1, {rest, rest}, {{"forward_seconds", forward}, {"first_probability", p.at(0)}});

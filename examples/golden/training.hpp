@@ -111,7 +111,7 @@ void check_training(Fixture& f) {
   if (flag_at(j, "lock_text")) lock_text_tower(model, size_at_or(j, "lock_text_unlocked_layers", 0, 0), flag_at(j, "lock_text_freeze_layer_norm"));
   const auto& betas = list_of(entry(j, "betas"), "betas", 2);
   const double eps = number_at(j, "eps"), clip_norm = number_at_or(j, "grad_clip", 0);
-  AdamW<float, B> optimizer(optimized_parameters(named_parameters(model), number_at(j, "wd")), {number_at(j, "lr"), number_of(betas[0], "betas"), number_of(betas[1], "betas"), eps});
+  AdamW<float, B> optimizer(optimized_parameters(named_parameters(model), number_at(j, "wd")), {number_of(betas[0], "betas"), number_of(betas[1], "betas"), eps});
   detail::compare_groups(f, model, optimizer.parameters());
 
   const auto volumes = f.tensor<B>("input.volume");

@@ -111,7 +111,11 @@ class CheckpointStore {
         const std::string got = file_checksum(path + "/" + file);
         if (got != want) return fmt::format("{}/{}: checksum {}, expected {}", path, file, got, want);
       }
-      if (seen < files.size()) return fmt::format("{}/COMPLETE does not name all of {}", path, fmt::join(files, ", "));
+      if (seen < files.size()) {
+        std::string wanted;
+        for (const std::string& file : files) wanted += (wanted.empty() ? "" : ", ") + file;
+        return fmt::format("{}/COMPLETE does not name all of {}", path, wanted);
+      }
     } catch (const error& e) {
       return e.what();
     }
