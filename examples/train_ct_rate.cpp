@@ -14,6 +14,7 @@
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
+#include <hlip/train/precision.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 
@@ -53,6 +54,7 @@ struct Options {
   // loop
   std::uint64_t seed = 0;
   int threads = 0;
+  std::string precision = "fp32";
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
   std::size_t keep_checkpoints = 0;
   std::string zeroshot_template = "volume";
@@ -113,6 +115,10 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--resume", o.resume, "'latest' (afresh if there is none) or a checkpoint folder")->configurable(false)->group(loop);
   app.add_option("--seed", o.seed, "of initial weights, order and all draws")->capture_default_str()->group(loop);
   app.add_option("--threads", o.threads, "compute threads (default: all cores); results do not depend on it")->check(CLI::Range(0, 4096))->group(loop);
+  app.add_option("--precision", o.precision, "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16), auto (bf16 if this machine has it and is faster with it)")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+      ->capture_default_str()
+      ->group(loop);
   app.add_option("--save-frequency", o.save_frequency, "epochs between checkpoints, 0: none between")->check(CLI::NonNegativeNumber)->capture_default_str()->group(loop);
   app.add_option("--save-frequency-steps", o.save_frequency_steps, "steps between checkpoints, instead")->check(CLI::NonNegativeNumber)->group(loop);
   app.add_option("--keep-checkpoints", o.keep_checkpoints, "newest checkpoints kept, 0: all")->capture_default_str()->group(loop);
@@ -121,6 +127,17 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--zeroshot-template", o.zeroshot_template, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->group(loop);
   app.add_flag("--dry-run", o.dry_run, "read everything, make two steps and a checkpoint, say what the run will cost, leave nothing")->configurable(false)->group(loop);
   app.add_flag("--print-config", o.print_config, "print all options as they stand, and stop")->configurable(false)->group(loop);
+}
+
+/// Sets what matrix products round to. The stored configuration says what was chosen: a resumed run does not measure again.
+void apply_precision(CLI::App& app, Options& o) {
+  if (o.precision == "auto") {
+    o.precision = bfloat16_is_faster() ? "bf16" : "fp32";
+    CLI::Option* option = app.get_option("--precision");
+    option->clear();
+    option->add_result(o.precision);
+  }
+  if (o.precision == "bf16") set_matrix_precision(Cpu{}, MatrixPrecision::bfloat16);
 }
 
 /// The recipe measured on phantoms, for every option that was not given.
@@ -237,6 +254,7 @@ int train(CLI::App& app, Options& o) {
     return 2;
   }
   if (o.phantom > 0) apply_phantom_recipe(app, o);
+  apply_precision(app, o);
   const std::string resolved = config_text(app);
   if (o.print_config) {
     fmt::print("{}", resolved);

@@ -7,6 +7,7 @@
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
 #include <hlip/train/metrics_log.hpp>
+#include <hlip/train/precision.hpp>
 #include <hlip/train/progress.hpp>
 #include <hlip/train/report_text.hpp>
 #include <hlip/train/stop_signal.hpp>

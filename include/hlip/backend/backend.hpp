@@ -14,6 +14,7 @@
 //                void for_each_index(B, index_t n, Fn fn);                                    fn(i) for independent i
 //   reductions   void reduce(B, Reduction, const T* x, U* y, index_t outer, index_t n, index_t inner);   x (outer, n, inner) -> y (outer, inner)
 //   matrices     void gemm(B, const GemmArgs<T>&);
+//                bool has_bfloat16_products(B);  void set_matrix_precision(B, MatrixPrecision);  MatrixPrecision matrix_precision(B);
 //   attention    void attention_forward(B, const AttentionArgs<T>&);   void attention_backward(B, const AttentionGradArgs<T>&);
 //   rows         layer_norm_forward, layer_norm_backward, softmax_forward, softmax_backward, cross_entropy_forward, cross_entropy_backward
 //   index        gather_rows, scatter_add_rows
@@ -32,6 +33,8 @@ HLIP_BEGIN
 
 /// What `reduce` does along an axis.
 enum class Reduction { sum, mean, max, argmax, logsumexp };
+/// What float matrix products round their operands to; sums are float. float32 rounds nothing.
+enum class MatrixPrecision { float32, bfloat16 };
 /// What a gemm applies to its result; gelu is the exact one.
 enum class Activation { none, gelu };
 

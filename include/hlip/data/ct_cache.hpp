@@ -26,12 +26,12 @@ inline std::string ct_cache_spacing(const CtPreset& preset) { return fmt::format
 }  // namespace detail
 
 /// The choices that decide what is in a cache, as text. Window and size are not among them: they are applied when a cached volume is used.
-inline std::string ct_cache_settings(const CtPreset& preset, CacheType type) {
+HLIP_LAZY std::string ct_cache_settings(const CtPreset& preset, CacheType type) {
   return fmt::format("{}already_hu={} type={}", detail::ct_cache_spacing(preset), preset.already_hu ? "yes" : "no", type == CacheType::float16 ? "float16" : "int16");
 }
 
 /// 16 hexadecimal digits that name these settings (64-bit FNV-1a).
-inline std::string ct_cache_key(std::string_view settings) {
+HLIP_LAZY std::string ct_cache_key(std::string_view settings) {
   std::uint64_t hash = 0xCBF29CE484222325u;
   for (const char c : settings) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
   return fmt::format("{:016x}", hash);
@@ -96,7 +96,7 @@ HLIP_LAZY std::string ct_cache_stamp(const std::string& path) {
 class CtCacheFile {
  public:
   /// @throws hlip::error when the file is not one of a cache, or of a cache in another format
-  explicit CtCacheFile(const std::string& path) : file_(path) {
+  HLIP_LAZY explicit CtCacheFile(const std::string& path) : file_(path) {
     const auto fault = [&](const std::string& what) { fail_file(path, "", "is not a cached CT volume: {}", what); };
     if (!file_.contains("hu") || !file_.contains("affine") || !file_.contains("spacing")) fault("hu, affine or spacing is absent");
     const auto& hu = file_.info("hu");

@@ -31,7 +31,7 @@ struct CtScan {
 };
 
 /// Goes through all voxels: warns of those that are not finite, and of a range that cannot be HU. @return the range
-inline HuRange survey(CtScan& scan) {
+HLIP_LAZY HuRange survey(CtScan& scan) {
   const index_t total = scan.shape().numel(), run = 1 << 18, runs = (total + run - 1) / run;
   std::vector<HuCounter> counters(static_cast<std::size_t>(runs));
   index_t odd = 0;
@@ -54,7 +54,7 @@ inline HuRange survey(CtScan& scan) {
 }
 
 /// The whole scan in HU, at its own spacing.
-inline Volume to_volume(const CtScan& scan) {
+HLIP_LAZY Volume to_volume(const CtScan& scan) {
   Volume out = scan.frame;
   out.voxels = Tensor<float, Cpu>::empty(scan.shape());
   float* to = out.voxels.data();
@@ -75,7 +75,7 @@ inline auto rows_of(const CtScan& scan) {
 }  // namespace detail
 
 /// As resample_to_spacing(to_volume(scan), target), without the volume in between.
-inline Volume resample_to_spacing(const CtScan& scan, const std::array<double, 3>& target) {
+HLIP_LAZY Volume resample_to_spacing(const CtScan& scan, const std::array<double, 3>& target) {
   Volume out = scan.frame;
   const auto size = resampled_size(scan.shape(), out.spacing, target);
   detail::resample_geometry(out, scan.shape(), size);
@@ -84,7 +84,7 @@ inline Volume resample_to_spacing(const CtScan& scan, const std::array<double, 3
 }
 
 /// As preprocess_ct(to_volume(scan), preset), without the volumes in between.
-inline Tensor<float, Cpu> preprocess_ct(const CtScan& scan, const CtPreset& preset) {
+HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtScan& scan, const CtPreset& preset) {
   return detail::rows_to_input(scan.shape(), scan.frame.spacing, preset, detail::rows_of(scan));
 }
 

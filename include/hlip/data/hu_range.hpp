@@ -87,7 +87,7 @@ class HuCounter {
 
 /// Range report of a scan of the trunk in HU. Air lies near -1000 and soft tissue near 0; a missing or doubled intercept moves both.
 /// @param hu finite values, any shape
-inline HuRange hu_range(const Tensor<float, Cpu>& hu) {
+HLIP_LAZY HuRange hu_range(const Tensor<float, Cpu>& hu) {
   const auto x = hu.contiguous();
   HuCounter counter;
   constexpr index_t run = 1 << 20;

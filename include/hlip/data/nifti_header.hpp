@@ -86,7 +86,7 @@ inline std::size_t nifti_voxel_bytes(std::string_view path, int datatype) {
   fail_file(path, "byte 0", "is not a NIfTI file: sizeof_hdr is {}, expected 348 or 540 in either byte order", HeaderBytes(bytes, false).at<std::int32_t>(0));
 }
 
-inline void read_dims(NiftiHeader& h, std::string_view path, const std::array<std::int64_t, 8>& dim, std::uint64_t max_bytes) {
+HLIP_LAZY void read_dims(NiftiHeader& h, std::string_view path, const std::array<std::int64_t, 8>& dim, std::uint64_t max_bytes) {
   if (dim[0] < 1 || dim[0] > 7) fail_file(path, "dim[0]", "{} dimensions, expected 1 to 7", dim[0]);
   h.rank = static_cast<int>(dim[0]);
   std::uint64_t voxels = 1;
@@ -108,7 +108,7 @@ inline void read_dims(NiftiHeader& h, std::string_view path, const std::array<st
 /// @param max_bytes limit for all voxels, counted as stored and as float
 /// @throws hlip::error naming the field. Broken geometry that another field can stand in for is a warning; see NiftiGeometry.
 /// Source: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
-inline NiftiHeader parse_nifti_header(std::span<const std::byte> bytes, std::string_view path, std::uint64_t max_bytes) {
+HLIP_LAZY NiftiHeader parse_nifti_header(std::span<const std::byte> bytes, std::string_view path, std::uint64_t max_bytes) {
   if (bytes.empty()) fail_file(path, "", "is empty, expected a NIfTI header");
   if (bytes.size() < 4) detail::fail_not_nifti(path, bytes);
   NiftiHeader h;

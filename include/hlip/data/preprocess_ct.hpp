@@ -29,13 +29,13 @@ struct CtPreset {
 };
 
 /// The preset in one readable line: "spacing=3,1,1 window_hu=-1150,350 size=112,336,336 mode=crop mean=0.449 std=0.226 already_hu=no"
-inline std::string to_string(const CtPreset& p) {
+HLIP_LAZY std::string to_string(const CtPreset& p) {
   return fmt::format("spacing={},{},{} window_hu={},{} size={},{},{} mode={} mean={} std={} already_hu={}", p.spacing[0], p.spacing[1], p.spacing[2], p.window_hu[0], p.window_hu[1], p.size[0],
                      p.size[1], p.size[2], p.mode == FitMode::crop ? "crop" : "resize", p.mean, p.std, p.already_hu ? "yes" : "no");
 }
 
 /// Throws unless the preset can be carried out.
-inline void check_preset(const CtPreset& p) {
+HLIP_LAZY void check_preset(const CtPreset& p) {
   for (std::size_t d = 0; d < 3; ++d) {
     if (!(p.spacing[d] >= 0.01 && p.spacing[d] <= 1000)) fail("ct preset", "spacing {} mm, expected 0.01 to 1000", p.spacing[d]);
     if (p.size[d] < 1 || p.size[d] > 4096) fail("ct preset", "size {}, expected 1 to 4096", p.size[d]);
@@ -143,7 +143,7 @@ HLIP_LAZY Volume to_hounsfield(Volume volume, double slope, double intercept) {
 /// Voxels per axis at another spacing: trunc(length * spacing / target).
 /// @param shape (D, H, W); @param spacing @param target mm, (D, H, W)
 /// @throws hlip::error when an axis would vanish or the result exceed 2^31 voxels
-inline std::array<index_t, 3> resampled_size(const Shape& shape, const std::array<double, 3>& spacing, const std::array<double, 3>& target) {
+HLIP_LAZY std::array<index_t, 3> resampled_size(const Shape& shape, const std::array<double, 3>& spacing, const std::array<double, 3>& target) {
   std::array<index_t, 3> size{};
   double total = 1;
   for (std::size_t d = 0; d < 3; ++d) {
@@ -171,7 +171,7 @@ HLIP_LAZY void resample_geometry(Volume& volume, const Shape& shape, const std::
 }
 
 /// Outputs [begin, begin + count) of an axis that goes from n_in to n_out.
-inline PlaneAxis plane_axis(index_t n_in, index_t n_out, index_t begin, index_t count) {
+HLIP_LAZY PlaneAxis plane_axis(index_t n_in, index_t n_out, index_t begin, index_t count) {
   expect(n_in <= std::numeric_limits<std::int32_t>::max(), "resample", "an axis of {} voxels", n_in);
   PlaneAxis axis{.n_in = n_in, .begin = begin, .count = count, .same = n_in == n_out, .index = {}, .next = {}, .first = {}, .second = {}};
   if (axis.same) return axis;

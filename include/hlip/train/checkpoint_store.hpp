@@ -20,7 +20,7 @@
 HLIP_BEGIN
 
 /// CRC-32 of a file's bytes, as eight hex digits: tells a damaged file from a sound one.
-inline std::string file_checksum(const std::string& path) {
+HLIP_LAZY std::string file_checksum(const std::string& path) {
   const MappedFile file(path);
   return fmt::format("{:08x}", crc32_of(file.bytes()));
 }

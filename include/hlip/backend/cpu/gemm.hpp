@@ -4,6 +4,7 @@
 #pragma once
 
 #include <hlip/backend/backend.hpp>
+#include <hlip/backend/cpu/bfloat16_products.hpp>
 #include <hlip/backend/cpu/cblas.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
@@ -102,6 +103,23 @@ void gemm_epilogue(const GemmArgs<T>& g, index_t at, index_t rows, index_t cols)
   }
 }
 
+/// Whether this product rounds its operands to bfloat16.
+template <class T>
+bool in_bfloat16(const GemmArgs<T>&) {
+  if constexpr (std::is_same_v<T, float> && bfloat16_products) return matrix_precision.load(std::memory_order_relaxed) == MatrixPrecision::bfloat16;
+  else return false;
+}
+
+/// Rounds packed panels to bfloat16 pairs where they lie. @return rows of a panel from now on
+template <class T>
+index_t round_panels(const RowSplit& split, index_t k, index_t cols, T* packed_a, T* packed_b) {
+  if constexpr (std::is_same_v<T, float>) {
+    for (index_t t = 0; t < split.count; ++t) to_bfloat16_pairs(k, split.begin(t + 1) - split.begin(t), packed_a + split.begin(t) * k);
+    for (index_t j = 0; j < cols; j += tile_cols<T>) to_bfloat16_pairs(k, tile_cols<T>, packed_b + j * k);
+  }
+  return div_up(k, 2);
+}
+
 template <class T>
 [[gnu::noinline]] void gemm_tile(const GemmArgs<T>& g, index_t matrix, index_t i0, index_t rows, index_t j0, index_t cols) {
   constexpr int nr = tile_cols<T>;
@@ -116,20 +134,25 @@ template <class T>
   bool add = gemm_start(g, c, g.bias ? g.bias + j0 : nullptr, rows, cols);
 
   const RowSplit split(rows);
+  const bool rounded = in_bfloat16(g);
+  const auto* products = &tile_products<1, T>;
+  if constexpr (std::is_same_v<T, float>)
+    if (rounded) products = &bfloat16_tile_products;
   for (index_t k0 = 0; k0 < g.k; k0 += depth, add = true) {
     const index_t k = std::min(depth, g.k - k0);
     pack_a(rows, k, a + (g.trans_a ? k0 * g.lda : k0), g.lda, g.trans_a, packed_a);
     pack_b(k, cols, b + (g.trans_b ? k0 : k0 * g.ldb), g.ldb, g.trans_b, packed_b);
+    const index_t steps = rounded ? round_panels(split, k, cols, packed_a, packed_b) : k;
     for (index_t j = 0; j < cols; j += nr)
       for (index_t t = 0; t < split.count; ++t) {
         const index_t i = split.begin(t), r = split.begin(t + 1) - i, width = std::min<index_t>(nr, cols - j);
-        const auto product = tile_products<1, T>[static_cast<std::size_t>(r - 1)];
+        const auto product = (*products)[static_cast<std::size_t>(r - 1)];
         T* to = c + i * g.ldc + j;
         if (width == nr) {
-          product(k, packed_a + i * k, r, packed_b + j * k, nr, to, g.ldc, g.alpha, add);
+          product(steps, packed_a + i * k, r, packed_b + j * k, nr, to, g.ldc, g.alpha, add);
         } else {
           alignas(64) T edge[tile_rows * nr];
-          product(k, packed_a + i * k, r, packed_b + j * k, nr, edge, nr, g.alpha, false);
+          product(steps, packed_a + i * k, r, packed_b + j * k, nr, edge, nr, g.alpha, false);
           for (index_t x = 0; x < r; ++x)
             for (index_t y = 0; y < width; ++y) to[x * g.ldc + y] = (add ? to[x * g.ldc + y] : T(0)) + edge[x * nr + y];
         }
@@ -145,7 +168,7 @@ template <class T>
 void gemm(Cpu, const GemmArgs<T>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
 #if defined(HLIP_WITH_CBLAS)
-  if (detail::fits_cblas(g)) {
+  if (detail::fits_cblas(g) && !detail::in_bfloat16(g)) {
     const index_t strip = 64, strips = detail::div_up(g.m, strip);
     for (index_t matrix = 0; matrix < g.batch; ++matrix) {
       const index_t begin = matrix * g.stride_c;
