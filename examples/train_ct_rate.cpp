@@ -14,6 +14,7 @@
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
+#include <hlip/train/memory_report.hpp>
 #include <hlip/train/precision.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
@@ -58,7 +59,7 @@ struct Options {
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
   std::size_t keep_checkpoints = 0;
   std::string zeroshot_template = "volume";
-  bool dry_run = false, print_config = false;
+  bool memory_report = false, dry_run = false, print_config = false;
 };
 
 void add_options(CLI::App& app, Options& o) {
@@ -125,6 +126,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--log-every-n-steps", o.log_every_n_steps, "steps between progress lines")->check(CLI::Range(1, 1000000))->capture_default_str()->group(loop);
   app.add_option("--zeroshot-frequency", o.zeroshot_frequency, "epochs between zero-shot evaluations, 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str()->group(loop);
   app.add_option("--zeroshot-template", o.zeroshot_template, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->group(loop);
+  app.add_flag("--memory-report", o.memory_report, "after the last step: memory by category, forecast and at the peak")->group(loop);
   app.add_flag("--dry-run", o.dry_run, "read everything, make two steps and a checkpoint, say what the run will cost, leave nothing")->configurable(false)->group(loop);
   app.add_flag("--print-config", o.print_config, "print all options as they stand, and stop")->configurable(false)->group(loop);
 }
@@ -241,6 +243,18 @@ void print_table(const ZeroShotTable& table, const std::vector<std::string>& lef
              o.phantom > 0 ? "\nThe data are synthetic: geometric bodies and template sentences. The figures say nothing about patients." : "", table.to_text());
   if (!left_out.empty()) fmt::print("not evaluated, because no or every volume has them: {}\n", fmt::join(left_out, ", "));
   if (o.shuffle_reports) fmt::print("control run: the reports were shuffled among the studies, so chance level is expected\n");
+}
+
+/// Says what the steps to come will hold at their peak, and counts anew from here.
+MemoryUse forecast_memory(const char* stage, Clip<>& model, const StepSizes& step) {
+  const MemoryUse forecast = memory_forecast(model, step);
+  fmt::print("{} stage, expected peak memory {} (texts of up to {} tokens)\n", stage, memory_line(forecast), step.text_length);
+  memory_statistics<Cpu>().reset_peak();
+  return forecast;
+}
+
+void print_memory(const Options& o, const char* stage, const MemoryUse& forecast) {
+  if (o.memory_report) fmt::print("\n{} stage, {}", stage, memory_table(forecast, memory_statistics<Cpu>().peak(), held_for_reuse(Cpu{}), peak_rss_bytes()));
 }
 
 int train(CLI::App& app, Options& o) {
@@ -377,7 +391,10 @@ int train(CLI::App& app, Options& o) {
     const auto features = [&](const SectionBatch& batch, const Context& context) {
       return PairFeatures<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
     };
-    if (trainer.run(loader, features, write_extra, log, progress, [](std::int64_t) {}) == TrainOutcome::stopped) {
+    const MemoryUse forecast = forecast_memory("text", model, {.batch_size = o.text_batch_size, .scans = 0, .texts = 2, .text_length = config.context_length});
+    const TrainOutcome outcome = trainer.run(loader, features, write_extra, log, progress, [](std::int64_t) {});
+    print_memory(o, "text", forecast);
+    if (outcome == TrainOutcome::stopped) {
       progress.note(fmt::format("stopped at text step {}; --resume latest goes on", trainer.step()));
       return 0;
     }
@@ -406,8 +423,15 @@ int train(CLI::App& app, Options& o) {
       progress.note(fmt::format("warning: no zero-shot evaluation after epoch {}: {}", epoch, e.what()));
     }
   };
+  const std::size_t voxels = volumes * static_cast<std::size_t>(preset.size[0] * preset.size[1] * preset.size[2]);
+  const MemoryUse forecast = forecast_memory("image", model, {.batch_size = o.batch_size,
+                                                              .text_length = config.context_length,
+                                                              .batches = o.workers > 0 ? 1 + loading.prefetch_batches : 1,
+                                                              .stored_bytes = sampling.cache ? voxels * sizeof(float16) : 0});
   const auto began = std::chrono::steady_clock::now();
-  if (trainer.run(loader, features, write_extra, log, progress, end_of_epoch) == TrainOutcome::stopped) {
+  const TrainOutcome outcome = trainer.run(loader, features, write_extra, log, progress, end_of_epoch);
+  print_memory(o, "image", forecast);
+  if (outcome == TrainOutcome::stopped) {
     progress.note(fmt::format("stopped at step {}; --resume latest goes on", trainer.step()));
     return 0;
   }

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <hlip/backend/cpu.hpp>
+#include <hlip/train/memory_report.hpp>
 
 #include <nlohmann/json.hpp>
-
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -88,17 +87,6 @@ Seconds seconds_of_kernel(index_t repeats, Kernel kernel) {
     for (int i = 0; i < calls; ++i) kernel();
   });
   return {group.median / calls, group.best / calls};
-}
-
-/// The most memory this process has had resident so far, in bytes. (VmHWM and not ru_maxrss where there is a choice: after
-/// fork and exec ru_maxrss begins with the peak of the process that started this one.)
-inline std::uint64_t peak_rss_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (std::uint64_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 /// Prints one measurement. @param what fields that say what was measured, @param more numbers that follow from it

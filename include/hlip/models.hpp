@@ -7,3 +7,4 @@
 #include <hlip/models/convert_2d.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
+#include <hlip/models/memory_forecast.hpp>

@@ -34,7 +34,9 @@ says "skipped_train.txt"
 grep -q train_3_a_1 "$work/skipped/skipped_train.txt" || fail "the list of skipped studies lacks one"
 grep -q train_5_a_1 "$work/skipped/skipped_train.txt" || fail "the list of skipped studies lacks one"
 
-expect 0 "${train[@]}" --out "$work/dry" --skip-bad --dry-run
+expect 0 "${train[@]}" --out "$work/dry" --skip-bad --dry-run --memory-report
+says "image stage, expected peak memory"
+[ "$(grep -cE '^(parameters|gradients|optimizer|activations|data|other|all) +[0-9.]+ +[0-9.]+$' "$work/log")" = 7 ] || fail "not one line for each category of memory"
 [ ! -e "$work/dry/step_2" ] || fail "a dry run left a checkpoint"
 
 # wrong usage

@@ -162,3 +162,21 @@ TEST_CASE("contrastive trainer: SigLIP and frozen parameters") {
   set_requires_grad(run.model, false, [](const std::string&) { return true; });
   CHECK_THROWS_AS(ContrastiveTrainer<>(run.model, o, run.store), error);
 }
+
+TEST_CASE("contrastive trainer: a step's memory is counted by what it is for") {
+  const MemoryUse before = memory_statistics<Cpu>().now();
+  Run run;
+  lock_text_tower(run.model);
+  ContrastiveTrainer<> trainer(run.model, options(2), run.store);
+  memory_statistics<Cpu>().reset_peak();
+  run.train(trainer, never);
+  const MemoryUse peak = memory_statistics<Cpu>().peak(), now = memory_statistics<Cpu>().now();
+  const auto held = [&](const MemoryUse& use, MemoryCategory c) { return use[c] - before[c]; };
+  const auto trainable = static_cast<std::size_t>(count_parameters(run.model, true)) * sizeof(float);
+  CHECK(held(now, MemoryCategory::parameters) == static_cast<std::size_t>(count_parameters(run.model)) * sizeof(float));
+  CHECK(held(now, MemoryCategory::optimizer) == 2 * trainable);
+  CHECK(held(now, MemoryCategory::gradients) == trainable);  // until the next step
+  CHECK(held(now, MemoryCategory::activations) == 0);
+  CHECK(held(peak, MemoryCategory::activations) > 0);
+  CHECK(held(peak, MemoryCategory::data) >= 2 * 4 * 256 * sizeof(float));  // the batch in use and the one after it
+}

@@ -25,7 +25,10 @@ Var<T, B> checkpoint(Fn fn, const Var<T, B>& first, const Rest&... rest) {
   const auto pull = [fn, values](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     EnableGrad guard;
     std::vector<Var<T, B>> leaves;
-    for (std::size_t i = 0; i < values.size(); ++i) leaves.emplace_back(values[i], grads.wants(i));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      leaves.emplace_back(values[i], grads.wants(i));
+      if (grads.wants(i)) leaves.back().node()->passes_grad_on = true;
+    }
     const Var<T, B> again = [&]<std::size_t... I>(std::index_sequence<I...>) { return fn(leaves[I]...); }(std::make_index_sequence<1 + sizeof...(Rest)>{});
     if (!again.requires_grad()) return;
     again.backward(dy);

@@ -25,6 +25,7 @@ struct Node {
   std::uint64_t order;                           ///< creation number: inputs have smaller ones
   std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
   bool queued = false;                           ///< waiting in the backward queue
+  bool passes_grad_on = false;                   ///< a leaf whose gradient is not a parameter's but goes on to another graph
   bool constant = false;                         ///< no gradient flows here: the node only remakes its result
 
   Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
@@ -46,6 +47,7 @@ struct Node {
     if (!grad) grad = g.contiguous();
     else if (grad->use_count() == 1) grad->assign(*grad + g);
     else grad = Tensor<T, B>(*grad + g);
+    count_as_gradient();
   }
 
   /// Memory that an elementwise loop may write this gradient into: fresh (add = false) or to be added to.
@@ -53,10 +55,15 @@ struct Node {
     const bool add = grad.has_value();
     if (!add) grad = Tensor<T, B>::empty(shape);
     else if (grad->use_count() > 1) grad = grad->clone();
+    count_as_gradient();
     return {grad->data(), 1, add};
   }
 
  private:
+  /// Gradients of parameters stay until the optimiser has used them; the others are temporaries.
+  void count_as_gradient() const {
+    if (is_leaf() && !passes_grad_on) recategorise<B>(grad->storage(), MemoryCategory::gradients);
+  }
   static std::uint64_t next_order() {
     static std::atomic<std::uint64_t> counter{0};
     return ++counter;

@@ -6,6 +6,7 @@
 //
 //   memory       void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
 //                void empty_cache(B);                                                         gives memory kept for reuse back to the system
+//                size_t held_for_reuse(B);                                                    bytes kept for reuse that no tensor uses
 //                void copy_from_host(B, void* to, const void* from, size_t bytes);  copy_to_host likewise
 //   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
 //                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);

@@ -5,6 +5,7 @@
 #include <hlip/core/worker_thread.hpp>
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/sampler.hpp>
+#include <hlip/tensor/memory_statistics.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -179,6 +180,7 @@ class DataLoader {
 
   /// Claims the next sample, loads it, and makes the batches that are complete with it. The lock is open meanwhile.
   void load_one(Lock& lock) {
+    const MemoryScope scope(MemoryCategory::data);
     const auto generation = generation_;
     if (claimed_ < static_cast<index_t>(order_.size())) {
       const index_t entry = claimed_++, index = order_[static_cast<std::size_t>(entry)], epoch = started_.epoch;

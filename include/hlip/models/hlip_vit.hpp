@@ -93,8 +93,11 @@ struct HlipVit {
     const Shape grid = c.grid();
     cls_token = init.normal<T, B>({1, 1, dim}, 1e-6);
     if (c.reg_tokens > 0) reg_token = init.normal<T, B>({1, c.reg_tokens, dim}, 1e-6);
-    spatial_posemb = sincos_3d<T, B>(grid[0], grid[1], grid[2], dim);
-    if (c.max_num_scans > 1) sequential_posemb = sincos_1d<T, B>(c.max_num_scans, dim).reshape({1, c.max_num_scans, dim});
+    {
+      const MemoryScope scope(MemoryCategory::parameters);
+      spatial_posemb = sincos_3d<T, B>(grid[0], grid[1], grid[2], dim);
+      if (c.max_num_scans > 1) sequential_posemb = sincos_1d<T, B>(c.max_num_scans, dim).reshape({1, c.max_num_scans, dim});
+    }
     patch_embed = PatchEmbed3D<T, B>(c.in_chans, dim, c.patch_size, init);
     for (index_t i = 0; i < c.depth; ++i) {
       const double rate = c.depth > 1 ? c.drop_path * static_cast<double>(i) / static_cast<double>(c.depth - 1) : c.drop_path;

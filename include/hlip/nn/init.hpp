@@ -30,6 +30,7 @@ class Initializer {
   }
   template <class T, class B>
   static Var<T, B> constant(const Shape& shape, double value) {
+    const MemoryScope scope(MemoryCategory::parameters);
     return Var<T, B>(Tensor<T, B>::full(shape, static_cast<T>(value)), true);
   }
 
@@ -40,6 +41,7 @@ class Initializer {
   }
   template <class T, class B, class Fn>
   Var<T, B> make(const Shape& shape, Fn value) const {
+    const MemoryScope scope(MemoryCategory::parameters);
     if (!draws_) return Var<T, B>(Tensor<T, B>::empty(shape), true);
     std::vector<T> values(static_cast<std::size_t>(shape.numel()));
 #pragma omp parallel for schedule(static) if (values.size() > 4096)

@@ -16,6 +16,7 @@ class AdamW {
  public:
   AdamW() = default;
   AdamW(std::vector<OptimizedParameter<T, B>> parameters, const AdamWOptions& options) : options_(options), parameters_(std::move(parameters)) {
+    const MemoryScope scope(MemoryCategory::optimizer);
     for (const auto& p : parameters_) {
       exp_avg_.push_back(Tensor<T, B>::zeros(p.var.shape()));
       exp_avg_sq_.push_back(Tensor<T, B>::zeros(p.var.shape()));

@@ -14,6 +14,7 @@ template <class T = float, class B = Cpu>
 class Ema {
  public:
   Ema(const std::vector<std::pair<std::string, Var<T, B>*>>& named, double decay) : decay_(decay) {
+    const MemoryScope scope(MemoryCategory::optimizer);
     for (const auto& [name, var] : named) {
       names_.push_back(name);
       sources_.push_back(*var);

@@ -25,6 +25,7 @@ class Sgd {
       if (options_.momentum != 0) {
         Tensor<T, B>& v = velocity_[i];
         v = v.numel() == 0 ? update : Tensor<T, B>(v * options_.momentum + update);
+        recategorise<B>(v.storage(), MemoryCategory::optimizer);
         update = options_.nesterov ? Tensor<T, B>(update + v * options_.momentum) : v;
       }
       w.assign(w - update * lr);

@@ -172,6 +172,7 @@ class ContrastiveTrainer {
 
   template <class Batch, class Features>
   StepResult train_step(const Batch& batch, Features& features) {
+    const MemoryScope scope(MemoryCategory::activations);
     StepResult r;
     r.lr = learning_rate(options_.schedule, step_);
     optimizer_.zero_grad();

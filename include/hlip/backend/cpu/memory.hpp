@@ -28,6 +28,8 @@ inline void deallocate(Cpu, void* p, std::size_t bytes) {
 }
 /// Returns memory that freed tensors left behind to the system.
 inline void empty_cache(Cpu) { detail::memory_pool().trim(); }
+/// Bytes of address space kept for tensors to come; pages that were never touched, or trimmed, take no memory.
+inline std::size_t held_for_reuse(Cpu) { return detail::memory_pool().unused(); }
 inline void copy_from_host(Cpu, void* to, const void* from, std::size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }

@@ -85,6 +85,13 @@ class MemoryPool {
     const std::lock_guard lock(mutex_);
     return held_;
   }
+  /// Those of them that are in no use.
+  std::size_t unused() const {
+    const std::lock_guard lock(mutex_);
+    std::size_t bytes = 0;
+    for (const Block* block : free_) bytes += block->size;
+    return bytes;
+  }
 
  private:
   static constexpr std::size_t huge_page = 2 << 20, segment_size = std::size_t{1} << 30;

@@ -22,6 +22,7 @@ inline void* allocate(Reference, std::size_t bytes) {
 }
 inline void deallocate(Reference, void* p, std::size_t) { ::operator delete(p, std::align_val_t{64}); }
 inline void empty_cache(Reference) {}  // nothing is kept
+inline std::size_t held_for_reuse(Reference) { return 0; }
 inline void copy_from_host(Reference, void* to, const void* from, std::size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }
