@@ -55,10 +55,10 @@ inline Seconds summary(std::vector<double> seconds) {
   return {seconds.size() % 2 ? seconds[middle] : (seconds[middle - 1] + seconds[middle]) / 2, seconds[0]};
 }
 
-/// One warm-up step, then `steps` timed ones.
+/// `warmup` steps that are not timed, then `steps` timed ones.
 template <class Step>
-Seconds seconds_of_steps(index_t steps, Step step) {
-  step();
+Seconds seconds_of_steps(index_t steps, Step step, index_t warmup = 1) {
+  for (index_t i = 0; i < warmup; ++i) step();
   std::vector<double> seconds;
   for (index_t i = 0; i < steps; ++i) {
     const auto start = std::chrono::steady_clock::now();

@@ -6,6 +6,7 @@
 #include <hlip/hlip.hpp>
 
 #include <memory>
+#include <numeric>
 
 namespace bench {
 
@@ -31,13 +32,52 @@ AdamW<float, Cpu> make_optimizer(M& module) {
 
 inline Var<float> head_weight(index_t out, index_t in, Initializer& init) { return init.uniform<float, Cpu>({out, in}, 1 / std::sqrt(static_cast<double>(in))); }
 
+/// Options of the subjects that run the visual tower.
+struct VisualOptions : RunOptions, ModelOptions {
+  std::string levels;  ///< empty: as the model has them
+  index_t warmup = 1;
+
+  Json json() const {
+    Json what = ModelOptions::json();
+    if (!levels.empty()) what["levels"] = levels;
+    what["warmup"] = warmup;
+    return what;
+  }
+
+  /// The model with its blocks at `levels`: all of them over the whole study, or in the pattern of a published configuration.
+  ClipConfig config() const {
+    ClipConfig c = clip_config(model);
+    auto& blocks = c.vision.blocks_of_level;
+    if (levels == "scan+study") blocks = clip_config("vit_base_multiscan_h2_token1176").vision.blocks_of_level;
+    if (levels == "slice+scan+study") blocks = clip_config("vit_base_multiscan_h3_token1176").vision.blocks_of_level;
+    if (levels == "study") {
+      blocks = {{}, {}, std::vector<int>(static_cast<std::size_t>(c.vision.depth))};
+      std::iota(blocks[2].begin(), blocks[2].end(), 0);
+    }
+    return c;
+  }
+};
+
+/// Adds the options, and refuses levels that the model does not have when all are parsed.
+inline void add_visual_options(CLI::App* app, VisualOptions& o, index_t steps) {
+  add_model_options(app, o);
+  add_run_options(app, o, steps);
+  add_count(app, "--warmup", o.warmup, "steps before the timed ones", 0);
+  app->add_option("--levels", o.levels, "what the blocks attend over, instead of what the model has: study is full attention in every block")
+      ->check(CLI::IsMember({"study", "scan+study", "slice+scan+study"}));
+  app->callback([&o] {
+    if (!o.levels.empty() && o.levels != "study" && o.config().vision.max_num_scans == 1)
+      throw CLI::ValidationError("--levels", o.levels + " means nothing to " + o.model + ", whose studies are one scan");
+  });
+}
+
 /// The visual tower of a configuration with random weights, and studies of noise for it.
 struct VisualBench {
   VisualTower<> tower;
   Tensor<float> volumes;
 
-  VisualBench(const ModelOptions& o, bool grad_checkpointing) {
-    ClipConfig config = clip_config(o.model);
+  VisualBench(const VisualOptions& o, bool grad_checkpointing) {
+    ClipConfig config = o.config();
     config.vision.grad_checkpointing = grad_checkpointing;
     Initializer init(1);
     tower.trunk = HlipVit<>(config.vision, init);
@@ -48,13 +88,12 @@ struct VisualBench {
 };
 
 inline void add_train(CLI::App& root, Subjects& subjects) {
-  struct Options : RunOptions, ModelOptions {
+  struct Options : VisualOptions {
     bool grad_checkpointing = false;
   };
   auto o = std::make_shared<Options>();
   auto* app = root.add_subcommand("train", "one training step of the visual tower: zero_grad, forward (drop path as configured), loss, backward, AdamW");
-  add_model_options(app, *o);
-  add_run_options(app, *o, 3);
+  add_visual_options(app, *o, 3);
   app->add_flag("--grad-checkpointing", o->grad_checkpointing, "recompute every block on the way back");
   subjects.emplace_back(app, [o] {
     VisualBench b(*o, o->grad_checkpointing);
@@ -65,17 +104,15 @@ inline void add_train(CLI::App& root, Subjects& subjects) {
     for (const int threads : o->threads) {
       set_threads(threads);
       const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return b.tower(Var<float>(b.volumes), context); }); };
-      print("train", what, threads, o->steps, seconds_of_steps(o->steps, step));
+      print("train", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
     }
   });
 }
 
 inline void add_infer(CLI::App& root, Subjects& subjects) {
-  struct Options : RunOptions, ModelOptions {};
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<VisualOptions>();
   auto* app = root.add_subcommand("infer", "features of studies, without gradients");
-  add_model_options(app, *o);
-  add_run_options(app, *o, 3);
+  add_visual_options(app, *o, 3);
   subjects.emplace_back(app, [o] {
     const VisualBench b(*o, false);
     const NoGrad guard;
@@ -85,7 +122,7 @@ inline void add_infer(CLI::App& root, Subjects& subjects) {
         const float first = b.tower(Var<float>(b.volumes)).value().data()[0];
         expect(std::isfinite(first), "hlip_bench", "the first feature is {}", first);
       };
-      print("infer", o->json(), threads, o->steps, seconds_of_steps(o->steps, step));
+      print("infer", o->json(), threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
     }
   });
 }

@@ -32,7 +32,7 @@ inline void add_threads(CLI::App* app, RunOptions& o, const char* help = "OpenMP
   app->add_option("--threads", o.threads, help)->delimiter(',')->allow_extra_args(false)->check(CLI::Range(1, 1024))->capture_default_str();
 }
 
-inline void add_steps(CLI::App* app, RunOptions& o, index_t steps, const char* help = "timed steps, after one that is not; the median counts") {
+inline void add_steps(CLI::App* app, RunOptions& o, index_t steps, const char* help = "timed steps, after a warm-up; the median counts") {
   o.steps = steps;
   add_count(app, "--steps", o.steps, help);
 }
