@@ -189,7 +189,7 @@ def svg(a, results):
     x = LEFT
     for levels in a.levels:
         parts += [f'<path d="M{x} 30h34" stroke="{COLOURS[levels]}" stroke-width="2"/>', marker(levels, x + 17, 30), text_at(x + 42, 34.5, TITLES[levels], anchor="start")]
-        x += 64 + 8.4 * len(TITLES[levels])
+        x += 72 + 7.4 * len(TITLES[levels])
     parts += [f'<path d="M{x:.0f} 30h34" stroke="#555" stroke-width="1.5" stroke-dasharray="6 4"/>', text_at(x + 42, 34.5, "theory, one constant fitted per chart", anchor="start")]
     fine = [a.scans[0] * (a.scans[-1] / a.scans[0]) ** (i / 60) for i in range(61)]
     for row, op in enumerate(rows):

@@ -44,6 +44,8 @@ says '"threads":2,'
 lines 1 "model batch scans" train "${tiny[@]}" --threads 1 --grad-checkpointing
 says '"grad_checkpointing":true'
 lines 1 "model batch scans" infer "${tiny[@]}" --scans 1 --threads 1 --provider eigen
+lines 1 "levels warmup" infer "${tiny[@]}" --threads 1 --levels study --warmup 0
+says '"levels":"study"'
 lines 1 "model batch tokens" text "${tiny[@]}" --tokens 9 --threads 1
 lines 12 "model batch scans m n k gflops" gemm "${tiny[@]}" --threads 1
 lines 1 "m n k gflops" gemm --m 5 --n 7 --k 3 --trans-a 1 --trans-b 0 --threads 1 --steps 1
@@ -79,6 +81,10 @@ expect 2 train --steps 0
 expect 2 train --threads 1,0
 expect 2 train --provider mkl
 expect 2 text --scans 2
+expect 2 text --levels study
+expect 2 infer --levels scan
+expect 2 infer --model phantom --levels scan+study
+says "whose studies are one scan"
 expect 2 elementwise --provider eigen
 expect 2 gemm --model phantom --m 3
 expect 2 attention --batch 2
@@ -104,4 +110,17 @@ got=0
 python3 "$compare" --only trian >"$work/log" 2>&1 || got=$?
 [ "$got" = 2 ] || fail "exit code $got instead of 2: compare_pytorch.py --only trian"
 says "no such row"
+
+# the chart of scale.py from points that are measured, and those that are not
+scale=$source/benchmarks/scale.py
+printf '%s\n' '{"op":"infer","levels":"study","scans":1,"seconds_per_step":0.5,"peak_rss_bytes":500000000}' \
+  '{"op":"infer","levels":"study","scans":2,"seconds_per_step":null,"peak_rss_bytes":600000000}' >"$work/scale.jsonl"
+python3 "$scale" --no-run --results "$work/scale.jsonl" --levels study --scans 1,2,4 --svg "$work/scale.svg" >"$work/log" 2>&1 || fail "scale.py --no-run"
+says "| 1 | 1176 | 0.5 (0.5) | 0.47 "
+says "| 2 | 2352 | not timed "
+says "| 4 | 4704 | not run "
+python3 -c 'import sys, xml.dom.minidom as x; sys.exit(len(x.parse(sys.argv[1]).getElementsByTagName("path")) < 10)' "$work/scale.svg" || fail "scale.py draws no chart"
+got=0
+python3 "$scale" --levels slice >"$work/log" 2>&1 || got=$?
+[ "$got" = 2 ] || fail "exit code $got instead of 2: scale.py --levels slice"
 echo "bench: every subject measures"
