@@ -68,21 +68,16 @@ Seconds seconds_of_steps(index_t steps, Step step, index_t warmup = 1) {
   return summary(std::move(seconds));
 }
 
-/// Seconds since this was asked for the first time.
-inline double seconds_since_first_kernel() {
-  static const auto first = std::chrono::steady_clock::now();
-  return seconds_since(first);
-}
-
-/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond. The first kernel runs for a while
-/// before: a young process has its threads on one processor until the system spreads them (measured: half the speed for 0.1 s).
+/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond. Before that it runs for a while: threads
+/// that slept may wake on one processor, and the system takes its time to spread them (measured: half the speed for 0.1 s).
 template <class Kernel>
 Seconds seconds_of_kernel(index_t repeats, Kernel kernel) {
-  while (seconds_since_first_kernel() < 0.3) kernel();
+  const auto woken = std::chrono::steady_clock::now();
+  do kernel();
+  while (seconds_since(woken) < 0.2);
   const auto start = std::chrono::steady_clock::now();
   kernel();
-  kernel();
-  const int calls = static_cast<int>(std::clamp(1e-3 / std::max(seconds_since(start) / 2, 1e-9), 1.0, 1e4));
+  const int calls = static_cast<int>(std::clamp(1e-3 / std::max(seconds_since(start), 1e-9), 1.0, 1e4));
   const Seconds group = seconds_of_steps(repeats, [&] {
     for (int i = 0; i < calls; ++i) kernel();
   });
