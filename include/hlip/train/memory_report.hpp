@@ -41,7 +41,7 @@ HLIP_LAZY std::string memory_table(const MemoryUse& forecast, const MemoryUse& p
   std::string text = fmt::format("memory, MiB {:>12}{:>14}\n", "forecast", "at the peak");
   for (std::size_t i = 0; i < peak.bytes.size(); ++i) text += fmt::format("{:<12}{:12.1f}{:14.1f}\n", memory_category_names[i], mib(forecast.bytes[i]), mib(peak.bytes[i]));
   text += fmt::format("{:<12}{:12.1f}{:14.1f}\n", "all", mib(forecast.total()), mib(peak.total()));
-  return text + fmt::format("held for reuse now {:.1f}, peak resident size {:.1f}\n", mib(held_for_reuse), mib(peak_rss));
+  return text + fmt::format("held for reuse now: {:.1f} of address space, of which only what was touched takes memory; peak resident size {:.1f}\n", mib(held_for_reuse), mib(peak_rss));
 }
 
 HLIP_END
