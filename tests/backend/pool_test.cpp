@@ -20,7 +20,9 @@ TEST_CASE("memory pool: what was freed is used again, and the system is asked on
   REQUIRE(a != nullptr);
   CHECK(reinterpret_cast<std::uintptr_t>(a) % 64 == 0);
   const std::size_t held = pool.held();
+  CHECK(pool.unused() + 40 * mib <= held);
   pool.give(a);
+  CHECK(pool.unused() == held);
   CHECK(pool.take(40 * mib) == a);
   CHECK(pool.held() == held);
   pool.give(a);

@@ -33,3 +33,18 @@ TEST_CASE("SGD: a parameter without gradient stays") {
   Sgd<double, Cpu>({{"x", x, 0.1}}, {}).step(1);
   CHECK(same_bits(x.value(), before));
 }
+
+TEST_CASE("SGD: what stays between steps counts as the optimiser's memory, gradients as gradients") {
+  const auto held = [](MemoryCategory c) { return memory_statistics<Cpu>().now()[c]; };
+  const std::size_t optimizers = held(MemoryCategory::optimizer), gradients = held(MemoryCategory::gradients);
+  const Variable x(numbers({4}, 1), true);
+  Sgd<double, Cpu> optimizer({{"x", x, 0.1}}, {});
+  for (int t = 0; t < 3; ++t) {
+    optimizer.zero_grad();
+    CHECK(held(MemoryCategory::gradients) == gradients);
+    sum(Variable(x * x)).backward();
+    CHECK(held(MemoryCategory::gradients) == gradients + 4 * sizeof(double));
+    optimizer.step(0.05);
+    CHECK(held(MemoryCategory::optimizer) == optimizers + 4 * sizeof(double));
+  }
+}
