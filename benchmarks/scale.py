@@ -109,20 +109,27 @@ def seconds_text(seconds):
 
 
 def markdown(a, results):
+    """One table per operation, with the patterns of which at least one point is measured."""
     text = ""
     for op in a.ops:
         seconds, memory = results.seconds_of(op), results.bytes_of(op)
-        text += f"**{OPS[op]}**: seconds (theory), peak GiB (theory)\n\n| scans | tokens |" + "".join(f" {TITLES[l]}, s | GiB |" for l in a.levels) + "\n| ---: | ---: |" + " ---: | ---: |" * len(a.levels) + "\n"
-        for scans in a.scans:
-            text += f"| {scans} | {scans * TOKENS_OF_SCAN} |"
-            for levels in a.levels:
-                line = results.lines.get((op, levels, scans))
-                measured = "not run" if line is None else "not timed" if line["seconds_per_step"] is None else seconds_text(line["seconds_per_step"])
-                text += f" {measured}" + (f" ({seconds_text(seconds(levels, scans))})" if seconds else "")
-                text += f" | {'not run' if line is None else format(line['peak_rss_bytes'] / GIB, '.2f')}" + (f" ({memory(levels, scans) / GIB:.2f})" if memory else "") + " |"
-            text += "\n"
-        text += f"\nFitted: {1e-9 / seconds('study', 1) * multiply_adds('study', 1):.0f} G multiply-adds per second" if seconds else "\nNothing was timed"
-        text += f"; {(memory('study', 1) - memory('study', 0)) / 2**20:.0f} MiB per scan beside {memory('study', 0) / GIB:.2f} GiB for the parameters.\n\n" if memory else ".\n\n"
+        shown = [l for l in a.levels if results.points(op, l, "peak_rss_bytes")]
+        missing = [TITLES[l] for l in a.levels if l not in shown]
+        if shown:
+            text += f"**{OPS[op]}**: seconds (theory), peak GiB (theory)\n\n| scans | tokens |" + "".join(f" {TITLES[l]}, s | GiB |" for l in shown) + "\n| ---: | ---: |" + " ---: | ---: |" * len(shown) + "\n"
+            for scans in a.scans:
+                text += f"| {scans} | {scans * TOKENS_OF_SCAN} |"
+                for levels in shown:
+                    line = results.lines.get((op, levels, scans))
+                    measured = "not run" if line is None else "not timed" if line["seconds_per_step"] is None else seconds_text(line["seconds_per_step"])
+                    text += f" {measured}" + (f" ({seconds_text(seconds(levels, scans))})" if seconds else "")
+                    text += f" | {'not run' if line is None else format(line['peak_rss_bytes'] / GIB, '.2f')}" + (f" ({memory(levels, scans) / GIB:.2f})" if memory else "") + " |"
+                text += "\n"
+            rate = f"{1e-9 * multiply_adds('study', 1) / seconds('study', 1):.0f} G multiply-adds per second" if seconds else "nothing, for no point is timed"
+            share = f"; {(memory('study', 1) - memory('study', 0)) / 2**20:.0f} MiB per scan beside {memory('study', 0) / GIB:.2f} GiB for the parameters" if memory else ""
+            text += f"\nFitted: {rate}{share}.\n\n"
+        if missing:
+            text += f"{OPS[op]}, not run at all: {', '.join(missing)}.\n\n"
     return text.rstrip("\n") + "\n"
 
 
