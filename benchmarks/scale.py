@@ -23,7 +23,7 @@ WIDTH, TOKENS_OF_SLICE, TOKENS_OF_SCAN = 768, 196, 1176
 PARAMETERS = 12 * (12 * WIDTH**2 + 13 * WIDTH) + (8 * 16 * 16 + 1) * WIDTH + 3 * WIDTH + 512 * WIDTH
 BLOCKS = {"study": (0, 0, 12), "scan+study": (0, 8, 4), "slice+scan+study": (4, 4, 4)}  # at slice, scan and study level
 TITLES = {"study": "full attention", "scan+study": "scan+study", "slice+scan+study": "slice+scan+study"}
-OPS = {"infer": "Inference", "train": "Training step with checkpointing"}
+OPS = {"infer": "Inference", "train": "Training, checkpointed"}
 COPIES = {"infer": 1, "train": 4}  # of the parameters: in training also gradients and two moments
 GIB = 2.0**30
 
@@ -136,7 +136,7 @@ def markdown(a, results):
 # ---- the chart ----
 
 COLOURS = {"study": "#b3261e", "scan+study": "#1f5fa8", "slice+scan+study": "#2e7d32"}
-PANEL_WIDTH, PANEL_HEIGHT, LEFT, TOP, GAP_X, GAP_Y = 360, 270, 64, 92, 84, 84
+PANEL_WIDTH, PANEL_HEIGHT, LEFT, TOP, GAP_X, GAP_Y = 360, 270, 64, 92, 84, 98
 
 
 def text_at(x, y, text, size=13, anchor="middle", weight="normal", fill="#222", turn=""):
@@ -170,7 +170,7 @@ class Panel:
 
     def frame(self):
         left, top, right, bottom = self.left, self.top, self.left + PANEL_WIDTH, self.top + PANEL_HEIGHT
-        parts = [f'<rect x="{left}" y="{top}" width="{PANEL_WIDTH}" height="{PANEL_HEIGHT}" fill="#fff" stroke="#888"/>', text_at(left, top - 12, self.title, 15, "start", "bold")]
+        parts = [f'<rect x="{left}" y="{top}" width="{PANEL_WIDTH}" height="{PANEL_HEIGHT}" fill="#fff" stroke="#888"/>', text_at(left, top - 12, self.title, 14, "start", "bold")]
         for x in self.xs:
             at = self.place(x, self.y_range[0])[0]
             parts += [f'<path d="M{at:.1f} {top}V{bottom}" stroke="#e6e6e6"/>', text_at(at, bottom + 18, x)]
@@ -190,7 +190,7 @@ class Panel:
 def svg(a, results):
     rows = [op for op in a.ops if any(o == op for o, _, _ in results.lines)]
     width = LEFT + 2 * PANEL_WIDTH + GAP_X + 24
-    height = TOP + len(rows) * (PANEL_HEIGHT + GAP_Y) - 10
+    height = TOP + len(rows) * (PANEL_HEIGHT + GAP_Y) - 36
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">',
              "<title>Time and peak memory against the number of scans, measured and in theory</title>", f'<rect width="{width}" height="{height}" fill="#fbfbf8"/>']
     x = LEFT
