@@ -64,10 +64,10 @@ class Results:
     def bytes_of(self, op):
         """The fitted theory of peak memory, the same for all levels: no level keeps a T x T matrix."""
         fixed = 4 * PARAMETERS * COPIES[op]
-        shares = [(b - fixed) / s for levels in BLOCKS for s, b in self.points(op, levels, "peak_rss_bytes")]
-        if not shares or min(shares) <= 0:
+        points = [point for levels in BLOCKS for point in self.points(op, levels, "peak_rss_bytes")]
+        if not points:
             return None
-        constant = math.exp(statistics.fmean(map(math.log, shares)))
+        constant = max(0.0, sum(s * (b - fixed) for s, b in points) / sum(s * s for s, _ in points))  # least squares
         return lambda levels, scans: fixed + constant * scans
 
 
