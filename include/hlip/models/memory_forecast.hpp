@@ -7,12 +7,12 @@
 // Elements per row of tokens, C the width, M the hidden width of the MLP, H heads:
 //
 //                          there           keeps                          back
-//   block, attention       7C (+C)         x, qkv, mixed: 5C (+C)         10C: x, qkv, mixed; dx, dmixed, dqkv
-//   block, MLP             3C + M (+C)     x: C (+C)                      2C + 2M (+C): x, dx; hidden computed again, dhidden
+//   block, attention       7C (+C)         x, qkv, mixed: 5C              10C: x, qkv, mixed; dx, dmixed, dqkv
+//   block, MLP             3C + M (+C)     x: C                           2C + 2M (+C): x, dx; hidden computed again, dhidden
 //   BERT, attention        7C (+C)         q, k, v, mixed, sum: 5C (+2C)  9C (+C): as above
 //   BERT, MLP              3C + M (+C)     sum: C (+2C)                   2M + C (+C)
 //
-// (+…): with drop path or dropout, whose sum is a statement of its own that keeps its operands. What LayerNorm and GELU give is
+// (+…): with drop path, which needs the branch beside the sum, or dropout, whose sum keeps its operands. What LayerNorm and GELU give is
 // computed again from what they were given, a thousand rows at a time; patches are cut again. Each attention also keeps H numbers, each
 // LayerNorm 2. The hidden activations are kept, M more, where they are small (keep_hidden_bytes); then `back` computes none again.
 // A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
@@ -116,8 +116,8 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
     const double drop = block.drop_path > 0 ? c : 0, x = c + 2, pre = kept_hidden<T>(rows * hidden);
     std::vector<ForecastStage> inside;
     ForecastPath halves{inside, path.recorded};
-    halves.add(rows * (7 * c + drop), rows * (x + heads + 4 * c + drop) + room * c, rows * (x + heads + 9 * c) + room * c, parts(block.norm1, block.attn));
-    halves.add(rows * (3 * c + hidden + drop) + pre, rows * (x + drop) + pre, rows * (x + c + drop + 2 * hidden), parts(block.norm2, block.mlp));
+    halves.add(rows * (7 * c + drop), rows * (x + heads + 4 * c) + room * c, rows * (x + heads + 9 * c) + room * c, parts(block.norm1, block.attn));
+    halves.add(rows * (3 * c + hidden + drop) + pre, rows * x + pre, rows * (x + c + drop + 2 * hidden), parts(block.norm2, block.mlp));
     if (v.grad_checkpointing) {
       // On the way back: both halves as if they were a step, beside the gradient of what they give; then that, too.
       const double there = std::max(inside[0].there, inside[1].there - pre + rows * c);
