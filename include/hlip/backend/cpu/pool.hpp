@@ -24,6 +24,7 @@ namespace detail {
 class MemoryPool {
  public:
   static constexpr std::size_t smallest = 64 << 10;
+  static constexpr std::size_t largest = std::size_t{1} << 47;  ///< what a processor can address; more is not asked for
 
   MemoryPool() = default;
   MemoryPool(const MemoryPool&) = delete;
@@ -32,7 +33,7 @@ class MemoryPool {
 
   /// Uninitialised memory, or nullptr when the system has no more.
   void* take(std::size_t bytes) {
-    if (bytes > std::size_t(-1) / 2) return nullptr;
+    if (bytes > largest) return nullptr;
     const std::size_t need = (bytes + sizeof(Block) + 63) / 64 * 64;
     const std::lock_guard lock(mutex_);
     Block wanted{need};
