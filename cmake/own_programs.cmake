@@ -31,7 +31,7 @@ endif()
 
 if(HLIP_BLAS)
   if(NOT TARGET hlip::blas)
-    message(FATAL_ERROR "HLIP_BLAS is on, but neither BLIS, OpenBLAS nor MKL was found (Debian: libblis-openmp-dev or libopenblas-openmp-dev)")
+    message(FATAL_ERROR "HLIP_BLAS is on, but neither OpenBLAS, BLIS nor MKL was found (Debian: libopenblas-openmp-dev or libblis-openmp-dev)")
   endif()
   target_link_libraries(hlip_own INTERFACE hlip::blas)
 endif()
