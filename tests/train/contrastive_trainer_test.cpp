@@ -75,8 +75,8 @@ struct Run {
 
   /// Trains; the loss of step s is poisoned when poison(s).
   template <class Poison>
-  TrainOutcome train(ContrastiveTrainer<>& trainer, Poison poison) {
-    loading.sampler = {.batch_size = 4, .seed = 5};
+  TrainOutcome train(ContrastiveTrainer<>& trainer, Poison poison, index_t batch_size = 4) {
+    loading.sampler = {.batch_size = batch_size, .seed = 5};
     DataLoader loader(Shades{}, loading, collate);
     const auto features = [&](const Batch& b, const Context& context) {
       const float factor = poison(static_cast<std::int64_t>(context.key.step)) ? std::numeric_limits<float>::quiet_NaN() : 1.0f;
@@ -130,6 +130,71 @@ TEST_CASE("contrastive trainer: a step that is not finite changes nothing and is
   CHECK(run.train(trainer, [](std::int64_t) { return true; }) == TrainOutcome::finished);
   CHECK(trainer.skipped_steps() == 3);
   CHECK(weights(run.model) == before);
+}
+
+TEST_CASE("contrastive trainer: three batches with accum_freq 3 are one step of one large batch, the scale included") {
+  // loss, learning rate, gradient norm and scale of every step
+  const auto rows = [](const Run& run) {
+    std::vector<double> numbers;
+    for (std::int64_t step = 1; step <= 4; ++step) {
+      const std::string csv = read_file(run.folder.string() + "/metrics.csv"), row = fmt::format("\nstep,{},", step);
+      const char* at = csv.c_str() + csv.find(row) + row.size();
+      for (int i = 0; i < 4; ++i) {
+        char* end = nullptr;
+        numbers.push_back(std::strtod(at, &end));
+        at = end + 1;
+      }
+    }
+    return numbers;
+  };
+  for (const bool siglip : {false, true}) {
+    CAPTURE(siglip);
+    Run whole, parts;
+    ClipConfig config = tiny();
+    config.siglip = siglip;
+    whole.model = Clip<>(config, 3), parts.model = Clip<>(config, 3);
+    TrainerOptions o = options(4);
+    o.siglip = siglip;
+    ContrastiveTrainer<> large(whole.model, o, whole.store);
+    whole.train(large, never, 12);
+    o.accum_freq = 3;
+    ContrastiveTrainer<> accumulated(parts.model, o, parts.store);
+    parts.train(accumulated, never, 4);
+    const auto expected = rows(whole), got = rows(parts);
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+    CHECK(accumulated.position().epoch == large.position().epoch);
+  }
+  Run run;
+  TrainerOptions o = options(2);
+  o.accum_freq = 4;  // an epoch has three batches
+  ContrastiveTrainer<> trainer(run.model, o, run.store);
+  CHECK_THROWS_WITH_AS(run.train(trainer, never), doctest::Contains("accum_freq 4"), error);
+}
+
+TEST_CASE("contrastive trainer: averaged weights follow, are saved, resume, and leave the model as it was") {
+  TrainerOptions o = options(6);
+  o.ema_decay = 0.5;
+  Run straight;
+  ContrastiveTrainer<> trainer(straight.model, o, straight.store);
+  straight.train(trainer, never);
+  const auto current = weights(straight.model);
+  const auto averaged = trainer.with_averaged_weights([&] { return weights(straight.model); });
+  CHECK(weights(straight.model) == current);
+  CHECK(averaged != current);
+  Clip<> loaded(tiny(), 8);
+  load_state_dict(loaded, SafetensorsFile(straight.folder.string() + "/step_6/model_ema.safetensors"));
+  CHECK(weights(loaded) == averaged);
+
+  Run first, second;
+  o.save_frequency_steps = 2;
+  ContrastiveTrainer<> begun(first.model, o, first.store);
+  first.train(begun, never);
+  second.model = Clip<>(tiny(), 99);
+  ContrastiveTrainer<> resumed(second.model, o, second.store);
+  resumed.restore(first.folder.string() + "/step_2");
+  second.train(resumed, never);
+  CHECK(weights(second.model) == current);
+  CHECK(resumed.with_averaged_weights([&] { return weights(second.model); }) == averaged);
 }
 
 TEST_CASE("contrastive trainer: ten steps in a row that are not finite end the run with the names of the samples") {

@@ -137,16 +137,6 @@ class CtCacheFile {
   Volume frame_;
 };
 
-namespace detail {
-/// The rows of a cached volume for resample_planes.
-inline auto rows_of(const CtCacheFile& file) {
-  return [&file, height = file.shape()[1], width = file.shape()[2]](index_t d, index_t h, float* scratch) {
-    file.hounsfield((d * height + h) * width, width, scratch);
-    return static_cast<const float*>(scratch);
-  };
-}
-}  // namespace detail
-
 /// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not one of a cache
 HLIP_LAZY Volume read_ct_cache(const std::string& path) {
   const CtCacheFile file(path);

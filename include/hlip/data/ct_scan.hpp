@@ -64,16 +64,6 @@ HLIP_LAZY Volume to_volume(const CtScan& scan) {
   return out;
 }
 
-namespace detail {
-/// The rows of a scan for resample_planes.
-inline auto rows_of(const CtScan& scan) {
-  return [&scan, height = scan.shape()[1], width = scan.shape()[2]](index_t d, index_t h, float* scratch) {
-    scan.hounsfield((d * height + h) * width, width, scratch);
-    return static_cast<const float*>(scratch);
-  };
-}
-}  // namespace detail
-
 /// As resample_to_spacing(to_volume(scan), target), without the volume in between.
 HLIP_LAZY Volume resample_to_spacing(const CtScan& scan, const std::array<double, 3>& target) {
   Volume out = scan.frame;

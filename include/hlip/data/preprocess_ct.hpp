@@ -200,6 +200,15 @@ Tensor<float, Cpu> resample_rows(const Shape& shape, const std::array<index_t, 3
 inline auto rows_of(const Tensor<float, Cpu>& x) {
   return [data = x.data(), height = x.dim(1), width = x.dim(2)](index_t d, index_t h, float*) { return static_cast<const float*>(data + (d * height + h) * width); };
 }
+/// The rows of voxels that become HU when they are asked for: of a CtScan, of a CtCacheFile.
+template <class Scan>
+  requires requires(const Scan& scan, float* hu) { scan.hounsfield(index_t{}, index_t{}, hu); }
+auto rows_of(const Scan& scan) {
+  return [&scan, height = scan.shape()[1], width = scan.shape()[2]](index_t d, index_t h, float* scratch) {
+    scan.hounsfield((d * height + h) * width, width, scratch);
+    return static_cast<const float*>(scratch);
+  };
+}
 
 }  // namespace detail
 

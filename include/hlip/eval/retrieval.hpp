@@ -3,6 +3,8 @@
 
 #include <hlip/eval/auc.hpp>
 
+#include <string>
+
 HLIP_BEGIN
 
 /// One direction of retrieval. Ranks count from 1.
@@ -66,6 +68,14 @@ inline RetrievalReport retrieval(std::span<const double> image, std::span<const 
   RetrievalReport report{retrieval_metrics(std::move(image_ranks)), retrieval_metrics(std::move(text_ranks)), not_a_number};
   if (n > 0) report.clip_score = clip_score / static_cast<double>(n);
   return report;
+}
+
+/// "image to text: R@1 0.120, R@5 0.410, R@10 0.600, median rank 7, mean 12.3; text to image: …; CLIP score 31.2"
+inline std::string to_string(const RetrievalReport& report) {
+  const auto direction = [](const RetrievalMetrics& m) {
+    return fmt::format("R@1 {:.3f}, R@5 {:.3f}, R@10 {:.3f}, median rank {:.0f}, mean {:.1f}", m.recall_at_1, m.recall_at_5, m.recall_at_10, m.median_rank, m.mean_rank);
+  };
+  return fmt::format("image to text: {}; text to image: {}; CLIP score {:.1f}", direction(report.image_to_text), direction(report.text_to_image), report.clip_score);
 }
 
 HLIP_END

@@ -24,9 +24,13 @@ class Ema {
   void update() {
     for (std::size_t i = 0; i < sources_.size(); ++i) averages_[i].assign(averages_[i] * decay_ + sources_[i].value() * (1 - decay_));
   }
-  /// Copies the averages into the parameters (for evaluation; keep a copy of the originals first).
-  void copy_to_parameters() const {
-    for (std::size_t i = 0; i < sources_.size(); ++i) sources_[i].value().assign(averages_[i]);
+  /// Exchanges averages and parameters: once before an evaluation, once after it.
+  void swap_with_parameters() {
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const Tensor<T, B> current = sources_[i].value().clone();
+      sources_[i].value().assign(averages_[i]);
+      averages_[i].assign(current);
+    }
   }
   const std::vector<std::string>& names() const { return names_; }
   const std::vector<Tensor<T, B>>& averages() const { return averages_; }

@@ -8,6 +8,7 @@
 #include <hlip/losses/contrastive.hpp>
 #include <hlip/models/clip.hpp>
 #include <hlip/optim/adamw.hpp>
+#include <hlip/optim/ema.hpp>
 #include <hlip/optim/schedule.hpp>
 #include <hlip/train/accumulation.hpp>
 #include <hlip/train/checkpoint_store.hpp>
@@ -17,7 +18,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -29,6 +32,8 @@ struct TrainerOptions {
   AdamWOptions adamw;
   double weight_decay = 0.2;
   double grad_clip_norm = 0;          ///< 0: off
+  index_t accum_freq = 1;             ///< batches of the loader whose features share one loss and one optimiser step
+  double ema_decay = 0;               ///< of a moving average of the weights, 0: none
   bool siglip = false;
   double fixed_scale = 0;             ///< scale of the logits when it is not learned; 0: the model's own
   ContrastiveOptions gather;          ///< how several processes share their features
@@ -49,15 +54,33 @@ class ContrastiveTrainer {
       : model_(model), options_(options), store_(store), communicator_(communicator), optimizer_(optimized_parameters(named_parameters(model), options.weight_decay), options.adamw) {
     options_.schedule.total = options_.steps;
     expect(!optimizer_.parameters().empty(), "trainer", "no parameter requires a gradient");
+    expect(options.accum_freq >= 1, "trainer", "accum_freq is {}, expected at least 1", options.accum_freq);
+    if (options.ema_decay > 0) averages_.emplace(trained(), options.ema_decay);
   }
 
   std::int64_t step() const { return step_; }
   std::int64_t skipped_steps() const { return skipped_; }
   SamplerPosition position() const { return position_; }
 
+  /// Calls fn() while the model has the averaged weights, if there are any: for evaluations.
+  template <class Fn>
+  auto with_averaged_weights(Fn fn) {
+    struct Swapped {
+      std::optional<Ema<T, B>>& averages;
+      explicit Swapped(std::optional<Ema<T, B>>& a) : averages(a) {
+        if (averages) averages->swap_with_parameters();
+      }
+      ~Swapped() {
+        if (averages) averages->swap_with_parameters();
+      }
+    } swapped(averages_);
+    return fn();
+  }
+
   /// Goes on from a checkpoint of this stage. @throws hlip::error if it does not belong to this model
   void restore(const std::string& path) {
     const SafetensorsFile weights(path + "/model.safetensors"), moments(path + "/optimizer.safetensors");
+    if (averages_) with_averaged_weights([&] { load_state_dict(model_, SafetensorsFile(path + "/model_ema.safetensors")); });
     load_state_dict(model_, weights);
     optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) { state.assign(moments.template tensor<T, B>(name)); });
     const Json state = read_json(path + "/state.json");
@@ -74,12 +97,11 @@ class ContrastiveTrainer {
 
   /// Writes a checkpoint now. `write_extra(path)` adds the caller's files (configuration, vocabulary).
   template <class WriteExtra>
-  std::string save(WriteExtra write_extra) const {
+  std::string save(WriteExtra write_extra) {
     return store_.save(options_.stage, step_, [&](const std::string& path) {
-      SafetensorsWriter weights, moments;
-      for (const auto& [name, var] : named_parameters(model_)) weights.add(name, var->value());
-      weights.metadata("format", "pt");
-      weights.write(path + "/model.safetensors");
+      write_weights(path + "/model.safetensors");
+      if (averages_) with_averaged_weights([&] { write_weights(path + "/model_ema.safetensors"); });
+      SafetensorsWriter moments;
       optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) { moments.add(name, state); });
       moments.write(path + "/optimizer.safetensors");
       Json state;
@@ -107,6 +129,8 @@ class ContrastiveTrainer {
     const double waited_before = loader.statistics().seconds_waited;
     const std::int64_t first_step = step_;
     loader.start(position_);
+    std::vector<typename Loader::Loaded> parts;  // of the next step
+    std::int64_t epoch_began = position_.position == 0 ? step_ : -1;
     int bad_in_a_row = 0;
     bool log_failed = false;
     std::int64_t samples = 0;
@@ -122,15 +146,20 @@ class ContrastiveTrainer {
     };
     while (step_ < options_.steps) {
       auto batch = loader.next();
-      if (!batch) {  // the epoch is over
+      if (!batch) {  // the epoch is over; batches too few for a step are dropped
+        expect(step_ != epoch_began, "trainer", "an epoch has {} batches, too few for one step with accum_freq {}", parts.size(), options_.accum_freq);
+        parts.clear();
         position_ = {position_.epoch + 1, 0};
+        epoch_began = step_;
         end_of_epoch(position_.epoch);
         loader.start(position_);
         continue;
       }
+      parts.push_back(std::move(*batch));
+      if (static_cast<index_t>(parts.size()) < options_.accum_freq) continue;
       position_ = loader.position();
-      samples += static_cast<std::int64_t>(batch->indices.size());
-      const StepResult result = train_step(batch->data, features);
+      for (const auto& part : parts) samples += static_cast<std::int64_t>(part.indices.size());
+      const StepResult result = train_step(parts, features);
       ++step_;
       bad_in_a_row = result.finite ? 0 : bad_in_a_row + 1;
 
@@ -150,11 +179,13 @@ class ContrastiveTrainer {
                       milestone);
       if (!result.finite) {
         std::string names;
-        for (const index_t i : batch->indices) names += (names.empty() ? "" : ", ") + loader.dataset().name(i);
+        for (const auto& part : parts)
+          for (const index_t i : part.indices) names += (names.empty() ? "" : ", ") + loader.dataset().name(i);
         if (bad_in_a_row >= max_bad_steps)
           fail("trainer", "{} steps in a row gave a loss or gradient that is not finite, the last with loss {} on samples {} (hint: lower --lr, or set --grad-clip-norm 1)", bad_in_a_row, result.loss, names);
         progress.note(fmt::format("warning: step {} skipped, its loss ({}) or gradient norm ({}) is not finite; samples {}", step_, result.loss, result.grad_norm, names));
       }
+      parts.clear();
       const bool stop = stop_requested();
       if (stop || (options_.save_frequency_steps > 0 && step_ % options_.save_frequency_steps == 0 && step_ < options_.steps)) checkpoint(stop);
       if (stop) return TrainOutcome::stopped;
@@ -170,20 +201,41 @@ class ContrastiveTrainer {
     bool finite = true;
   };
 
-  template <class Batch, class Features>
-  StepResult train_step(const Batch& batch, Features& features) {
+  /// Parameters the optimiser moves, by name.
+  auto trained() {
+    auto named = named_parameters(model_);
+    std::erase_if(named, [](const auto& p) { return !p.second->requires_grad(); });
+    return named;
+  }
+
+  void write_weights(const std::string& path) {
+    SafetensorsWriter weights;
+    for (const auto& [name, var] : named_parameters(model_)) weights.add(name, var->value());
+    weights.metadata("format", "pt");
+    weights.write(path);
+  }
+
+  template <class Part, class Features>
+  StepResult train_step(const std::vector<Part>& parts, Features& features) {
     const MemoryScope scope(MemoryCategory::activations);
     StepResult r;
     r.lr = learning_rate(options_.schedule, step_);
     optimizer_.zero_grad();
     const Context context{true, {options_.seed, 1, static_cast<std::uint64_t>(step_)}};
-    const PairFeatures<T, B> pair = features(batch, context);
-    const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
-    const Var<T, B> loss = options_.siglip ? siglip_loss(pair.image, pair.text, scale, model_.logit_bias, communicator_)
-                                           : clip_loss(pair.image, pair.text, scale, Var<T, B>(), communicator_, options_.gather);
-    r.loss = static_cast<double>(loss.item());
-    r.scale = static_cast<double>(scale.item());
-    loss.backward();
+    const auto n = static_cast<index_t>(parts.size());
+    const auto encode = [&](index_t j, AccumulationPass) -> PairFeatures<T, B> {
+      return features(parts[static_cast<std::size_t>(j)].data, n == 1 ? context : context.child(static_cast<std::uint64_t>(j)));
+    };
+    const auto losses = accumulate_gradients(n, encode, [&](const PairFeatures<T, B>& pair) {
+      const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
+      r.scale = static_cast<double>(scale.item());
+      return options_.siglip ? siglip_loss(pair.image, pair.text, scale, model_.logit_bias, communicator_) : clip_loss(pair.image, pair.text, scale, Var<T, B>(), communicator_, options_.gather);
+    });
+    r.loss = losses.front();
+    // Scale and bias got the gradient of the whole loss in every pass, the towers only once: one step of one large batch is meant.
+    if (n > 1)
+      for (const Var<T, B>& s : {model_.logit_scale, model_.logit_bias})
+        if (s.has_grad()) s.grad().assign(s.grad() * (1.0 / static_cast<double>(n)));
     average_gradients();
     r.grad_norm = grad_norm(optimizer_.parameters());
     r.finite = std::isfinite(r.loss) && std::isfinite(r.grad_norm);
@@ -196,6 +248,7 @@ class ContrastiveTrainer {
       const Tensor<T, B> s = model_.logit_scale.value();
       s.assign(clamp(s, 0.0, std::log(100.0)));
     }
+    if (averages_) averages_->update();
     return r;
   }
 
@@ -214,6 +267,7 @@ class ContrastiveTrainer {
   CheckpointStore store_;
   C communicator_;
   AdamW<T, B> optimizer_;
+  std::optional<Ema<T, B>> averages_;
   std::int64_t step_ = 0, skipped_ = 0, saved_at_ = -1;
   SamplerPosition position_;
 };

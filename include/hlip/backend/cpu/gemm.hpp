@@ -87,11 +87,16 @@ bool gemm_start(const GemmArgs<T>& g, T* c, const T* bias, index_t rows, index_t
   return add;
 }
 
+template <class T>
+bool has_epilogue(const GemmArgs<T>& g) {
+  return g.activation != Activation::none || g.pre_activation || g.residual;
+}
+
 /// Pre-activation copy, activation and residual on a finished tile that begins at element `at` of C.
 template <class T>
 void gemm_epilogue(const GemmArgs<T>& g, index_t at, index_t rows, index_t cols) {
   using P = Pack<T>;
-  if (g.activation == Activation::none && !g.pre_activation && !g.residual) return;
+  if (!has_epilogue(g)) return;
   for (index_t i = 0; i < rows; ++i, at += g.ldc) {
     if (g.pre_activation) std::copy(g.c + at, g.c + at + cols, g.pre_activation + at);
     for (index_t j = 0; j < cols; j += pack_size) {
@@ -169,14 +174,19 @@ void gemm(Cpu, const GemmArgs<T>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
 #if defined(HLIP_WITH_CBLAS)
   if (detail::fits_cblas(g) && !detail::in_bfloat16(g)) {
-    const index_t strip = 64, strips = detail::div_up(g.m, strip);
+    GemmArgs<T> rest = g;  // what the product of the CBLAS leaves to do
+    rest.beta = T(1);
+    const bool any_rest = g.bias || detail::has_epilogue(g);
+    const index_t strip = 16, strips = detail::div_up(g.m, strip);
     for (index_t matrix = 0; matrix < g.batch; ++matrix) {
-      const index_t begin = matrix * g.stride_c;
+      detail::cblas_product(g, matrix);
+      if (!any_rest) continue;  // starting threads for nothing takes a hundredth of a product
 #pragma omp parallel for schedule(static) if (strips > 1)
-      for (index_t s = 0; s < strips; ++s) detail::gemm_start(g, g.c + begin + s * strip * g.ldc, g.bias, std::min(strip, g.m - s * strip), g.n);
-      detail::cblas_product(g, matrix, g.beta != T(0) || g.bias || g.k == 0 ? T(1) : T(0));
-#pragma omp parallel for schedule(static) if (strips > 1)
-      for (index_t s = 0; s < strips; ++s) detail::gemm_epilogue(g, begin + s * strip * g.ldc, std::min(strip, g.m - s * strip), g.n);
+      for (index_t s = 0; s < strips; ++s) {
+        const index_t at = matrix * g.stride_c + s * strip * g.ldc, rows = std::min(strip, g.m - s * strip);
+        if (g.bias) detail::gemm_start(rest, g.c + at, g.bias, rows, g.n);
+        detail::gemm_epilogue(g, at, rows, g.n);
+      }
     }
     return;
   }
