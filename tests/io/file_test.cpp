@@ -24,6 +24,23 @@ TEST_CASE("file: what is written atomically is read back, by map and by copy") {
   CHECK(folder.entries() == 1);
 }
 
+TEST_CASE("file: the windows of a file are its bytes in order") {
+  TempFolder folder;
+  std::string text(std::size_t{150} << 20, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 4096) text[i] = static_cast<char>(i >> 12);
+  atomic_write(folder / "long", text);
+  std::size_t seen = 0, windows = 0;
+  each_window_of_file(folder / "long", [&](std::span<const std::byte> bytes) {
+    CHECK(std::memcmp(bytes.data(), text.data() + seen, bytes.size()) == 0);
+    seen += bytes.size();
+    ++windows;
+  });
+  CHECK(seen == text.size());
+  CHECK(windows == 3);
+  atomic_write(folder / "empty", "");
+  each_window_of_file(folder / "empty", [](std::span<const std::byte>) { FAIL("an empty file has no window"); });
+}
+
 TEST_CASE("file: a map that copies on writing leaves the file as it is") {
   TempFolder folder;
   atomic_write(folder / "a", "weights");

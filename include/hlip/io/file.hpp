@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -101,6 +102,19 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// The bytes of a file, one window after another: fn(window). What was seen is given back, so a file of any length takes no memory.
+/// @throws hlip::error when the file cannot be opened or is not a regular file
+template <class Fn>
+void each_window_of_file(const std::string& path, Fn fn) {
+  constexpr std::size_t window = std::size_t{64} << 20;
+  const MappedFile file(path);
+  for (std::size_t at = 0; at < file.size(); at += window) {
+    const auto part = file.bytes().subspan(at, std::min(window, file.size() - at));
+    fn(part);
+    ::madvise(const_cast<std::byte*>(part.data()), part.size(), MADV_DONTNEED);
+  }
+}
 
 /// The whole file as a string.
 /// @throws hlip::error when it cannot be read or is longer than `max_bytes` (checked before anything is allocated)
