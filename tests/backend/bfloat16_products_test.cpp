@@ -75,7 +75,7 @@ TEST_CASE("bfloat16 products: operands are rounded to bfloat16, sums are not") {
             most = std::max(most, std::abs(value - want));
             unrounded = std::max(unrounded, std::abs(value - exact));
           }
-        CAPTURE(m);
+        CAPTURE(c.m);
         CAPTURE(form);
         CHECK(most <= 1e-6 * std::sqrt(static_cast<double>(k)));  // float sums of k terms below 1/4
         if (k >= 300) CHECK(unrounded > 1e-4);                     // it did round
