@@ -52,6 +52,17 @@ expect 2 "$bin/zero_shot_ct_rate" --volume "$good"
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good"
 [ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cut"
+
+# where the model looked: maps on the scan's voxels and a montage
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --interpret "$work/looked" --finding "Pleural effusion"
+says "relevance for Pleural effusion at the slice level"
+says "relevance for Pleural effusion at the study level"
+[ "$(head -c 4 "$work/looked/montage.png" | tail -c 3)" = PNG ] || fail "the montage is no PNG"
+shape() { "$bin/hlip_inspect" -q "$1" | grep -oE '\([0-9, ]+\) of [0-9.]+ x [0-9.]+ x [0-9.]+ mm \(D, H, W\)'; }
+[ "$(shape "$work/looked/relevance_study.nii.gz")" = "$(shape "$good")" ] || fail "the map does not have the voxels of the scan"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --interpret "$work/looked" --finding "Pleural efusion"
+says "expected one of"
+expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --finding "Pleural effusion"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/stopped" --volume "$good"
 expect 0 "$bin/hlip_inspect" "$good" "$work/run/step_1/model.safetensors"
 expect 1 "$bin/hlip_inspect" "$good" "$cut"
