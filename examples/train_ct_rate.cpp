@@ -58,7 +58,7 @@ struct Options {
   std::string precision = "fp32";
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
   std::size_t keep_checkpoints = 0;
-  std::string zeroshot_template = "volume";
+  std::string zeroshot_template = "volume", report_to;
   bool memory_report = false, dry_run = false, print_config = false;
 };
 
@@ -126,6 +126,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--log-every-n-steps", o.log_every_n_steps, "steps between progress lines")->check(CLI::Range(1, 1000000))->capture_default_str()->group(loop);
   app.add_option("--zeroshot-frequency", o.zeroshot_frequency, "epochs between zero-shot evaluations, 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str()->group(loop);
   app.add_option("--zeroshot-template", o.zeroshot_template, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->group(loop);
+  app.add_option("--report-to", o.report_to, "also log to OUT/tensorboard")->check(CLI::IsMember({"tensorboard"}))->group(loop);
   app.add_flag("--memory-report", o.memory_report, "after the last step: memory by category, forecast and at the peak")->group(loop);
   app.add_flag("--dry-run", o.dry_run, "read everything, make two steps and a checkpoint, say what the run will cost, leave nothing")->configurable(false)->group(loop);
   app.add_flag("--print-config", o.print_config, "print all options as they stand, and stop")->configurable(false)->group(loop);
@@ -362,6 +363,8 @@ int train(CLI::App& app, Options& o) {
     kept_image = from.prefix == "step" ? at : -1;
   }
   MetricsLog log(store_folder + "/metrics.csv", [&](const std::string& stage, std::int64_t step) { return step <= (stage == "text_step" ? kept_text : kept_image); });
+  if (o.report_to == "tensorboard" && !o.dry_run)
+    log.report_to_tensorboard(o.out + "/tensorboard", from.prefix == "step" ? 0 : std::max<std::int64_t>(1, kept_text + 1), std::max<std::int64_t>(1, kept_image + 1));
   ProgressLine progress;
   LoaderOptions loading;
   loading.workers = o.workers;
@@ -414,7 +417,11 @@ int train(CLI::App& app, Options& o) {
   const auto features = [&](const CtBatch& batch, const Context& context) {
     return PairFeatures<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
   };
-  const auto evaluate = [&] { return evaluate_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers}); };
+  const auto evaluate = [&] {
+    ZeroShotTable table = evaluate_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers});
+    for (const auto& [name, value] : table.scalars()) log.add_scalar("val/" + name, value, trainer.step());
+    return table;
+  };
   const auto end_of_epoch = [&](std::int64_t epoch) {
     if (findings.empty() || o.zeroshot_frequency == 0 || epoch % o.zeroshot_frequency != 0) return;
     try {
