@@ -16,6 +16,8 @@
 #include <hlip/train/ct_rate_samples.hpp>
 #include <hlip/train/memory_report.hpp>
 #include <hlip/train/precision.hpp>
+#include <hlip/train/process_time.hpp>
+#include <hlip/train/report_examples.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 
@@ -23,6 +25,7 @@
 #include <omp.h>
 
 #include <filesystem>
+#include <optional>
 
 using namespace hlip;
 
@@ -58,7 +61,8 @@ struct Options {
   std::string precision = "fp32";
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
   std::size_t keep_checkpoints = 0;
-  std::string zeroshot_template = "volume";
+  std::string zeroshot_template = "volume", report_to;
+  std::size_t report_examples = 3;
   bool memory_report = false, dry_run = false, print_config = false;
 };
 
@@ -126,6 +130,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--log-every-n-steps", o.log_every_n_steps, "steps between progress lines")->check(CLI::Range(1, 1000000))->capture_default_str()->group(loop);
   app.add_option("--zeroshot-frequency", o.zeroshot_frequency, "epochs between zero-shot evaluations, 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str()->group(loop);
   app.add_option("--zeroshot-template", o.zeroshot_template, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->group(loop);
+  app.add_option("--report-to", o.report_to, "also log to OUT/tensorboard")->check(CLI::IsMember({"tensorboard"}))->group(loop);
+  app.add_option("--report-examples", o.report_examples, "volumes in OUT/report.html that show where the model looked")->check(CLI::Range(0, 100))->capture_default_str()->group(loop);
   app.add_flag("--memory-report", o.memory_report, "after the last step: memory by category, forecast and at the peak")->group(loop);
   app.add_flag("--dry-run", o.dry_run, "read everything, make two steps and a checkpoint, say what the run will cost, leave nothing")->configurable(false)->group(loop);
   app.add_flag("--print-config", o.print_config, "print all options as they stand, and stop")->configurable(false)->group(loop);
@@ -327,6 +333,8 @@ int train(CLI::App& app, Options& o) {
     o.batch_size = samples->size();
   }
   o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, samples->size());
+  const ReportLengths lengths = report_lengths(*samples, *tokenizer);
+  fmt::print("{}\n", to_string(lengths));
 
   // ---- model --------------------------------------------------------------------------------
   Clip<> model(config, o.seed);
@@ -362,6 +370,8 @@ int train(CLI::App& app, Options& o) {
     kept_image = from.prefix == "step" ? at : -1;
   }
   MetricsLog log(store_folder + "/metrics.csv", [&](const std::string& stage, std::int64_t step) { return step <= (stage == "text_step" ? kept_text : kept_image); });
+  if (o.report_to == "tensorboard" && !o.dry_run)
+    log.report_to_tensorboard(o.out + "/tensorboard", from.prefix == "step" ? 0 : std::max<std::int64_t>(1, kept_text + 1), std::max<std::int64_t>(1, kept_image + 1));
   ProgressLine progress;
   LoaderOptions loading;
   loading.workers = o.workers;
@@ -414,11 +424,15 @@ int train(CLI::App& app, Options& o) {
   const auto features = [&](const CtBatch& batch, const Context& context) {
     return PairFeatures<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
   };
-  const auto evaluate = [&] { return evaluate_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers}); };
+  const auto score = [&] { return score_zero_shot(model, *tokenizer, *valid, findings, {16, o.workers}); };
+  const auto log_table = [&](const ZeroShotTable& table) {
+    for (const auto& [name, value] : table.scalars()) log.add_scalar("val/" + name, value, trainer.step());
+    return table;
+  };
   const auto end_of_epoch = [&](std::int64_t epoch) {
     if (findings.empty() || o.zeroshot_frequency == 0 || epoch % o.zeroshot_frequency != 0) return;
     try {
-      progress.note(fmt::format("epoch {}: zero-shot {}", epoch, evaluate().last_line()));
+      progress.note(fmt::format("epoch {}: zero-shot {}", epoch, log_table(score().table()).last_line()));
     } catch (const error& e) {
       progress.note(fmt::format("warning: no zero-shot evaluation after epoch {}: {}", epoch, e.what()));
     }
@@ -447,18 +461,48 @@ int train(CLI::App& app, Options& o) {
   fmt::print("trained {} steps; checkpoint {}/step_{}\n", trainer.step(), o.out, trainer.step());
 
   // ---- evaluation ---------------------------------------------------------------------------
+  std::optional<ZeroShotScores> scores;
   if (!valid) {
     fmt::print("no zero-shot evaluation: {} has no labelled split '{}'\n", o.data_root, o.valid_split);
-    return 0;
-  }
-  if (findings.empty()) {
+  } else if (findings.empty()) {
     fmt::print("no zero-shot evaluation: no finding has both a positive and a negative among the {} volumes of '{}'\n", valid->size(), o.valid_split);
-    return 0;
+  } else {
+    scores = score();
+    print_table(log_table(scores->table()), left_out, o);
+    atomic_write(o.out + "/zero_shot.csv", scores->table().to_csv());
+    atomic_write(o.out + "/zero_shot_scores.csv", scores_to_csv(scores->findings, scores->volumes, scores->scores, scores->labels));
   }
-  const ZeroShotTable table = evaluate();
-  print_table(table, left_out, o);
-  atomic_write(o.out + "/zero_shot.csv", table.to_csv());
-  fmt::print("{}\n", table.last_line());
+
+  // ---- report -------------------------------------------------------------------------------
+  try {
+    Json summary = {{"title", fmt::format("{} on {}, {} training studies", config.name, o.phantom > 0 ? "synthetic chest CTs" : o.train_split, samples->size())}, {"notes", Json::array()}, {"environment", describe_environment(omp_get_max_threads())}};
+    if (o.phantom > 0) summary["notes"].push_back("The data are synthetic: geometric bodies and template sentences. The figures say nothing about patients.");
+    if (o.shuffle_reports) summary["notes"].push_back("Control run: the reports were shuffled among the studies, so chance level is expected.");
+    if (lengths.cut > 0) summary["notes"].push_back(to_string(lengths));
+    if (!left_out.empty()) summary["notes"].push_back(fmt::format("Not evaluated, because no or every volume has them: {}.", fmt::join(left_out, ", ")));
+    if (trainer.skipped_steps() > 0) summary["notes"].push_back(fmt::format("{} steps were skipped because loss or gradient was not finite.", trainer.skipped_steps()));
+    const auto fact = [&](const char* name, const std::string& value) { summary["facts"].push_back({name, value}); };
+    fact("training", fmt::format("{} studies, {} volumes", samples->size(), volumes));
+    fact("evaluation", fmt::format("{} volumes", valid ? valid->size() : 0));
+    fact("parameters", fmt::format("{:.2f} M", static_cast<double>(count_parameters(model)) / 1e6));
+    fact("vocabulary", fmt::format("{} word pieces", tokenizer->vocab_size()));
+    fact("texts", to_string(lengths));
+    fact("preprocessing", to_string(preset));
+    fact("time of the last session", format_duration(seconds_since_start()));
+    fact("largest resident memory", fmt::format("{:.2f} GiB", static_cast<double>(peak_rss_bytes()) / 0x1p30));
+    fact("hlip", HLIP_VERSION);
+    std::filesystem::create_directories(o.out + "/report");
+    if (scores) {
+      write_embeddings(o.out + "/report/embeddings.safetensors", model, *tokenizer, *valid, *scores);
+      summary["examples"] = write_examples(o.out + "/report", model, zero_shot_classifier(model, *tokenizer, findings), *valid, *scores, preset, o.report_examples);
+    }
+    atomic_write(o.out + "/report/summary.json", summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    atomic_write(o.out + "/report.html", run_report(o.out));
+    fmt::print("report {}/report.html\n", o.out);
+  } catch (const std::exception& e) {  // the run is done whatever becomes of its page
+    fmt::print("warning: no report: {}\n", e.what());
+  }
+  if (scores) fmt::print("{}\n", scores->table().last_line());
   return 0;
 }
 

@@ -2,14 +2,17 @@
 //
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
 //   zero_shot_ct_rate --checkpoint runs/x --volume cache/…/study.safetensors
+//   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz --interpret looked_at    (and where the model looked)
 //   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
 #include <hlip/hlip.hpp>
 
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/ct_scan.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/io/png.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
+#include <hlip/train/interpret_ct.hpp>
 #include <hlip/train/process_time.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
@@ -18,6 +21,7 @@
 #include <omp.h>
 
 #include <array>
+#include <filesystem>
 #include <optional>
 
 using namespace hlip;
@@ -25,7 +29,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, vocab, prompts = "volume";
+  std::string checkpoint, model, volume, vocab, prompts = "volume", interpret, finding;
   double slope = 1, intercept = 0;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
@@ -72,6 +76,26 @@ TrainedModel<> random_model(const Options& o) {
   return t;
 }
 
+/// Draws where the model looked and writes the maps over the scan's own voxels.
+/// @param frame geometry of the scan  @param finding the one --finding names, or the most probable one
+void explain(const Options& o, const TrainedModel<>& trained, const ZeroShotClassifier& classifier, const std::vector<double>& p, std::size_t finding, const Tensor<float>& input, const CtInputGrid& grid,
+             const Volume& frame) {
+  std::error_code code;
+  std::filesystem::create_directories(o.interpret, code);
+  if (code) fail_file(o.interpret, "", "cannot make the folder: {}", code.message());
+  const auto maps = relevance_by_level(trained.model, classifier, input, finding);
+  for (const auto& map : maps) {
+    const auto path = fmt::format("{}/relevance_{}.nii.gz", o.interpret, map.title);
+    write_relevance(path, map.relevance, trained.model.config.vision.patch_size, grid, frame);
+    fmt::print("relevance for {} at the {} level: {}\n", classifier.classes()[finding].name, map.title, path);
+  }
+  const auto view = montage_view(input_affine(frame.affine, grid), frame.orientation_known);
+  const Picture picture = draw_montage(ct_montage(classifier, p, finding, input, trained.preset, maps, view));
+  const auto path = o.interpret + "/montage.png";
+  atomic_write(path, encode_png(picture.pixels(), static_cast<std::size_t>(picture.width()), static_cast<std::size_t>(picture.height())));
+  fmt::print("montage: {}\n", path);
+}
+
 int classify(const Options& o) {
   if (o.threads > 0) omp_set_num_threads(o.threads);
   StartUpTimes times;
@@ -96,12 +120,30 @@ int classify(const Options& o) {
   times.lap("model");
   const ZeroShotClassifier classifier = zero_shot_classifier(trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
   times.lap("prompts (forward pass)", true);
-  NoGrad guard;
+  const auto& classes = classifier.classes();
+  const auto asked = std::find_if(classes.begin(), classes.end(), [&](const ZeroShotClass& c) { return c.name == o.finding; });
+  if (!o.finding.empty() && asked == classes.end()) {
+    std::string known;
+    for (const auto& c : classes) known += (known.empty() ? "" : ", ") + c.name;
+    fail("--finding", "{} is not known, expected one of {}", quote_text(o.finding), known);
+  }
   const Tensor<float> input = cached ? preprocess_ct(*cached, trained.preset) : preprocess_ct(*scan, trained.preset);
   times.lap("preprocessing");
-  const auto p = classifier.probabilities(trained.model.encode_image(Var<float>(stack_volumes({input}))).value().to_vector());
+  const auto p = [&] {
+    NoGrad guard;
+    return classifier.probabilities(trained.model.encode_image(Var<float>(stack_volumes({input}))).value().to_vector());
+  }();
   times.lap("image (forward pass)", true);
-  for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classifier.classes()[i].name, p[i]);
+  for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classes[i].name, p[i]);
+  if (!o.interpret.empty()) {
+    const auto finding = o.finding.empty() ? std::max_element(p.begin(), p.end()) - p.begin() : asked - classes.begin();
+    const auto size = [](const Shape& s) { return std::array<index_t, 3>{s[0], s[1], s[2]}; };
+    const CtInputGrid grid = cached && cached->resampled_for(trained.preset) ? ct_input_grid(cached->shape(), size(cached->shape()), trained.preset)
+                             : cached                                        ? ct_input_grid(cached->shape(), cached->frame().spacing, trained.preset)
+                                                                             : ct_input_grid(scan->shape(), scan->frame.spacing, trained.preset);
+    explain(o, trained, classifier, p, static_cast<std::size_t>(finding), input, grid, cached ? cached->frame() : scan->frame);
+    times.lap("interpretation", true);
+  }
   fmt::print("For research only: not a medical device.\n");
   if (o.timing) fmt::print(stderr, "timing: {}\n", times.to_text());
   return 0;
@@ -123,6 +165,8 @@ int main(int argc, char** argv) {
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+  auto* interpret = app.add_option("--interpret", o.interpret, "folder for where the model looked: montage.png, and relevance_LEVEL.nii.gz on the voxels of --volume");
+  app.add_option("--finding", o.finding, "what --interpret explains (default: the most probable finding)")->needs(interpret);
   app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
   return run_program(app, argc, argv, [&] {
     if (o.checkpoint.empty() && o.model.empty()) {

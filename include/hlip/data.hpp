@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/data/ct_cache.hpp>
+#include <hlip/data/ct_grid.hpp>
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/ct_rate_names.hpp>
 #include <hlip/data/ct_rate_tables.hpp>

@@ -5,6 +5,8 @@
 #include <hlip/eval/binary_metrics.hpp>
 #include <hlip/eval/bootstrap.hpp>
 #include <hlip/eval/ct_rate_prompts.hpp>
+#include <hlip/eval/pca.hpp>
 #include <hlip/eval/retrieval.hpp>
+#include <hlip/eval/roc_curve.hpp>
 #include <hlip/eval/zero_shot.hpp>
 #include <hlip/eval/zero_shot_table.hpp>

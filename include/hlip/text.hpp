@@ -3,6 +3,7 @@
 
 #include <hlip/text/clean_report.hpp>
 #include <hlip/text/normalise.hpp>
+#include <hlip/text/report_look.hpp>
 #include <hlip/text/utf8.hpp>
 #include <hlip/text/vocabulary.hpp>
 #include <hlip/text/wordpiece.hpp>

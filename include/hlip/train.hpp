@@ -1,5 +1,5 @@
 // Training and trained models. Needs nlohmann_json, libcsv, utf8proc and zlib. The command lines of the programs are not part of it:
-// train/command_line.hpp needs CLI11, which takes longer to compile than Eigen and fmt together.
+// train/command_line.hpp needs CLI11, which takes longer to compile than Eigen and fmt together; nor is what they draw (interpret_ct.hpp, run_report.hpp, report_examples.hpp).
 #pragma once
 
 #include <hlip/train/accumulation.hpp>

@@ -16,7 +16,16 @@ says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
 
 expect 0 "$bin/train_ct_rate" --phantom 8 --steps 1 --text-steps 1 --out "$work/run"
 says "synthetic"
+says "reports: all 8 fit into the 128 tokens the model reads"
 tree=$work/run/phantom/dataset
+for part in "Image stage" "Zero-shot findings" "Map of embeddings" "data:image/png;base64," "Configuration"; do
+  grep -q "$part" "$work/run/report.html" || fail "report.html lacks: $part"
+done
+cp "$work/run/report.html" "$work/page"
+expect 0 "$bin/hlip_report" "$work/run"
+cmp -s "$work/page" "$work/run/report.html" || fail "hlip_report makes another page than train_ct_rate"
+expect 1 "$bin/hlip_report" "$work"
+says "is no run"
 good=$tree/train/train_1/train_1_a/train_1_a_1.nii.gz
 
 # two studies go bad: one file is cut, one is gone
@@ -39,6 +48,18 @@ says "image stage, expected peak memory"
 [ "$(grep -cE '^(parameters|gradients|optimizer|activations|data|other|all) +[0-9.]+ +[0-9.]+$' "$work/log")" = 7 ] || fail "not one line for each category of memory"
 [ ! -e "$work/dry/step_2" ] || fail "a dry run left a checkpoint"
 
+# the check of the whole tree finds the same two, and a volume that is in both splits
+cp "$good" "$tree/valid/valid_2/valid_2_a/valid_2_a_1.nii.gz"
+expect 1 "$bin/check_data" --data-root "$tree" --out "$work/check"
+says "train_3_a_1.nii.gz"
+says "train_5_a_1.nii.gz"
+says "leak: valid_2_a_1: has the same voxels as train_1_a_1 of split train"
+grep -q '"faults": 3' "$work/check/check_data.json" || fail "check_data.json does not count three faults"
+grep -q "has the same voxels" "$work/check/check_data.html" || fail "check_data.html lacks the leak"
+expect 0 "$bin/check_data" --data-root "$tree" --split valid --out "$work/check"
+expect 1 "$bin/check_data" --data-root "$work" --out "$work/check"
+expect 2 "$bin/check_data" --data-root "$tree"
+
 # wrong usage
 expect 2 "$bin/train_ct_rate" --phantom 8 --stesp 3 --out "$work/x"
 says "did you mean --steps"
@@ -52,6 +73,17 @@ expect 2 "$bin/zero_shot_ct_rate" --volume "$good"
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good"
 [ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cut"
+
+# where the model looked: maps on the scan's voxels and a montage
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --interpret "$work/looked" --finding "Pleural effusion"
+says "relevance for Pleural effusion at the slice level"
+says "relevance for Pleural effusion at the study level"
+[ "$(head -c 4 "$work/looked/montage.png" | tail -c 3)" = PNG ] || fail "the montage is no PNG"
+shape() { "$bin/hlip_inspect" -q "$1" | grep -oE '\([0-9, ]+\) of [0-9.]+ x [0-9.]+ x [0-9.]+ mm \(D, H, W\)'; }
+[ "$(shape "$work/looked/relevance_study.nii.gz")" = "$(shape "$good")" ] || fail "the map does not have the voxels of the scan"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --interpret "$work/looked" --finding "Pleural efusion"
+says "expected one of"
+expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --finding "Pleural effusion"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/stopped" --volume "$good"
 expect 0 "$bin/hlip_inspect" "$good" "$work/run/step_1/model.safetensors"
 expect 1 "$bin/hlip_inspect" "$good" "$cut"

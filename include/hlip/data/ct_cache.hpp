@@ -122,6 +122,8 @@ class CtCacheFile {
   const Volume& frame() const { return frame_; }
   /// The choices it was made with; see ct_cache_settings.
   std::string settings() const { return file_.metadata("settings"); }
+  /// Whether it was made for the preset's spacing, so that nothing is left to resample.
+  bool resampled_for(const CtPreset& preset) const { return settings().starts_with(detail::ct_cache_spacing(preset)); }
   /// `n` voxels from number `first` on.
   void hounsfield(index_t first, index_t n, float* out) const {
     const auto& hu = file_.info("hu");
@@ -149,7 +151,7 @@ HLIP_LAZY Volume read_ct_cache(const std::string& path) {
 /// A cached volume to the network's input. It is resampled only if it was made for another spacing.
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
   const Shape shape = file.shape();
-  if (!file.settings().starts_with(detail::ct_cache_spacing(preset))) return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
+  if (!file.resampled_for(preset)) return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
   if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
   return detail::fit_rows(shape, preset, [&](index_t d, index_t h, index_t w, index_t n, float* out) { file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out); });
 }

@@ -141,6 +141,13 @@ class ZeroShotClassifier {
 
   const std::vector<ZeroShotClass>& classes() const { return classes_; }
   std::int64_t dim() const { return dim_; }
+  double scale() const { return scale_; }
+  /// The embedding of a finding's positive prompt, of length 1.
+  std::vector<double> positive_embedding(std::size_t finding) const {
+    std::vector<double> column;
+    for (std::size_t e = 0; e < static_cast<std::size_t>(dim_); ++e) column.push_back(weights_[e * 2 * classes_.size() + 2 * finding + 1]);
+    return column;
+  }
 
   /// P(positive) of every finding for L2-normalised image features.
   /// @param features row-major (studies, dim), float or double; @return row-major (studies, classes)

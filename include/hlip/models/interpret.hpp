@@ -1,4 +1,4 @@
-// Where the encoder looked: relevance of every patch for one class, from the last block's attention probabilities and their gradient.
+// Where the encoder looked: relevance of every patch for one class, from a block's attention probabilities and their gradient.
 // Source: reference document HLIP §8; Chefer et al. 2021, "Generic attention-model explainability".
 #pragma once
 
@@ -40,38 +40,63 @@ Var<T, B> attention_probabilities(const Var<T, B>& qkv, index_t heads) {
   return softmax(scores);
 }
 
+/// Back to rows: (sequences, tokens, C), prefix tokens first, as the tokens of `like`, whose values do not matter.
+template <int Levels, class T, class B>
+Tokens<Levels, T, B> tokens_of_sequences(const Var<T, B>& sequences, Tokens<Levels, T, B> like) {
+  const index_t prefix = like.layout().prefix, c = sequences.dim(2);
+  const auto part = [&](index_t begin, index_t end) { return reshape(slice(sequences, 1, begin, end), {sequences.dim(0) * (end - begin), c}); };
+  like.x = concat(std::vector<Var<T, B>>{part(prefix, sequences.dim(1)), part(0, prefix)}, 0);
+  like.prefix_first = false;
+  like.free_rows = 0;
+  return like;
+}
+
 template <class T, class B>
 struct Interpretation {
-  Tensor<T, B> attention;  ///< (1, heads, tokens, tokens): probabilities of the last block
+  index_t block = 0;       ///< the block that was looked at
+  Tensor<T, B> attention;  ///< (groups, heads, tokens, tokens): its probabilities; one group at the study level
   Tensor<T, B> gradient;   ///< d logit / d attention
   Tensor<T, B> logits;     ///< (1, classes)
-  Tensor<T, B> relevance;  ///< (N, d, h, w): relevance of every patch for the class token
+  Tensor<T, B> relevance;  ///< (N, d, h, w): relevance of every patch for the class token of its group
 };
 
+/// The last block that attends at a level (1 = finest), or -1.
+inline index_t last_block_of_level(const HlipVitConfig& config, int level) {
+  const auto levels = config.levels();
+  for (auto i = static_cast<index_t>(levels.size()); i-- > 0;)
+    if (levels[static_cast<std::size_t>(i)] == level) return i;
+  return -1;
+}
+
 /// Relevance of the patches of one study for one class: the class token's row of I + cam, without its prefix columns, where cam is the
-/// mean over heads of max(0, A∘dlogit/dA) and A the attention of the last block.
+/// mean over heads of max(0, A∘dlogit/dA) and A the attention of the last block at `level`. At a level below the study every group
+/// (slice or scan) has a class token and a row of its own. The published form is that of a last block at the study level, the default.
 ///
 /// @param volume (1, N, C_in, D, H, W)  @param logits called as logits(features (1, C)) -> Var (1, classes)
-/// @throws hlip::error unless there is one study, the last block attends to the whole study, and `target` is a class
+/// @param level 1 = finest, …, Levels = study
+/// @throws hlip::error unless there is one study, a block attends at `level`, and `target` is a class
 template <int Levels, class T, class B, class Logits>
-Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<T, B>& volume, Logits&& logits, index_t target, const HlipVitInput<B>& input = {}) {
+Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<T, B>& volume, Logits&& logits, index_t target, const HlipVitInput<B>& input = {}, int level = Levels) {
   const HlipVitConfig& config = trunk.config;
   expect_shape("interpret", "volume", volume.shape(), {{"one study", 1}, {"N"}, {"in_chans", config.in_chans}, {"D"}, {"H"}, {"W"}});
-  expect(config.depth > 0 && config.levels().back() == Levels, "interpret", "the last block of {} does not attend to the whole study", config.name);
-  const auto& block = trunk.blocks.back();
+  const index_t chosen_block = last_block_of_level(config, level);
+  expect(chosen_block >= 0, "interpret", "no block of {} attends at level {}{}", config.name, level, level == Levels ? ", the whole study" : "");
+  const auto levels = config.levels();
+  const auto& block = trunk.blocks[static_cast<std::size_t>(chosen_block)];
 
-  // Up to the attention of the last block nothing needs a gradient.
+  // Up to the attention of that block nothing needs a gradient.
+  Tokens<Levels, T, B> tokens;
   Var<T, B> x, qkv, probabilities;
   {
     NoGrad guard;
-    const std::string stage = config.depth == 1 ? "tokens_in" : "block" + std::to_string(config.depth - 2);
+    const std::string stage = chosen_block == 0 ? "tokens_in" : "block" + std::to_string(chosen_block - 1);
     std::optional<Tokens<Levels, T, B>> before;
     trunk(Var<T, B>(volume), {}, input, [&](std::string_view name, const auto& at) {
       if constexpr (requires { at.layout(); }) {
         if (name == stage) before = at;
       }
     });
-    const Tokens<Levels, T, B> tokens = move_to_level(*before, Levels);
+    tokens = move_to_level(*before, level);
     x = Var<T, B>(token_sequences(tokens.x.value(), tokens.layout()));
     qkv = block.attn.qkv(block.norm1(x));
     probabilities = attention_probabilities(qkv, block.attn.num_heads);
@@ -79,17 +104,20 @@ Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<
   const Var<T, B> a(probabilities.value(), true);
   const Var<T, B> mixed = reshape(permute(matmul(a, detail::by_heads(qkv, 2, block.attn.num_heads)), {0, 2, 1, 3}), x.shape());
   const Var<T, B> attended = block.attn.proj(mixed, {Activation::none, x});
-  const Var<T, B> y = block.mlp(block.norm2(attended), {Activation::none, attended});
-  const Var<T, B> scores = logits(trunk.norm(select(y, 1, 0)));
+  tokens = tokens_of_sequences(block.mlp(block.norm2(attended), {Activation::none, attended}), tokens);
+  for (auto i = static_cast<std::size_t>(chosen_block) + 1; i < trunk.blocks.size(); ++i) tokens = trunk.blocks[i](move_to_level(tokens, levels[i]), {});
+  tokens = move_to_level(tokens, Levels);
+  const index_t class_row = tokens.layout().prefix_begin;
+  const Var<T, B> scores = logits(trunk.norm(slice(tokens.x, 0, class_row, class_row + 1)));
   expect(scores.rank() == 2 && scores.dim(0) == 1 && 0 <= target && target < scores.dim(1), "interpret", "class {} of logits {}", target, to_string(scores.shape()));
   const Var<T, B> chosen = select(select(scores, 1, target), 0, 0);
   chosen.backward();
 
-  Interpretation<T, B> out{a.value(), a.grad(), scores.value(), {}};
-  const Tensor<T, B> cam = mean(Tensor<T, B>(maximum(out.gradient * out.attention, 0)), {0, 1});
+  Interpretation<T, B> out{chosen_block, a.value(), a.grad(), scores.value(), {}};
+  const Tensor<T, B> cam = mean(Tensor<T, B>(maximum(out.gradient * out.attention, 0)), {1});
   const index_t prefix = config.prefix_tokens(), scans = volume.dim(1);
   const index_t d = volume.dim(3) / config.patch_size[0], h = volume.dim(4) / config.patch_size[1], w = volume.dim(5) / config.patch_size[2];
-  out.relevance = cam.select(0, 0).slice(0, prefix, cam.dim(1)).reshape({scans, d, h, w});
+  out.relevance = Tensor<T, B>(cam.select(1, 0).slice(1, prefix, cam.dim(2))).reshape({scans, d, h, w});
   return out;
 }
 

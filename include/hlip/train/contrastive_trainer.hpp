@@ -166,7 +166,7 @@ class ContrastiveTrainer {
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
       const double wait = (loader.statistics().seconds_waited - waited_before) / std::max(seconds, 1e-9), rate = static_cast<double>(samples) / std::max(seconds, 1e-9);
       try {
-        log.add(fmt::format("{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.4g},{:.3f},{}\n", options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, result.finite ? 0 : 1));
+        log.add({options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, !result.finite});
       } catch (const error& e) {  // a full disk ends no run
         if (!log_failed) progress.note(fmt::format("warning: {} (training goes on)", e.what()));
         log_failed = true;

@@ -130,6 +130,34 @@ class CtRateSamples {
   std::shared_ptr<const VolumeCache> cache_;
 };
 
+/// How long the reports of a data set can get, against what the model reads of them.
+struct ReportLengths {
+  index_t reports = 0, cut = 0, longest = 0;  ///< how many, how many of them do not fit, tokens of the longest
+  std::string longest_study;
+  index_t limit = 0;  ///< tokens the model reads
+};
+
+/// Counts the tokens of every report at its longest, [CLS] and [SEP] included.
+HLIP_LAZY ReportLengths report_lengths(const CtRateSamples& samples, const WordPieceTokenizer& tokenizer) {
+  ReportLengths out;
+  out.limit = samples.options().context_length;
+  out.reports = samples.size();
+  std::vector<index_t> tokens(static_cast<std::size_t>(out.reports));
+#pragma omp parallel for schedule(dynamic, 16)
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<index_t>(tokenizer.encode_unpadded(longest_text(samples.reports()[i], samples.options().sampling)).size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    out.cut += tokens[i] > out.limit;
+    if (tokens[i] > out.longest) out.longest = tokens[i], out.longest_study = samples.name(static_cast<index_t>(i));
+  }
+  return out;
+}
+
+/// "reports: 3 of 200 can be longer than the 512 tokens the model reads, and are cut there (the longest, of train_3_a, has 731)"
+inline std::string to_string(const ReportLengths& l) {
+  if (l.cut == 0) return fmt::format("reports: all {} fit into the {} tokens the model reads (the longest, of {}, has {})", l.reports, l.limit, l.longest_study, l.longest);
+  return fmt::format("reports: {} of {} can be longer than the {} tokens the model reads, and are cut there (the longest, of {}, has {})", l.cut, l.reports, l.limit, l.longest_study, l.longest);
+}
+
 /// Samples to a batch.
 struct CollateCt {
   HLIP_LAZY CtBatch operator()(const std::vector<CtSample>& samples) const {

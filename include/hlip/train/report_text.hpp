@@ -73,6 +73,22 @@ inline std::string sample_report(const ReportText& report, ReportSampling sampli
   return text.append(detail::findings_lead).append(detail::shuffled_text(report.findings, random, count));
 }
 
+/// A text that no text sample_report can draw of this report is longer than, but for the lengths of words.
+inline std::string longest_text(const ReportText& report, ReportSampling sampling) {
+  const auto join = [](const std::vector<std::string>& parts) {
+    std::string text;
+    for (const auto& p : parts) text.append(text.empty() ? "" : " ").append(p);
+    return text;
+  };
+  if (sampling == ReportSampling::whole || report.impression.empty()) return join(report.whole);
+  std::string text = std::string(detail::impression_lead) + join(report.impression);
+  if (report.findings.empty()) return text;
+  std::vector<std::string> findings = report.findings;
+  std::stable_sort(findings.begin(), findings.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  if (findings.size() > 4) findings.resize(4);
+  return text.append(detail::findings_lead).append(join(findings));
+}
+
 /// The two sides of text pre-training: the impression, and a random 60–100 % of the findings sentences (at least two).
 /// @throws nothing; a report with one section only gives that section twice
 inline std::pair<std::string, std::string> sample_sections(const ReportText& report, RandomStream& random) {

@@ -34,12 +34,18 @@ class CtRateVolumes {
       for (auto& r : s.recons) {
         volumes_.push_back(r);
         labels_.push_back(s.labels);
+        std::string text;
+        for (const auto& part : s.report) text.append(text.empty() ? "" : " ").append(clean_report(part));
+        reports_.push_back(std::move(text));
       }
     if (cached_.empty()) cached_.resize(volumes_.size());
   }
   index_t size() const { return static_cast<index_t>(volumes_.size()); }
   std::string name(index_t i) const { return volumes_[static_cast<std::size_t>(i)].name; }
   const std::vector<std::int8_t>& labels(index_t i) const { return labels_[static_cast<std::size_t>(i)]; }
+  const CtRateVolume& source(index_t i) const { return volumes_[static_cast<std::size_t>(i)]; }
+  /// The whole report of its study; empty when none was read.
+  const std::string& report(index_t i) const { return reports_[static_cast<std::size_t>(i)]; }
   HLIP_LAZY Tensor<float, Cpu> get(index_t i) const { return load_ct_input(volumes_[static_cast<std::size_t>(i)], cached_[static_cast<std::size_t>(i)], preset_); }
 
  private:
@@ -47,6 +53,7 @@ class CtRateVolumes {
   std::vector<std::string> cached_;
   std::vector<CtRateVolume> volumes_;
   std::vector<std::vector<std::int8_t>> labels_;
+  std::vector<std::string> reports_;
 };
 
 /// How evaluate_zero_shot asks and loads.
@@ -74,28 +81,48 @@ HLIP_LAZY std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& vol
   return classes;
 }
 
+/// What a model said about every volume.
+struct ZeroShotScores {
+  std::vector<std::string> findings, volumes;
+  std::vector<double> scores;        ///< P(positive), row-major (volumes, findings)
+  std::vector<std::int64_t> labels;  ///< the same
+  Tensor<float, Cpu> features;       ///< (volumes, E) of length 1
+
+  HLIP_LAZY ZeroShotTable table() const { return ZeroShotTable(findings, scores, labels); }
+};
+
 /// Scores every labelled volume for these findings.
 /// @param classes of evaluable_findings  @throws hlip::error if a volume cannot be read
 template <int Levels>
-ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
-                                 const ZeroShotOptions& options = {}) {
+ZeroShotScores score_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
+                               const ZeroShotOptions& options = {}) {
   const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
   NoGrad guard;
   LoaderOptions loading;
   loading.sampler = {.batch_size = options.batch_size, .shuffle = false, .drop_last = false};
   loading.workers = options.workers;
   DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return stack_volumes(batch); });
-  std::vector<double> scores;
-  std::vector<std::int64_t> labels;
+  ZeroShotScores out;
+  std::vector<Tensor<float, Cpu>> features;
   while (auto batch = loader.next()) {
-    const auto p = classifier.probabilities(model.encode_image(Var<float, Cpu>(batch->data)).value().to_vector());
-    scores.insert(scores.end(), p.begin(), p.end());
-    for (const index_t i : batch->indices)
-      for (const auto& c : classes) labels.push_back(volumes.labels(i)[label_column(c)]);
+    features.push_back(model.encode_image(Var<float, Cpu>(batch->data)).value());
+    const auto p = classifier.probabilities(features.back().to_vector());
+    out.scores.insert(out.scores.end(), p.begin(), p.end());
+    for (const index_t i : batch->indices) {
+      out.volumes.push_back(volumes.name(i));
+      for (const auto& c : classes) out.labels.push_back(volumes.labels(i)[label_column(c)]);
+    }
   }
-  std::vector<std::string> names;
-  for (const auto& c : classes) names.push_back(c.name);
-  return ZeroShotTable(names, scores, labels);
+  for (const auto& c : classes) out.findings.push_back(c.name);
+  out.features = concat(features, 0);
+  return out;
+}
+
+/// The table of score_zero_shot.
+template <int Levels>
+ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
+                                 const ZeroShotOptions& options = {}) {
+  return score_zero_shot(model, tokenizer, volumes, classes, options).table();
 }
 
 HLIP_END

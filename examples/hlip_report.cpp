@@ -1,0 +1,21 @@
+// hlip_report RUN... - writes report.html into each run: its curves, results, map of embeddings, examples and configuration on one page.
+// train_ct_rate does the same at its end; this is for runs that are not over, or whose page should be made again.
+#include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/run_report.hpp>
+
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  CLI::App app("Puts a run of train_ct_rate on one self-contained page, RUN/report.html.", "hlip_report");
+  std::vector<std::string> runs;
+  app.add_option("RUN", runs, "folders of runs")->required();
+  return hlip::run_program(app, argc, argv, [&] {
+    for (const auto& run : runs) {
+      const auto path = run + "/report.html";
+      hlip::atomic_write(path, hlip::run_report(run));
+      fmt::print("{}\n", path);
+    }
+    return 0;
+  });
+}
