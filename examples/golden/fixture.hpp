@@ -187,7 +187,7 @@ class Group {
   }
   const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return file_.contains(prefix_ + name); }
-  const SafetensorsInfo& info(const std::string& name) const { return file_.info(prefix_ + name); }
+  const StoredTensor& info(const std::string& name) const { return file_.info(prefix_ + name); }
   template <Element T, class B>
   Tensor<T, B> tensor(const std::string& name) const {
     return file_.tensor<T, B>(prefix_ + name);
