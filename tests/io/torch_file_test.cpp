@@ -81,7 +81,11 @@ TEST_CASE("torch_file: parameters in an ordered dict") {
   CHECK(file.values<float>("p_a_weight") == SafetensorsFile(interop + "expected.safetensors").values<float>("a.weight"));
 }
 
-TEST_CASE("torch_file: the format before PyTorch 1.6") { check_same(TorchFile(interop + "legacy.pt"), "", 16); }
+TEST_CASE("torch_file: the format before PyTorch 1.6") {
+  check_same(TorchFile(interop + "legacy.pt"), "", 16);
+  const std::string old = read_file(interop + "legacy.pt");
+  check_same(open("\x80\x04\x95" + number(13, 8) + old.substr(2)), "", 16);  // its first pickle in a newer protocol, which has frames
+}
 
 TEST_CASE("torch_file: mapped tensors are the bytes of the file, unless another tensor lies in them or they are strided") {
   const TorchFile file(interop + "plain.pt", {}, MapAccess::copy_on_write);

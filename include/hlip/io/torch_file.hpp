@@ -62,7 +62,7 @@ class TorchFile : public TensorFile {
   HLIP_LAZY TorchFile(std::span<const std::byte> bytes, std::string name, TorchLimits limits = {}) : TensorFile(std::move(name)), limits_(limits) { read(bytes); }
 
   /// True for the first bytes of either format.
-  static bool is_torch(std::string_view text) { return text.starts_with("PK\3\4") || text.starts_with(legacy_magic()); }
+  static bool is_torch(std::string_view text) { return text.starts_with("PK\3\4") || legacy_start(text) > 0; }
 
  private:
   using Kind = PickleValue::Kind;
@@ -79,16 +79,18 @@ class TorchFile : public TensorFile {
     Shape shape, strides;
   };
 
-  // A pickle (protocol 2) of the number that PyTorch chose for its first format.
-  static std::string_view legacy_magic() {
-    using namespace std::string_view_literals;
-    return "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
+  // The first format begins with a pickle of a number that PyTorch chose. @return where it ends, 0: there is none
+  static std::size_t legacy_start(std::string_view text) {
+    constexpr std::string_view number = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    if (text.size() < 12 || text[0] != '\x80') return 0;
+    const std::size_t at = text[2] == '\x95' ? 11 : 2;  // behind a frame
+    return text.substr(at).starts_with(number) ? at + number.size() : 0;
   }
 
   HLIP_LAZY void read(std::span<const std::byte> bytes) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text.starts_with("PK\3\4")) return read_zip(bytes);
-    if (text.starts_with(legacy_magic())) return read_legacy(bytes);
+    if (const std::size_t start = legacy_start(text); start > 0) return read_legacy(bytes, start);
     if (text.starts_with("\x80")) fail_file(path_, "byte 0", "is a pickle, but none that torch.save wrote");
     fail_file(path_, "byte 0", "is no PyTorch checkpoint: it begins with {}, expected a zip archive or the format before PyTorch 1.6{}", quote_text(text.substr(0, 24)),
               text.starts_with("version https://git-lfs") ? " (hint: this is a Git LFS pointer, not the file itself)" : text.starts_with("<") ? " (hint: this is a web page)" : "");
@@ -126,8 +128,7 @@ class TorchFile : public TensorFile {
   [[noreturn]] std::string fail_twice(const std::string& a, const std::string& b) const { fail_file(path_, b, "is a second checkpoint beside {}data.pkl in one archive", a); }
 
   // Five pickles - magic number, version, sizes of types, the object, the keys of its storages - and then the storages, each after its length.
-  HLIP_LAZY void read_legacy(std::span<const std::byte> bytes) {
-    std::size_t at = legacy_magic().size();
+  HLIP_LAZY void read_legacy(std::span<const std::byte> bytes, std::size_t at) {
     const auto next = [&](const char* what) {
       Pickle pickle = read_pickle(bytes.subspan(at), detail::torch_names, path_, fmt::format("{} (from byte {})", what, at), limits_.pickle);
       at += pickle.end;
