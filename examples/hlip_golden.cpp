@@ -7,7 +7,9 @@
 #include "golden/losses.hpp"
 #include "golden/lr_schedules.hpp"
 #include "golden/posemb_tables.hpp"
+#include "golden/pretrained_text.hpp"
 #include "golden/text_tower.hpp"
+#include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
 #include "golden/transformer_block.hpp"
 #include "golden/visual_encoder.hpp"
@@ -33,7 +35,9 @@ void check(Fixture& f) {
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
       {"posemb_tables", check_posemb_tables<B>},
+      {"pretrained_text", check_pretrained_text<B>},
       {"text_tower", check_text_tower<B>},
+      {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},
       {"transformer_block", check_transformer_block<B>},
       {"visual_encoder", check_visual_encoder<B>},

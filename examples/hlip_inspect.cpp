@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> files;
   bool quiet = false;
   double max_gib = 4;
-  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json or .safetensors")->required();
+  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth or .bin")->required();
   app.add_flag("-q,--quiet", quiet, "one line per file only");
   app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")->check(CLI::Range(0.001, 1024.0))->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] {

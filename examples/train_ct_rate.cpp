@@ -10,6 +10,7 @@
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/loader.hpp>
 #include <hlip/data/phantom_writer.hpp>
+#include <hlip/models/hf_text_model.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
@@ -42,8 +43,8 @@ struct Options {
   double cache_gib = 4;
   index_t workers = 1;
   // model
-  std::string model = "vit_base_singlescan_h2_token2744", vocab, pretrained, text_sampling = "whole";
-  bool siglip = false, lock_text = false, lock_text_freeze_layer_norm = false, grad_checkpointing = false;
+  std::string model = "vit_base_singlescan_h2_token2744", vocab, pretrained, pretrained_image, text_model, text_sampling = "whole";
+  bool siglip = false, lora_text = false, lock_text = false, lock_text_freeze_layer_norm = false, grad_checkpointing = false;
   index_t lock_text_unlocked_layers = 0;
   double force_patch_dropout = -1;
   // schedule
@@ -87,8 +88,11 @@ void add_options(CLI::App& app, Options& o) {
 
   app.add_option("--model", o.model, "configuration name or JSON file")->capture_default_str()->group(model);
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary (default: one learned from the training reports)")->check(CLI::ExistingFile)->group(model);
-  app.add_option("--pretrained", o.pretrained, "checkpoint folder or safetensors file to start from; names and shapes may differ and are reported")->group(model);
+  app.add_option("--pretrained", o.pretrained, "weights to start from: run or checkpoint folder, .safetensors, .pt, .pth or .bin; what fitted and what did not is printed")->group(model);
+  app.add_option("--pretrained-image", o.pretrained_image, "weights of a 2-D vision transformer (MAE, timm) for the visual trunk, inflated to 3-D; --pretrained is loaded over them")->check(CLI::ExistingFile)->group(model);
+  app.add_option("--text-model", o.text_model, "Hugging Face folder of a BERT: its sizes, vocabulary and weights become those of the text tower")->check(CLI::ExistingDirectory)->group(model);
   app.add_flag("--siglip", o.siglip, "sigmoid loss instead of InfoNCE")->group(model);
+  app.add_flag("--lora-text", o.lora_text, "train the text transformer through LoRA alone: rank 8 on query and value, everything else of it frozen")->group(model);
   app.add_flag("--lock-text", o.lock_text, "freeze the text transformer, except its LayerNorms")->group(model);
   app.add_option("--lock-text-unlocked-layers", o.lock_text_unlocked_layers, "last text layers that still train")->check(CLI::Range(0, 1000))->group(model);
   app.add_flag("--lock-text-freeze-layer-norm", o.lock_text_freeze_layer_norm, "freeze the LayerNorms too")->group(model);
@@ -162,9 +166,9 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   // First the text tower, on reports alone, then the images with the text tower locked. Measured on 400 held-out studies, text and
   // image steps: 562 + 1687 macro AUC 0.854, 580 + 2800 0.876, 1000 + 2600 0.889.
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  set("--text-steps", o.text_steps, steps * 5 / 13);
+  set("--text-steps", o.text_steps, o.text_model.empty() ? steps * 5 / 13 : 0);  // one from a folder can read
   set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
-  set("--lock-text", o.lock_text, o.text_steps > 0);
+  set("--lock-text", o.lock_text, !o.lora_text && (o.text_steps > 0 || !o.text_model.empty()));
   set("--lr", o.lr, 2e-3);
   set("--wd", o.wd, 0.05);
   set("--warmup", o.warmup, steps * 6 / 100);
@@ -187,6 +191,8 @@ std::string usage_fault(const CLI::App& app, const Options& o) {
   } catch (const error& e) {
     return fmt::format("--input-info: {}", e.what());
   }
+  if (o.lora_text && o.lock_text) return "--lora-text freezes the text transformer in its own way: it does not go with --lock-text";
+  if (!o.text_model.empty() && !o.vocab.empty()) return "--text-model brings its own vocabulary: it does not go with --vocab";
   if (!o.resume.empty()) return "";
   const auto only_with = [&](bool allowed, std::initializer_list<const char*> options, const char* wanted) -> std::string {
     for (const char* name : options)
@@ -209,11 +215,30 @@ CtPreset preprocessing(const Options& o, const ClipConfig& config) {
 }
 
 ClipConfig model_config(const Options& o) {
-  ClipConfig config = o.model.ends_with(".json") ? clip_config_from_json(read_json(o.model), o.model) : clip_config(o.model);
+  ClipConfig config = clip_config_named(o.model);
   config.siglip = config.siglip || o.siglip;
   if (o.force_patch_dropout >= 0) config.vision.patch_dropout = o.force_patch_dropout;
   config.vision.grad_checkpointing = config.vision.grad_checkpointing || o.grad_checkpointing;
+  if (!o.text_model.empty()) config.text = HfTextModel(o.text_model).config();
+  config.context_length = std::min(config.context_length, config.text.max_positions);
+  if (o.lora_text) config.text.lora_rank = 8, config.text.lora_alpha = 8;
   return config;
+}
+
+/// Weights to start from: those of the towers, and over them those of a whole model. What became of every tensor is printed.
+void load_weights(const Options& o, Clip<>& model) {
+  if (!o.text_model.empty()) fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
+  const auto load = [](const std::string& path, auto load_into_model) {
+    NamedWeights weights(open_weights(path));
+    const LoadReport report = load_into_model(weights);
+    expect_some_loaded(weights, report);
+    fmt::print("{}", weights_table(weights, report));
+  };
+  if (!o.pretrained_image.empty()) load(o.pretrained_image, [&](NamedWeights& weights) { return load_image_weights(model.visual.trunk, weights); });
+  if (!o.pretrained.empty()) {
+    const bool folder = std::filesystem::is_directory(o.pretrained);
+    load(folder ? load_trained_model(o.pretrained).path + "/model.safetensors" : o.pretrained, [&](NamedWeights& weights) { return load_clip_weights(model, weights); });
+  }
 }
 
 /// Reads a split; with --skip-bad faulty studies are listed in a file, without it they end the run before it begins.
@@ -237,7 +262,8 @@ CtRateDataset read_split(const Options& o, const std::string& split, bool traini
 }
 
 std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const Options& o, const std::vector<CtRateStudy>& studies) {
-  if (!o.vocab.empty()) return std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(o.vocab));
+  const std::string vocab = o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path();
+  if (!vocab.empty()) return std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(vocab));
   std::vector<std::string> texts;
   for (const auto& s : studies)
     for (const auto& part : s.report) texts.push_back(clean_report(part));
@@ -309,7 +335,8 @@ int train(CLI::App& app, Options& o) {
   }
   const CtRateDataset train_set = read_split(o, o.train_split, true);
   const auto tokenizer = make_tokenizer(o, train_set.studies);
-  config.text.vocab_size = tokenizer->vocab_size();
+  if (o.text_model.empty()) config.text.vocab_size = tokenizer->vocab_size();
+  else if (tokenizer->vocab_size() > config.text.vocab_size) fail_file(o.text_model, "vocab.txt", "has {} pieces, config.json says {}", tokenizer->vocab_size(), config.text.vocab_size);
   const auto has_split = [&](const std::string& split) { return std::filesystem::exists(o.data_root + "/" + split) || std::filesystem::exists(o.data_root + "/" + split + "_fixed"); };
   if (!has_split(o.valid_split) && o.valid_split != "valid") fail_file(o.data_root, o.valid_split, "there is no such split to evaluate on");
   std::shared_ptr<CtRateVolumes> valid;
@@ -338,11 +365,8 @@ int train(CLI::App& app, Options& o) {
 
   // ---- model --------------------------------------------------------------------------------
   Clip<> model(config, o.seed);
-  if (!o.pretrained.empty()) {
-    const SafetensorsFile weights(std::filesystem::is_directory(o.pretrained) ? load_trained_model(o.pretrained).path + "/model.safetensors" : o.pretrained);
-    const LoadReport report = load_state_dict(model, weights, false);
-    fmt::print("loaded {}\n{}", weights.path(), report.to_text());
-  }
+  load_weights(o, model);
+  if (o.lora_text) lock_text_beside_lora(model);
   const std::int64_t steps_per_epoch = samples->size() / o.batch_size, total_steps = o.steps > 0 ? o.steps : o.epochs * steps_per_epoch;
   fmt::print("{} training studies ({} volumes{}), {} for evaluation; model {}: {:.2f} M parameters, {} word pieces; {} text steps, {} steps of {}\n", samples->size(), volumes,
              sampling.cache ? ", cached" : "", valid ? valid->size() : 0, config.name, static_cast<double>(count_parameters(model)) / 1e6, tokenizer->vocab_size(), o.text_steps, total_steps, o.batch_size);

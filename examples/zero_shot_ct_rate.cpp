@@ -3,6 +3,7 @@
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
 //   zero_shot_ct_rate --checkpoint runs/x --volume cache/…/study.safetensors
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz --interpret looked_at    (and where the model looked)
+//   zero_shot_ct_rate --checkpoint epoch_20.pt --model vit_base_singlescan_h2_token2744 --vocab vocab.txt --volume study.nii.gz
 //   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
 #include <hlip/hlip.hpp>
 
@@ -34,6 +35,7 @@ struct Options {
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
   bool cached() const { return volume.ends_with(".safetensors"); }
+  bool published() const { return is_file(checkpoint); }
 };
 
 void print_volume(const Options& o, const Shape& shape, const std::array<double, 3>& spacing) {
@@ -61,7 +63,7 @@ CtScan read_ct(const Options& o) {
 /// Random weights of a named configuration; its words are those of the prompts.
 TrainedModel<> random_model(const Options& o) {
   TrainedModel<> t;
-  ClipConfig config = clip_config(o.model);
+  ClipConfig config = clip_config_named(o.model);
   std::vector<std::string> prompts;
   for (const auto& c : ct_rate_prompts(prompt_template(o.prompts))) {
     prompts.push_back(c.negative);
@@ -96,6 +98,15 @@ void explain(const Options& o, const TrainedModel<>& trained, const ZeroShotClas
   fmt::print("montage: {}\n", path);
 }
 
+/// A run or checkpoint of ours, or weights in a file, which are what the options say.
+TrainedModel<> read_model(const Options& o) {
+  if (o.checkpoint.empty()) return random_model(o);
+  if (!o.published()) return load_trained_model(o.checkpoint);
+  TrainedModel<> t = load_published_model(o.checkpoint, clip_config_named(o.model.empty() ? "vit_base_singlescan_h2_token2744" : o.model), o.vocab);
+  if (t.model.config.name == "phantom") t.preset.spacing = {9, 5, 5};
+  return t;
+}
+
 int classify(const Options& o) {
   if (o.threads > 0) omp_set_num_threads(o.threads);
   StartUpTimes times;
@@ -111,9 +122,9 @@ int classify(const Options& o) {
     scan.emplace(read_ct(o));
   }
   times.lap("volume");
-  const TrainedModel<> trained = o.checkpoint.empty() ? random_model(o) : load_trained_model(o.checkpoint);
+  const TrainedModel<> trained = read_model(o);
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
-  else fmt::print("model: {}, {}\n", trained.path, trained.model.config.name);
+  else fmt::print("model: {}, {}\n{}", trained.path, trained.model.config.name, trained.table);
   if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");
   fmt::print("preprocessing: {}\n", to_string(trained.preset));
 
@@ -156,12 +167,12 @@ int main(int argc, char** argv) {
   CLI::App app("Name findings in one chest CT by comparing it with sentences (zero-shot).", "zero_shot_ct_rate");
   Options o;
   std::vector<double> rescale;
-  auto* checkpoint = app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate");
-  auto* model = app.add_option("--model", o.model, "configuration name, with random weights")->check(CLI::IsMember(clip_config_names()))->excludes(checkpoint);
-  checkpoint->excludes(model);
+  app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate, or a file of weights (.pt, .pth, .bin, .safetensors)");
+  app.add_option("--model", o.model, "configuration name or JSON file: of a file of weights (default: vit_base_singlescan_h2_token2744), or alone, with random weights")
+      ->check(CLI::IsMember(clip_config_names()) | CLI::ExistingFile);
   app.add_option("--volume", o.volume, "NIfTI file, or a .safetensors file of preprocess_ct_rate")->required();
   app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
-  app.add_option("--vocab", o.vocab, "WordPiece vocabulary for --model (default: one learned from the prompts; a checkpoint has its own)")->check(CLI::ExistingFile)->excludes(checkpoint);
+  app.add_option("--vocab", o.vocab, "WordPiece vocabulary of a file of weights, or for random weights (default: one learned from the prompts)")->check(CLI::ExistingFile);
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
@@ -170,7 +181,15 @@ int main(int argc, char** argv) {
   app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
   return run_program(app, argc, argv, [&] {
     if (o.checkpoint.empty() && o.model.empty()) {
-      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint DIR or --model NAME (one of {})\n", fmt::join(clip_config_names(), ", "));
+      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint PATH or --model NAME (one of {})\n", fmt::join(clip_config_names(), ", "));
+      return 2;
+    }
+    if (!o.checkpoint.empty() && !o.published() && (!o.model.empty() || !o.vocab.empty())) {
+      fmt::print(stderr, "zero_shot_ct_rate: a checkpoint folder says what its weights are: {} means nothing with it\n", o.model.empty() ? "--vocab" : "--model");
+      return 2;
+    }
+    if (o.published() && o.vocab.empty()) {
+      fmt::print(stderr, "zero_shot_ct_rate: a file of weights needs --vocab FILE, the vocabulary of its text tower (or give the folder, if train_ct_rate wrote it)\n");
       return 2;
     }
     if (o.cached() && (o.already_hu || rescale.size() == 2)) {

@@ -41,6 +41,7 @@ inline constexpr Limit position_table{Limit::Scale::absolute, 2e-6};
 inline constexpr Limit interpolated{Limit::Scale::each, 1e-5};
 inline constexpr Limit stored_hu{Limit::Scale::absolute, 5e-3};
 inline constexpr Limit resized_volume{Limit::Scale::absolute, 2e-4};
+inline constexpr Limit pretrained{Limit::Scale::absolute, 2e-5};  // hidden states of a published encoder
 inline constexpr Limit sums{Limit::Scale::relative, 1e-5};
 
 /// The largest error met so far relative to its tolerance.
@@ -187,7 +188,7 @@ class Group {
   }
   const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return file_.contains(prefix_ + name); }
-  const SafetensorsInfo& info(const std::string& name) const { return file_.info(prefix_ + name); }
+  const StoredTensor& info(const std::string& name) const { return file_.info(prefix_ + name); }
   template <Element T, class B>
   Tensor<T, B> tensor(const std::string& name) const {
     return file_.tensor<T, B>(prefix_ + name);

@@ -1,4 +1,4 @@
-// Files: bounded reads and atomic writes, JSON, CSV, safetensors. Needs nlohmann_json and libcsv.
+// Files: bounded reads and atomic writes, JSON, CSV, safetensors, PyTorch checkpoints. Needs nlohmann_json and libcsv.
 #pragma once
 
 #include <hlip/io/csv.hpp>
@@ -6,3 +6,5 @@
 #include <hlip/io/json.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
+#include <hlip/io/torch_file.hpp>
+#include <hlip/io/weights_file.hpp>

@@ -1,4 +1,4 @@
-// The models. config_json.hpp beside them needs nlohmann_json.
+// The models. Beside them: load_weights.hpp for weights of other programs; config_json.hpp and hf_text_model.hpp need nlohmann_json.
 #pragma once
 
 #include <hlip/models/bert.hpp>

@@ -1,4 +1,4 @@
-// Layers: values with named parameters.
+// Layers: values with named parameters. weights.hpp beside them is for weights of other programs.
 #pragma once
 
 #include <hlip/nn/block.hpp>
@@ -9,6 +9,7 @@
 #include <hlip/nn/init.hpp>
 #include <hlip/nn/layer_norm.hpp>
 #include <hlip/nn/linear.hpp>
+#include <hlip/nn/lora.hpp>
 #include <hlip/nn/mlp.hpp>
 #include <hlip/nn/module.hpp>
 #include <hlip/nn/multihead_attention.hpp>

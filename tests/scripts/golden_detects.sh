@@ -56,6 +56,15 @@ for file in "$source"/tests/golden/hlip/*.safetensors "$source"/tests/golden/int
   done
 done
 
+for file in plain nested ordered legacy; do  # a checkpoint that is not what the fixture says
+  cp "$source"/tests/golden/interop/{expected.safetensors,{plain,nested,ordered,legacy}.pt} "$tmp"
+  chmod u+w "$tmp"/*
+  alter "$tmp/expected.safetensors" a.weight
+  must_fail "$tmp/expected.safetensors" "$file.pt a.weight error 1" "an altered a.weight beside $file.pt"
+done
+rm "$tmp/ordered.pt"
+must_fail "$tmp/expected.safetensors" "ordered.pt: cannot open" "a fixture without its ordered.pt"
+
 small=$source/tests/golden/hlip/adamw.safetensors
 sed 's/"output\.b0"/"outpuX.b0"/' "$small" >"$tmp/missing.safetensors"
 must_fail "$tmp/missing.safetensors" output.b0 "a file without output.b0"

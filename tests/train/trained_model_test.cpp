@@ -76,3 +76,43 @@ TEST_CASE("trained model: a checkpoint whose list of sums lacks a file it needs 
   atomic_write(checkpoint + "/COMPLETE", sums.substr(0, at - 10) + sums.substr(at + 10));
   CHECK_THROWS_WITH_AS(load_trained_model(checkpoint), doctest::Contains("does not name all of"), error);
 }
+
+TEST_CASE("trained model: a file of weights is what the caller says it is, all of it or an error") {
+  TempFolder folder;
+  ClipConfig config = clip_config("phantom");
+  config.text.vocab_size = 6, config.text.lora_rank = 2, config.text.lora_alpha = 2, config.siglip = true;
+  Clip<> saved(config, 3);
+  const auto write = [&](bool whole) {
+    SafetensorsWriter weights;
+    each_parameter(saved, [&](const std::string& name, auto& p) {
+      if (whole || name != "text.proj.weight") weights.add("state_dict.module." + name, p.value());
+    });
+    weights.write(folder / "epoch_1.safetensors");
+  };
+  atomic_write(folder / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nlung\n");
+  const auto load = [&] { return load_published_model(folder / "epoch_1.safetensors", clip_config("phantom"), folder / "vocab.txt"); };
+  write(true);
+  TrainedModel<> loaded = load();
+  CHECK(loaded.model.config.siglip);
+  CHECK(loaded.model.config.text.lora_rank == 2);
+  CHECK(loaded.model.config.text.vocab_size == 6);  // one more than there are words
+  CHECK(loaded.preset.size[2] == 64);
+  const auto want = named_parameters(saved), got = named_parameters(loaded.model);
+  REQUIRE(got.size() == want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i].second->value().to_vector() == want[i].second->value().to_vector());
+
+  write(false);
+  const auto fault = [&] {
+    try {
+      load();
+      return std::string("no error");
+    } catch (const error& e) {
+      return std::string(e.what());
+    }
+  };
+  CHECK(fault().find("does not hold all of the model phantom\nweights of ") != std::string::npos);
+  CHECK(fault().find("missing          1  text.proj.weight") != std::string::npos);
+  write(true);
+  atomic_write(folder / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nc\n");
+  CHECK(fault().find("vocab.txt: has 7 pieces, the weights 6") != std::string::npos);
+}

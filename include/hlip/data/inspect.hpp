@@ -5,7 +5,7 @@
 #include <hlip/data/nifti.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/io/csv.hpp>
-#include <hlip/io/safetensors.hpp>
+#include <hlip/io/weights_file.hpp>
 
 #include <algorithm>
 #include <map>
@@ -97,7 +97,7 @@ HLIP_LAZY void inspect_annotation(const std::string& path, FileReport& report) {
 }
 
 HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
-  const SafetensorsFile file(path);
+  const TensorFile file = open_weights(path);
   index_t values = 0;
   std::map<std::string, std::size_t> types;
   for (const auto& name : file.names()) {
@@ -109,13 +109,13 @@ HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
   std::string list;
   for (const auto& [type, count] : types) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, type);
   report.rows = file.names().size();
-  report.summary = fmt::format("safetensors with {} tensors ({}), {} values, {} metadata entries", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
+  report.summary = fmt::format("{} with {} tensors ({}), {} values, {} metadata entries", is_torch_name(path) ? "PyTorch checkpoint" : "safetensors", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
 }
 
 }  // namespace detail
 
-/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors), deciding by
-/// the end of the name, and checks it as training would: to the last voxel, row and byte range.
+/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors, .pt, .pth, .bin),
+/// deciding by the end of the name, and checks it as training would: to the last voxel, row and byte range.
 /// @return a report; faults are in `problems`, never thrown, and name file and place
 HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
   FileReport report;
@@ -124,8 +124,8 @@ HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions&
     if (ends(".nii") || ends(".nii.gz") || ends(".hdr") || ends(".hdr.gz") || ends(".img") || ends(".img.gz")) detail::inspect_volume(path, options, report);
     else if (ends(".csv")) detail::inspect_table(path, report);
     else if (ends(".json")) detail::inspect_annotation(path, report);
-    else if (ends(".safetensors")) detail::inspect_weights(path, report);
-    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors");
+    else if (ends(".safetensors") || is_torch_name(path)) detail::inspect_weights(path, report);
+    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin");
   } catch (const error& e) {
     report.problems.push_back(e.what());
   } catch (const std::bad_alloc&) {

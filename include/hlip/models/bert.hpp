@@ -18,6 +18,9 @@ struct BertConfig {
   index_t vocab_size = 30522, hidden_size = 768, num_layers = 12, num_heads = 12, intermediate_size = 3072, max_positions = 512, type_vocab_size = 2;
   double dropout = 0.1;     ///< on embeddings, attention probabilities and both residual branches, in training
   double init_std = 0.02;
+  double layer_norm_eps = 1e-12;
+  index_t lora_rank = 0;    ///< 0: no LoRA; otherwise query and value layers have it
+  double lora_alpha = 8;
 };
 
 namespace detail {
@@ -136,14 +139,18 @@ struct Bert {
   Bert(const BertConfig& c, Initializer& init) : config(c) {
     expect(c.num_heads > 0 && c.hidden_size % c.num_heads == 0, "bert", "hidden_size {} does not divide into {} heads", c.hidden_size, c.num_heads);
     const index_t dim = c.hidden_size;
-    embeddings = {{c.vocab_size, dim, c.init_std, init}, {c.max_positions, dim, c.init_std, init}, {c.type_vocab_size, dim, c.init_std, init}, {dim, 1e-12}};
+    embeddings = {{c.vocab_size, dim, c.init_std, init}, {c.max_positions, dim, c.init_std, init}, {c.type_vocab_size, dim, c.init_std, init}, {dim, c.layer_norm_eps}};
     for (index_t i = 0; i < c.num_layers; ++i) {
       detail::BertLayer<T, B> layer;
-      layer.attention = {{dim, c.num_heads, c.init_std, init}, {{dim, dim, true, c.init_std, init}, {dim, 1e-12}}};
+      layer.attention = {{dim, c.num_heads, c.init_std, init}, {{dim, dim, true, c.init_std, init}, {dim, c.layer_norm_eps}}};
       layer.intermediate = {{dim, c.intermediate_size, true, c.init_std, init}};
-      layer.output = {{c.intermediate_size, dim, true, c.init_std, init}, {dim, 1e-12}};
+      layer.output = {{c.intermediate_size, dim, true, c.init_std, init}, {dim, c.layer_norm_eps}};
       encoder.layer.push_back(std::move(layer));
     }
+    Initializer lora = init.branch(0x10A);
+    for (auto& layer : encoder.layer)
+      if (c.lora_rank != 0)
+        for (auto* adapted : {&layer.attention.self.query, &layer.attention.self.value}) adapted->adapt(c.lora_rank, c.lora_alpha, lora);
   }
   template <class V>
   void visit(V&& v) {

@@ -28,7 +28,8 @@ struct ClipConfig {
   bool siglip = false;           ///< SigLIP starts from another scale and has a bias
 };
 
-/// A transformer and its projection to the shared space: text.transformer.*, text.proj.weight.
+/// A transformer and its projection to the shared space: text.transformer.*, text.proj.weight. With LoRA the transformer's names gain the
+/// two levels that peft puts around a model.
 template <class T = float, class B = Cpu>
 struct TextTower {
   using value_type = T;
@@ -38,7 +39,7 @@ struct TextTower {
   TextPooling pooling = TextPooling::cls;
   template <class V>
   void visit(V&& v) {
-    v("transformer", transformer);
+    v(transformer.config.lora_rank > 0 ? "transformer.base_model.model" : "transformer", transformer);
     v("proj", proj);
   }
 
@@ -140,6 +141,12 @@ struct Clip {
     return l2_normalize(text(ids, context.child(12)));
   }
 };
+
+/// Freezes all of the text transformer but its LoRA matrices, as --lora-text does. text.proj trains.
+template <int Levels, class T, class B>
+void lock_text_beside_lora(Clip<Levels, T, B>& model) {
+  set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.transformer.", 0) == 0 && name.find(".lora_") == std::string::npos; });
+}
 
 /// Freezes the text transformer as --lock-text does: everything except LayerNorm parameters (unless `freeze_layer_norm`)
 /// and the last `unlocked_layers` layers. text.proj always trains. Dropout stays as it is.

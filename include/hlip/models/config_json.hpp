@@ -90,6 +90,9 @@ void json_entries(Fields& f, BertConfig& t) {
   f.read("type_vocab_size", t.type_vocab_size);
   f.read("dropout", t.dropout);
   f.read("init_std", t.init_std);
+  f.read("layer_norm_eps", t.layer_norm_eps);
+  f.read("lora_rank", t.lora_rank);
+  f.read("lora_alpha", t.lora_alpha);
 }
 template <class Fields>
 void json_entries(Fields& f, ClipConfig& c) {
@@ -146,5 +149,8 @@ HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& 
   text_fields.finish();
   return c;
 }
+
+/// A configuration by name, or from a JSON file. @throws hlip::error for an unknown name or an entry that does not fit
+HLIP_LAZY ClipConfig clip_config_named(const std::string& name_or_path) { return name_or_path.ends_with(".json") ? clip_config_from_json(read_json(name_or_path), name_or_path) : clip_config(name_or_path); }
 
 HLIP_END

@@ -20,6 +20,13 @@ class Initializer {
     return init;
   }
 
+  /// Draws of its own, for parts a model may do without: what comes after them is drawn as if they were not there.
+  Initializer branch(std::uint32_t stream) const {
+    Initializer other = *this;
+    other.key_ = key_.with_stream(key_.stream + stream);
+    return other;
+  }
+
   template <class T, class B>
   Var<T, B> normal(const Shape& shape, double std) {
     return make<T, B>(shape, [key = next(), std](std::uint64_t i) { return std * normal_at(key, i); });

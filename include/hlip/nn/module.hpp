@@ -82,7 +82,7 @@ void set_requires_grad(M& module, bool on, Chosen chosen) {
 
 /// Outcome of loading named tensors into a module.
 struct LoadReport {
-  std::vector<std::string> missing, unexpected, mismatched;  ///< mismatched entries say both shapes
+  std::vector<std::string> loaded, missing, unexpected, mismatched, resized;  ///< mismatched and resized entries say both shapes
   bool ok() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
   std::string to_text() const {
     std::string text;
@@ -115,7 +115,10 @@ LoadReport match_state_dict(M& module, const Source& source, bool strict, Put pu
     }
     const Shape shape = source.info(name).shape;
     if (!(shape == p.shape())) report.mismatched.push_back(fmt::format("{} {} against {}", name, to_string(shape), to_string(p.shape())));
-    else put(name, p);
+    else {
+      put(name, p);
+      report.loaded.push_back(name);
+    }
   });
   for (const auto& name : source.names())
     if (!used.count(name)) report.unexpected.push_back(name);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <hlip/autograd/functions/attention.hpp>
-#include <hlip/nn/linear.hpp>
+#include <hlip/nn/lora.hpp>
 
 HLIP_BEGIN
 
@@ -11,7 +11,9 @@ template <class T = float, class B = Cpu>
 struct MultiheadAttention {
   using value_type = T;
   using backend = B;
-  Linear<T, B> query, key, value;
+  LoraLinear<T, B> query;
+  Linear<T, B> key;
+  LoraLinear<T, B> value;
   index_t num_heads = 1;
 
   MultiheadAttention() = default;
