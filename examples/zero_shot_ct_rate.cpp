@@ -1,12 +1,14 @@
 // Names findings in one chest CT with a trained model.
 //
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
+//   zero_shot_ct_rate --checkpoint runs/x --volume folder_of_a_dicom_series
 //   zero_shot_ct_rate --checkpoint runs/x --volume cache/…/study.safetensors
 //   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
 #include <hlip/hlip.hpp>
 
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/ct_scan.hpp>
+#include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
@@ -14,6 +16,9 @@
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 
+#ifdef HLIP_WITH_DICOM
+#include <hlip/data/dicom.hpp>
+#endif
 #include <fmt/format.h>
 #include <omp.h>
 
@@ -25,7 +30,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, vocab, prompts = "volume";
+  std::string checkpoint, model, volume, series, vocab, prompts = "volume";
   double slope = 1, intercept = 0;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
@@ -36,6 +41,9 @@ void print_volume(const Options& o, const Shape& shape, const std::array<double,
   fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", o.volume, to_string(shape), spacing[0], spacing[1], spacing[2]);
 }
 
+// Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
+constexpr const char* taken_as_shifted = "no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)";
+
 /// The volume, ready to be turned into HU. What the options say counts, otherwise the values are looked at; what was done is printed.
 CtScan read_ct(const Options& o) {
   const StoredVolume stored(o.volume);
@@ -44,14 +52,32 @@ CtScan read_ct(const Options& o) {
   if (o.rescale) {
     fmt::print("intensity: stored values × {} + {} gives HU, as asked\n", o.slope, o.intercept);
   } else if (!o.already_hu && range.min >= 0) {
-    // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
-    fmt::print("intensity: no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)\n");
+    fmt::print("intensity: {}\n", taken_as_shifted);
     scan = CtScan(stored, 1, -1024);
     range = survey(scan);
   }
   print_volume(o, scan.shape(), scan.frame.spacing);
   fmt::print(", {} to {} HU\n", range.min, range.max);
   return scan;
+}
+
+/// A DICOM series in HU, by its own rescaling; what it does not say is settled as for other files.
+Volume read_dicom_ct([[maybe_unused]] const Options& o) {
+#ifdef HLIP_WITH_DICOM
+  Volume volume = read_dicom(o.volume, {.series = o.series, .modality = "CT"});
+  for (const auto& w : volume.warnings) fmt::print(stderr, "{}: warning: {}\n", o.volume, w);
+  if (volume.unit != Unit::hounsfield || o.rescale) {
+    const bool guess = !o.rescale && !o.already_hu && hu_range(volume.voxels).min >= 0;
+    if (guess) fmt::print("intensity: {}\n", taken_as_shifted);
+    volume = to_hounsfield(volume, o.slope, guess ? -1024 : o.intercept);
+  }
+  const HuRange range = hu_range(volume.voxels);
+  print_volume(o, volume.voxels.shape(), volume.spacing);
+  fmt::print(", {} to {} HU\n", range.min, range.max);
+  return volume;
+#else
+  fail_without_dicom(o.volume);
+#endif
 }
 
 /// Random weights of a named configuration; its words are those of the prompts.
@@ -79,10 +105,13 @@ int classify(const Options& o) {
   // A scan, or a volume that preprocess_ct_rate brought to HU and the spacing of a model before.
   std::optional<CtScan> scan;
   std::optional<CtCacheFile> cached;
+  std::optional<Volume> series;
   if (o.cached()) {
     cached.emplace(o.volume);
     print_volume(o, cached->shape(), cached->frame().spacing);
     fmt::print(", cached from {}\n", cached->frame().source);
+  } else if (is_dicom(o.volume)) {
+    series.emplace(read_dicom_ct(o));
   } else {
     scan.emplace(read_ct(o));
   }
@@ -97,7 +126,7 @@ int classify(const Options& o) {
   const ZeroShotClassifier classifier = zero_shot_classifier(trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
   times.lap("prompts (forward pass)", true);
   NoGrad guard;
-  const Tensor<float> input = cached ? preprocess_ct(*cached, trained.preset) : preprocess_ct(*scan, trained.preset);
+  const Tensor<float> input = cached ? preprocess_ct(*cached, trained.preset) : series ? preprocess_ct(*series, trained.preset) : preprocess_ct(*scan, trained.preset);
   times.lap("preprocessing");
   const auto p = classifier.probabilities(trained.model.encode_image(Var<float>(stack_volumes({input}))).value().to_vector());
   times.lap("image (forward pass)", true);
@@ -117,7 +146,8 @@ int main(int argc, char** argv) {
   auto* checkpoint = app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate");
   auto* model = app.add_option("--model", o.model, "configuration name, with random weights")->check(CLI::IsMember(clip_config_names()))->excludes(checkpoint);
   checkpoint->excludes(model);
-  app.add_option("--volume", o.volume, "NIfTI file, or a .safetensors file of preprocess_ct_rate")->required();
+  app.add_option("--volume", o.volume, "NIfTI file, DICOM folder or file, or a .safetensors file of preprocess_ct_rate")->required();
+  app.add_option("--series", o.series, "SeriesInstanceUID to take from a DICOM folder that holds several");
   app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary for --model (default: one learned from the prompts; a checkpoint has its own)")->check(CLI::ExistingFile)->excludes(checkpoint);
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
@@ -131,6 +161,10 @@ int main(int argc, char** argv) {
     }
     if (o.cached() && (o.already_hu || rescale.size() == 2)) {
       fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n", o.already_hu ? "--already-hu" : "--rescale");
+      return 2;
+    }
+    if (!o.series.empty() && (o.cached() || !is_dicom(o.volume))) {
+      fmt::print(stderr, "zero_shot_ct_rate: --series chooses among DICOM series, {} is none\n", o.volume);
       return 2;
     }
     if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];
