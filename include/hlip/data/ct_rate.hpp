@@ -36,9 +36,6 @@ struct CtRateStudy {
   std::vector<std::int8_t> labels;        ///< 18 values in the order of ct_rate_labels, or none
 };
 
-/// How closely volumes are looked at while the tree is read.
-enum class VolumeCheck { none, exists, header, voxels };
-
 /// What is read of a tree and how faults count.
 struct CtRateOptions {
   std::string annotation;           ///< annotation JSON; empty: the reports table
@@ -275,11 +272,6 @@ HLIP_LAZY CtRateDataset read_ct_rate(const std::string& root, const std::string&
 }
 
 /// Throws one error that lists all problems, when there are any.
-inline void expect_no_problems(const CtRateDataset& data) {
-  if (data.problems.empty()) return;
-  std::string list;
-  for (const auto& p : data.problems) list += "\n  " + p;
-  fail_file(data.root, data.split, "{} problem{}:{}", data.problems.size(), data.problems.size() == 1 ? "" : "s", list);
-}
+inline void expect_no_problems(const CtRateDataset& data) { expect_no_problems(data.problems, data.root, data.split); }
 
 HLIP_END

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/data/ct_rate_names.hpp>
+#include <hlip/data/problems.hpp>
 #include <hlip/io/csv.hpp>
 
 #include <array>
@@ -16,9 +17,6 @@
 #include <vector>
 
 HLIP_BEGIN
-
-/// Faults found so far, one finished message each.
-using Problems = std::vector<std::string>;
 
 /// A row of a reports table.
 struct CtRateReport {

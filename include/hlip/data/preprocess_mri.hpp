@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
+#include <string_view>
 #include <vector>
 
 HLIP_BEGIN
@@ -55,28 +57,86 @@ HLIP_LAZY Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
   return out;
 }
 
-/// What the evaluation of brain MRI feeds the network.
+/// What a network for brain MRI is fed. The defaults are those of HLIP's evaluation; training used 48 slices.
 struct MriPreset {
   index_t num_slices = 144, resize = 256, crop = 224;
   double mean = 0.449, std = 0.226;
+  friend bool operator==(const MriPreset&, const MriPreset&) = default;
 };
 
-/// Pads the shorter side of each slice with 0 to a square, resizes in plane (bilinear) and in depth (nearest), cuts out the middle,
-/// normalises.
-/// @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop)
+/// The preset of a network whose input is (slices, size, size) voxels: a margin of one in sixteen is cut away on each side, as 224 of 256.
+inline MriPreset mri_preset(index_t slices, index_t size) { return {slices, size + 2 * (size / 14), size}; }
+
+/// The preset in one readable line: "mri num_slices=48 resize=256 crop=224 mean=0.449 std=0.226"
+HLIP_LAZY std::string to_string(const MriPreset& p) { return fmt::format("mri num_slices={} resize={} crop={} mean={} std={}", p.num_slices, p.resize, p.crop, p.mean, p.std); }
+
+/// Throws unless the preset can be carried out.
+HLIP_LAZY void check_preset(const MriPreset& p) {
+  if (p.crop < 1 || p.crop > p.resize || p.resize > 4096 || p.num_slices < 1 || p.num_slices > 4096) fail("mri preset", "cannot crop {} from {} and make {} slices", p.crop, p.resize, p.num_slices);
+  if (!(p.std > 0) || !std::isfinite(p.std) || !std::isfinite(p.mean)) fail("mri preset", "mean {} and std {} cannot normalise", p.mean, p.std);
+}
+
+/// Reads what `to_string` writes. @throws hlip::error for unknown names and impossible values
+HLIP_LAZY MriPreset parse_mri_preset(std::string_view text) {
+  MriPreset p;
+  for (bool first = true; !text.empty(); first = false) {
+    const auto end = std::min(text.find(' '), text.size());
+    const auto word = text.substr(0, end), key = word.substr(0, std::min(word.find('='), word.size()));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (first && word == "mri") continue;
+    const auto value = word.substr(std::min(key.size() + 1, word.size()));
+    std::array<index_t, 1> whole{};
+    if (key == "num_slices" || key == "resize" || key == "crop") {
+      detail::preset_list(key, value, whole);
+      (key == "num_slices" ? p.num_slices : key == "resize" ? p.resize : p.crop) = whole[0];
+    } else if (key == "mean" || key == "std") (key == "mean" ? p.mean : p.std) = detail::preset_number(key, value);
+    else fail("mri preset", "\"{}\" is not understood; names are num_slices, resize, crop, mean, std", word);
+  }
+  check_preset(p);
+  return p;
+}
+
+/// Pads the shorter side of each slice with 0 to a square, resizes in plane (bilinear) and in depth (nearest), cuts out the middle.
+/// @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop), 0 … 1
 /// Source: HLIP, evaluation on Pub-Brain-5.
-HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, const MriPreset& preset = {}) {
-  expect_shape("mri_network_input", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
-  expect(preset.crop >= 1 && preset.crop <= preset.resize && preset.resize <= 4096 && preset.num_slices >= 1, "mri_network_input", "cannot crop {} from {}", preset.crop, preset.resize);
+HLIP_LAZY Tensor<float, Cpu> fit_mri(const Tensor<float, Cpu>& x, const MriPreset& preset) {
+  expect_shape("fit_mri", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
+  check_preset(preset);
   const index_t side = std::max(x.shape()[1], x.shape()[2]), margin = (preset.resize - preset.crop) / 2;
   auto y = pad_or_crop(x, {x.shape()[0], side, side}, 0.f);
   // Depth first: fewer or equal slices to resize in plane when it shrinks; the two steps act on different axes.
   y = resample(y, 0, resample_weights<float>(y.shape()[0], preset.num_slices, Interpolation::nearest_exact), preset.num_slices);
   y = interpolate(y, {preset.resize, preset.resize}, Interpolation::linear);
-  y = y.slice(1, margin, margin + preset.crop).slice(2, margin, margin + preset.crop).contiguous();
+  return y.slice(1, margin, margin + preset.crop).slice(2, margin, margin + preset.crop).contiguous();
+}
+
+/// 0 … 1 to what the network was trained on, in place.
+HLIP_LAZY void normalise_mri(const Tensor<float, Cpu>& x, const MriPreset& preset) {
   const auto mean = static_cast<float>(preset.mean), std = static_cast<float>(preset.std);
-  for (index_t i = 0; i < y.numel(); ++i) y.data()[i] = (y.data()[i] - mean) / std;
+  for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = (x.data()[i] - mean) / std;
+}
+
+/// fit_mri and normalise_mri. @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop)
+HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, const MriPreset& preset = {}) {
+  const auto y = fit_mri(x, preset);
+  normalise_mri(y, preset);
   return y;
+}
+
+/// The slices of a scan and how they lie.
+struct MriSlices {
+  Tensor<float, Cpu> voxels;  ///< (slices, rows, columns)
+  std::string_view view;      ///< "axial", "coronal" or "sagittal"
+};
+
+/// A scan turned to RPI with its slices first; values stay as they are.
+/// @param keep_axes for sets that are axial throughout (BraTS): the axis between slices is not looked for
+/// @throws hlip::error when the orientation is unknown
+HLIP_LAZY MriSlices mri_slices(const Volume& scan, bool keep_axes = false) {
+  constexpr std::string_view views[] = {"axial", "coronal", "sagittal"};
+  const Volume turned = reorient(scan, "RPI");
+  if (keep_axes) return {turned.voxels, views[0]};
+  return {slices_first(turned.voxels, turned.spacing), views[slice_axis(turned.spacing)]};
 }
 
 HLIP_END

@@ -40,8 +40,9 @@ HLIP_LAZY std::vector<std::string> text_list(const Json& list, const std::string
 
 /// The studies of an annotation file, sorted by name. Scans stand in a list under "recons" or "scans", or are the keys under "series"; the
 /// report is a list of texts or one text. Studies with a fault are left out and the fault is added to `problems`.
+/// @param need_reports a study without a report is a fault; otherwise it only has none
 /// @throws hlip::error when the file is not a JSON object
-HLIP_LAZY std::vector<StudyAnnotation> study_annotations(const Json& root, const std::string& path, std::vector<std::string>& problems) {
+HLIP_LAZY std::vector<StudyAnnotation> study_annotations(const Json& root, const std::string& path, std::vector<std::string>& problems, bool need_reports = true) {
   if (!root.is_object()) fail_file(path, "", "is a JSON {}, expected an object of studies", root.type_name());
   std::vector<StudyAnnotation> out;
   for (const auto& [name, entry] : root.items()) {
@@ -64,11 +65,12 @@ HLIP_LAZY std::vector<StudyAnnotation> study_annotations(const Json& root, const
     if (entry.contains(key) && study.scans.empty() && problems.size() == before) wrong("has no scans");
     for (const auto& scan : study.scans)
       if (!is_inside_name(scan)) problems.push_back(fmt::format("{}: scan {} leads out of the data folder", place, quote_text(scan)));
-    if (!entry.contains("report")) wrong("has no report");
-    else if (entry["report"].is_string()) study.report = {entry["report"].template get<std::string>()};
+    if (!entry.contains("report")) {
+      if (need_reports) wrong("has no report");
+    } else if (entry["report"].is_string()) study.report = {entry["report"].template get<std::string>()};
     else if (entry["report"].is_array()) study.report = detail::text_list(entry["report"], place + ": report", problems);
     else wrong("its report is not a list of texts");
-    if (entry.contains("report") && study.report.empty() && problems.size() == before) wrong("its report is empty");
+    if (need_reports && entry.contains("report") && study.report.empty() && problems.size() == before) wrong("its report is empty");
     if (problems.size() == before) out.push_back(std::move(study));
   }
   return out;

@@ -1,0 +1,103 @@
+// One scan of a brain study on disk: prepared (img.safetensors, what preprocess_brain_mri writes) or as it came (NIfTI). The published
+// layout keeps PyTorch pickles here, which are programs and not data. Needs zlib and nlohmann_json.
+#pragma once
+
+#include <hlip/data/nifti.hpp>
+#include <hlip/data/preprocess_mri.hpp>
+#include <hlip/io/safetensors.hpp>
+#include <hlip/ops/shape.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+HLIP_BEGIN
+
+/// One scan of a study.
+struct BrainScan {
+  std::string name;
+  std::string folder;  ///< <root>/<split>/<study>/<name>
+  std::string path;    ///< its file of voxels, empty when there is none
+};
+
+/// Names under which a scan's folder may hold its voxels, the first that is there counts.
+inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.nii.gz", "img.nii"};
+
+/// The file of a scan's folder. @return an empty string when there is none
+inline std::string brain_scan_file(const std::string& folder) {
+  for (const auto name : brain_scan_names)
+    if (std::string path = folder + "/" + std::string(name); is_file(path)) return path;
+  return "";
+}
+
+namespace detail {
+[[noreturn]] inline void fail_absent_scan(const std::string& folder) {
+  fail_file(folder, "", "holds no scan, expected {}, {} or {}", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2]);
+}
+}  // namespace detail
+
+/// Writes a prepared scan as uint8 under "img": 0 … 1 becomes 0 … 255, rounded.
+/// @param x (slices, rows, columns); @param about text values to keep beside it, such as source and view
+HLIP_LAZY void write_brain_scan(const std::string& path, const Tensor<float, Cpu>& x, const std::vector<std::pair<std::string, std::string>>& about) {
+  expect_shape("write_brain_scan", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
+  const auto bytes = Tensor<std::uint8_t, Cpu>::empty(x.shape());
+  const auto from = x.contiguous();
+  for (index_t i = 0; i < from.numel(); ++i) bytes.data()[i] = static_cast<std::uint8_t>(std::nearbyint(255 * std::clamp(from.data()[i], 0.f, 1.f)));
+  SafetensorsWriter file;
+  file.add("img", bytes);
+  for (const auto& [key, value] : about) file.metadata(key, value);
+  file.write(path);
+}
+
+/// A prepared scan, 0 … 1. Stored as uint8 it is divided by 255; floating-point values are taken as 0 … 1.
+/// @return (slices, rows, columns)  @throws hlip::error naming file and fault
+HLIP_LAZY Tensor<float, Cpu> read_prepared_scan(const SafetensorsFile& file) {
+  const auto fault = [&](const std::string& what) { fail_file(file.path(), "", "is not a prepared scan: {}", what); };
+  if (!file.contains("img")) fault("it has no tensor \"img\"");
+  const auto& info = file.info("img");
+  if (info.shape.rank() != 3 || info.shape.numel() == 0) fault(fmt::format("img is {}, expected (slices, rows, columns)", to_string(info.shape)));
+  if (info.dtype != DType::U8 && info.dtype != DType::F16 && info.dtype != DType::F32) fault(fmt::format("img is {}, expected U8, F16 or F32", dtype_name(info.dtype)));
+  const auto x = file.tensor<float>("img");
+  float low = 0, high = 0;
+  for (index_t i = 0; i < x.numel(); ++i) {
+    float& v = x.data()[i];
+    if (info.dtype == DType::U8) v /= 255;
+    if (!std::isfinite(v)) fault(fmt::format("voxel {} is not finite", i));
+    low = std::min(low, v), high = std::max(high, v);
+  }
+  if (low < 0 || high > 1) fault(fmt::format("its values go from {} to {}, expected 0 to 1 (or uint8)", low, high));
+  return x;
+}
+
+/// A scan from NIfTI, scaled to 0 … 1 by its percentiles, at its own size. The two volumes of a diffusion file are put one behind the
+/// other along the slice axis; of any other 4-D file the first volume counts.
+/// @param keep_axes as for mri_slices  @throws hlip::error naming file and fault
+/// Source: HLIP's preparation of the public brain MRI sets.
+HLIP_LAZY MriSlices read_raw_scan(const std::string& path, bool keep_axes = false) {
+  MriSlices scan = mri_slices(read_nifti(path), keep_axes);
+  if (inspect_nifti(path, false).header.volumes() == 2)
+    scan.voxels = concat(std::vector<Tensor<float, Cpu>>{scan.voxels, mri_slices(read_nifti(path, {.limits = {}, .volume = 1}), keep_axes).voxels}, 0);
+  scan.voxels = scale_by_percentiles(scan.voxels);
+  return scan;
+}
+
+/// One scan as the network wants it, from a prepared file or from NIfTI; a prepared scan of the right size is not resampled.
+/// @return (num_slices, crop, crop)  @throws hlip::error naming file and fault
+HLIP_LAZY Tensor<float, Cpu> load_brain_scan(const BrainScan& scan, const MriPreset& preset) {
+  const std::string& path = scan.path;
+  if (path.empty()) detail::fail_absent_scan(scan.folder);
+  Tensor<float, Cpu> x;
+  if (path.ends_with(".safetensors")) {
+    x = read_prepared_scan(SafetensorsFile(path));
+    if (!(x.shape() == Shape{preset.num_slices, preset.crop, preset.crop})) x = fit_mri(x, preset);
+  } else {
+    x = fit_mri(read_raw_scan(path).voxels, preset);
+  }
+  normalise_mri(x, preset);
+  return x;
+}
+
+HLIP_END
