@@ -5,6 +5,10 @@ if(NOT TARGET hlip::full)
                       "or configure the library alone with -DHLIP_BUILD_TESTS=OFF -DHLIP_BUILD_EXAMPLES=OFF -DHLIP_BUILD_BENCHMARKS=OFF")
 endif()
 
+if(NOT TARGET hlip::dicom)
+  message(STATUS "hlip: programs without DICOM, because ${hlip_dicom_missing} is not there")
+endif()
+
 add_library(hlip_own INTERFACE)
 target_link_libraries(hlip_own INTERFACE hlip::full)
 target_compile_options(hlip_own INTERFACE -Wall -Wextra -Wshadow $<$<BOOL:${HLIP_WERROR}>:-Werror>)

@@ -1,16 +1,41 @@
 // hlip_inspect FILE... - what is in a volume, table, annotation or weight file, and what is wrong with it.
+#include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/inspect.hpp>
 #include <hlip/train/command_line.hpp>
+#ifdef HLIP_WITH_DICOM
+#include <hlip/data/dicom/inspect.hpp>
+#endif
 
 #include <cstdio>
+
+namespace {
+
+hlip::FileReport look_into(const std::string& path, const hlip::InspectOptions& options) {
+  if (!hlip::is_dicom(path)) return hlip::inspect_file(path, options);
+#ifdef HLIP_WITH_DICOM
+  hlip::DicomOptions dicom;
+  dicom.limits.max_bytes = options.nifti.limits.max_bytes;
+  return hlip::inspect_dicom(path, dicom);
+#else
+  hlip::FileReport report;
+  try {
+    hlip::fail_without_dicom(path);
+  } catch (const hlip::error& e) {
+    report.problems.push_back(e.what());
+  }
+  return report;
+#endif
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Says what is in each file and checks it as training would. Exit code 1 when a file is bad.", "hlip_inspect");
   std::vector<std::string> files;
   bool quiet = false;
   double max_gib = 4;
-  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth or .bin")->required();
+  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, a DICOM file, or a folder of a DICOM series")->required();
   app.add_flag("-q,--quiet", quiet, "one line per file only");
   app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")->check(CLI::Range(0.001, 1024.0))->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] {
@@ -18,7 +43,7 @@ int main(int argc, char** argv) {
     options.nifti.limits.max_bytes = static_cast<std::uint64_t>(max_gib * 0x1p30);
     bool all_ok = true;
     for (const auto& file : files) {
-      const auto report = hlip::inspect_file(file, options);
+      const auto report = look_into(file, options);
       all_ok = all_ok && report.ok();
       if (!report.summary.empty()) fmt::print("{}: {}{}\n", file, report.summary, report.ok() ? "" : " (bad)");
       if (!quiet)

@@ -1,6 +1,7 @@
 // Names findings in one chest CT with a trained model.
 //
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
+//   zero_shot_ct_rate --checkpoint runs/x --volume folder_of_a_dicom_series
 //   zero_shot_ct_rate --checkpoint runs/x --volume cache/…/study.safetensors
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz --interpret looked_at    (and where the model looked)
 //   zero_shot_ct_rate --checkpoint epoch_20.pt --model vit_base_singlescan_h2_token2744 --vocab vocab.txt --volume study.nii.gz
@@ -9,6 +10,7 @@
 
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/ct_scan.hpp>
+#include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/io/png.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
@@ -18,19 +20,22 @@
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 
+#ifdef HLIP_WITH_DICOM
+#include <hlip/data/dicom.hpp>
+#endif
 #include <fmt/format.h>
 #include <omp.h>
 
 #include <array>
 #include <filesystem>
-#include <optional>
+#include <variant>
 
 using namespace hlip;
 
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, vocab, prompts = "volume", interpret, finding;
+  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding;
   double slope = 1, intercept = 0;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
@@ -42,6 +47,9 @@ void print_volume(const Options& o, const Shape& shape, const std::array<double,
   fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", o.volume, to_string(shape), spacing[0], spacing[1], spacing[2]);
 }
 
+// Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
+constexpr const char* taken_as_shifted = "no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)";
+
 /// The volume, ready to be turned into HU. What the options say counts, otherwise the values are looked at; what was done is printed.
 CtScan read_ct(const Options& o) {
   const StoredVolume stored(o.volume);
@@ -50,14 +58,56 @@ CtScan read_ct(const Options& o) {
   if (o.rescale) {
     fmt::print("intensity: stored values × {} + {} gives HU, as asked\n", o.slope, o.intercept);
   } else if (!o.already_hu && range.min >= 0) {
-    // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
-    fmt::print("intensity: no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)\n");
+    fmt::print("intensity: {}\n", taken_as_shifted);
     scan = CtScan(stored, 1, -1024);
     range = survey(scan);
   }
   print_volume(o, scan.shape(), scan.frame.spacing);
   fmt::print(", {} to {} HU\n", range.min, range.max);
   return scan;
+}
+
+/// A DICOM series in HU, by its own rescaling; what it does not say is settled as for other files.
+Volume read_dicom_ct([[maybe_unused]] const Options& o) {
+#ifdef HLIP_WITH_DICOM
+  Volume volume = read_dicom(o.volume, {.series = o.series, .modality = "CT"});
+  for (const auto& w : volume.warnings) fmt::print(stderr, "{}: warning: {}\n", o.volume, w);
+  if (volume.unit != Unit::hounsfield || o.rescale) {
+    const bool guess = !o.rescale && !o.already_hu && hu_range(volume.voxels).min >= 0;
+    if (guess) fmt::print("intensity: {}\n", taken_as_shifted);
+    volume = to_hounsfield(volume, o.slope, guess ? -1024 : o.intercept);
+  }
+  const HuRange range = hu_range(volume.voxels);
+  print_volume(o, volume.voxels.shape(), volume.spacing);
+  fmt::print(", {} to {} HU\n", range.min, range.max);
+  return volume;
+#else
+  fail_without_dicom(o.volume);
+#endif
+}
+
+/// A scan as stored, a DICOM series, or a volume that preprocess_ct_rate brought to HU and the spacing of a model before.
+using Study = std::variant<CtScan, Volume, CtCacheFile>;
+
+Study read_study(const Options& o) {
+  if (!o.cached()) return is_dicom(o.volume) ? Study(read_dicom_ct(o)) : Study(read_ct(o));
+  Study study(std::in_place_type<CtCacheFile>, o.volume);
+  const auto& cached = std::get<CtCacheFile>(study);
+  print_volume(o, cached.shape(), cached.frame().spacing);
+  fmt::print(", cached from {}\n", cached.frame().source);
+  return study;
+}
+
+const Volume& frame_of(const CtScan& scan) { return scan.frame; }
+const Volume& frame_of(const Volume& series) { return series; }
+const Volume& frame_of(const CtCacheFile& cached) { return cached.frame(); }
+
+CtInputGrid grid_of(const CtScan& scan, const CtPreset& preset) { return ct_input_grid(scan.shape(), scan.frame.spacing, preset); }
+CtInputGrid grid_of(const Volume& series, const CtPreset& preset) { return ct_input_grid(series.voxels.shape(), series.spacing, preset); }
+CtInputGrid grid_of(const CtCacheFile& cached, const CtPreset& preset) {
+  const Shape s = cached.shape();
+  if (!cached.resampled_for(preset)) return ct_input_grid(s, cached.frame().spacing, preset);
+  return ct_input_grid(s, std::array<index_t, 3>{s[0], s[1], s[2]}, preset);
 }
 
 /// Random weights of a named configuration; its words are those of the prompts.
@@ -111,16 +161,7 @@ int classify(const Options& o) {
   if (o.threads > 0) omp_set_num_threads(o.threads);
   StartUpTimes times;
   times.lap("start");
-  // A scan, or a volume that preprocess_ct_rate brought to HU and the spacing of a model before.
-  std::optional<CtScan> scan;
-  std::optional<CtCacheFile> cached;
-  if (o.cached()) {
-    cached.emplace(o.volume);
-    print_volume(o, cached->shape(), cached->frame().spacing);
-    fmt::print(", cached from {}\n", cached->frame().source);
-  } else {
-    scan.emplace(read_ct(o));
-  }
+  const Study study = read_study(o);
   times.lap("volume");
   const TrainedModel<> trained = read_model(o);
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
@@ -138,7 +179,7 @@ int classify(const Options& o) {
     for (const auto& c : classes) known += (known.empty() ? "" : ", ") + c.name;
     fail("--finding", "{} is not known, expected one of {}", quote_text(o.finding), known);
   }
-  const Tensor<float> input = cached ? preprocess_ct(*cached, trained.preset) : preprocess_ct(*scan, trained.preset);
+  const auto input = std::visit([&](const auto& from) { return Tensor<float>(preprocess_ct(from, trained.preset)); }, study);
   times.lap("preprocessing");
   const auto p = [&] {
     NoGrad guard;
@@ -148,11 +189,7 @@ int classify(const Options& o) {
   for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classes[i].name, p[i]);
   if (!o.interpret.empty()) {
     const auto finding = o.finding.empty() ? std::max_element(p.begin(), p.end()) - p.begin() : asked - classes.begin();
-    const auto size = [](const Shape& s) { return std::array<index_t, 3>{s[0], s[1], s[2]}; };
-    const CtInputGrid grid = cached && cached->resampled_for(trained.preset) ? ct_input_grid(cached->shape(), size(cached->shape()), trained.preset)
-                             : cached                                        ? ct_input_grid(cached->shape(), cached->frame().spacing, trained.preset)
-                                                                             : ct_input_grid(scan->shape(), scan->frame.spacing, trained.preset);
-    explain(o, trained, classifier, p, static_cast<std::size_t>(finding), input, grid, cached ? cached->frame() : scan->frame);
+    std::visit([&](const auto& from) { explain(o, trained, classifier, p, static_cast<std::size_t>(finding), input, grid_of(from, trained.preset), frame_of(from)); }, study);
     times.lap("interpretation", true);
   }
   fmt::print("For research only: not a medical device.\n");
@@ -170,7 +207,8 @@ int main(int argc, char** argv) {
   app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate, or a file of weights (.pt, .pth, .bin, .safetensors)");
   app.add_option("--model", o.model, "configuration name or JSON file: of a file of weights (default: vit_base_singlescan_h2_token2744), or alone, with random weights")
       ->check(CLI::IsMember(clip_config_names()) | CLI::ExistingFile);
-  app.add_option("--volume", o.volume, "NIfTI file, or a .safetensors file of preprocess_ct_rate")->required();
+  app.add_option("--volume", o.volume, "NIfTI file, DICOM folder or file, or a .safetensors file of preprocess_ct_rate")->required();
+  app.add_option("--series", o.series, "SeriesInstanceUID to take from a DICOM folder that holds several");
   app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary of a file of weights, or for random weights (default: one learned from the prompts)")->check(CLI::ExistingFile);
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
@@ -194,6 +232,10 @@ int main(int argc, char** argv) {
     }
     if (o.cached() && (o.already_hu || rescale.size() == 2)) {
       fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n", o.already_hu ? "--already-hu" : "--rescale");
+      return 2;
+    }
+    if (!o.series.empty() && (o.cached() || !is_dicom(o.volume))) {
+      fmt::print(stderr, "zero_shot_ct_rate: --series chooses among DICOM series, {} is none\n", o.volume);
       return 2;
     }
     if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];

@@ -2,8 +2,9 @@
 # Makes sure that everything hlip is built with is there. On Debian and Ubuntu missing packages are installed through
 # apt (with sudo when not root); elsewhere the missing pieces are named. HLIP_NO_INSTALL=1 only names them.
 #
-#   scripts/setup.sh          what the release, dev and asan presets need
-#   scripts/setup.sh tsan     also clang 16 and libomp
+#   scripts/setup.sh          what the library and the demo need
+#   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the preset
+#                             tsan also clang 16 and libomp
 set -euo pipefail
 
 missing=()   # what to say
@@ -90,6 +91,21 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: install them, as root on Debian/Ubuntu: apt-get update && apt-get install -y ${packages[*]}"
   } >&2
   exit 1
+fi
+
+# DICOM is optional: programs built without it say so.
+if [ -n "${1:-}" ]; then
+  look_for_dicom() {
+    missing=() packages=()
+    [ -e /usr/include/dcmtk/dcmdata/dcfilefo.h ] || [ -e /usr/local/include/dcmtk/dcmdata/dcfilefo.h ] || need DCMTK libdcmtk-dev
+    pkg-config --exists 'libopenjp2 >= 2.5' || need "OpenJPEG 2.5" libopenjp2-7-dev
+  }
+  look_for_dicom
+  if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ -z "${HLIP_NO_INSTALL:-}" ]; then
+    install || true
+    look_for_dicom
+  fi
+  [ ${#missing[@]} -eq 0 ] || echo "setup: without DICOM, because ${missing[*]} (Debian/Ubuntu: ${packages[*]}) is not there" >&2
 fi
 
 version=$(cmake --version | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p')
