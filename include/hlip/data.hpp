@@ -1,6 +1,10 @@
 // Volumes, CT-RATE trees, preprocessing, loaders, phantoms. Needs zlib, libcsv and nlohmann_json.
 #pragma once
 
+#include <hlip/data/brain_mri.hpp>
+#include <hlip/data/brain_phantom.hpp>
+#include <hlip/data/brain_phantom_writer.hpp>
+#include <hlip/data/brain_scan.hpp>
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/ct_grid.hpp>
 #include <hlip/data/ct_rate.hpp>
@@ -19,6 +23,7 @@
 #include <hlip/data/phantom_writer.hpp>
 #include <hlip/data/preprocess_ct.hpp>
 #include <hlip/data/preprocess_mri.hpp>
+#include <hlip/data/problems.hpp>
 #include <hlip/data/sampler.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/data/volume.hpp>

@@ -4,18 +4,14 @@
 
 #include <hlip/data/nifti_write.hpp>
 #include <hlip/data/phantom.hpp>
+#include <hlip/data/phantom/folder.hpp>
 #include <hlip/data/phantom/tables.hpp>
 #include <hlip/io/file.hpp>
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 HLIP_BEGIN
@@ -30,10 +26,6 @@ struct PhantomDataset {
 
 namespace detail {
 
-struct NoProgress {
-  void operator()(index_t, index_t) const {}
-};
-
 /// Draws study i, writes its volume unless a run that was cut off has left it, and returns its table rows.
 HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const PhantomOptions& options, std::uint64_t data_seed,
                                        const std::string& split, index_t i) {
@@ -46,36 +38,6 @@ HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const Phan
     write_nifti<std::int16_t>(path, s.hu, s.dhw, s.affine);
   }
   return phantom_rows(s, study, volume);
-}
-
-/// Calls work(i) for 0 … n-1 on several threads; after a failure no new work is started and the first exception is thrown.
-template <class Work>
-void phantom_parallel(index_t n, int threads, Work work) {
-  std::atomic<index_t> next{0};
-  std::atomic<bool> failed{false};
-  std::mutex mutex;
-  std::exception_ptr first;
-  const auto run = [&] {
-    while (!failed) {
-      const index_t i = next++;
-      if (i >= n) return;
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!first) first = std::current_exception();
-        failed = true;
-      }
-    }
-  };
-  std::vector<std::thread> helpers;
-  try {
-    for (int t = 1; t < threads && t < n; ++t) helpers.emplace_back(run);
-  } catch (const std::system_error&) {  // fewer threads do the same work
-  }
-  run();
-  for (auto& h : helpers) h.join();
-  if (first) std::rethrow_exception(first);
 }
 
 }  // namespace detail
@@ -97,30 +59,12 @@ PhantomDataset write_phantom_dataset(const std::string& root, const PhantomOptio
   using namespace detail;
   constexpr std::string_view where = "write_phantom_dataset";
   check_phantom_options(options);
-  for (const index_t n : {n_train, n_valid})
-    if (n < 0 || n > 1'000'000) fail(where, "{} studies a split, expected 0 to 1000000", n);
-  if (n_threads < 1) fail(where, "{} threads, expected at least 1", n_threads);
-
+  check_phantom_counts(where, n_train, n_valid, n_threads);
   PhantomDataset result{root + "/dataset", root + "/train_raw_annotation.json", root + "/valid_raw_annotation.json", false};
-  const std::string finished = root + "/phantom.json", unfinished = root + "/phantom.unfinished.json";
   const std::string settings = phantom_settings(options, data_seed, n_train, n_valid);
-  for (const auto& file : {finished, unfinished})
-    if (is_file(file) && read_file(file, 1 << 16) != settings)
-      fail_file(file, "", "this folder holds phantoms of other settings, wanted {}; choose another folder or remove this one",
-                settings.substr(0, settings.size() - 1));
-  if (is_file(finished)) {
-    result.reused = true;
-    return result;
-  }
-  try {
-    if (!is_file(unfinished) && std::filesystem::exists(result.dataset))
-      fail_file(result.dataset, "", "exists and was not written by this program; choose another folder");
-    std::filesystem::create_directories(root);
-    atomic_write(unfinished, settings);  // before the dataset's folder, which without it would count as someone else's
+  result.reused = !write_phantom_folder(root, result.dataset, settings, phantom_readme, [&] {
     for (const char* tables : {"radiology_text_reports", "multi_abnormality_labels", "metadata"})
       std::filesystem::create_directories(result.dataset + "/" + tables);
-    atomic_write(root + "/README.txt", phantom_readme);
-
     index_t done = 0;
     std::mutex mutex;
     for (const std::string split : {"train", "valid"}) {
@@ -144,11 +88,7 @@ PhantomDataset write_phantom_dataset(const std::string& root, const PhantomOptio
       atomic_write(result.dataset + "/metadata/" + name + "_metadata.csv", metadata);
       atomic_write(split == "train" ? result.train_annotation : result.valid_annotation, annotation + "\n}\n");
     }
-    atomic_write(finished, settings);
-    std::filesystem::remove(unfinished);
-  } catch (const std::filesystem::filesystem_error& e) {
-    fail_file(root, "", "cannot make or clear a folder: {}", e.code().message());
-  }
+  });
   return result;
 }
 
