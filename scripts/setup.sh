@@ -60,7 +60,7 @@ look() {
   else
     need_headers "$compiler"
   fi
-  if [ "${1:-}" = tsan ]; then
+  if [ "${1:-}" = tsan ] || [ "${1:-}" = fuzz ]; then
     need_tool clang++-16 clang-16
     compgen -G '/usr/lib/llvm-16/lib/clang/*/lib/linux/libclang_rt.tsan-*.a' >/dev/null || need "the sanitizers of clang 16" libclang-rt-16-dev
     [ -e /usr/lib/llvm-16/lib/libomp.so ] || need "libomp 16" libomp-16-dev

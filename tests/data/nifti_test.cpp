@@ -101,6 +101,9 @@ TEST_CASE("nifti: spoilt headers are refused with the field's name") {
   fault(with(good, 40, std::int16_t{200}), "dim[0]: 200 dimensions");
   fault(with(good, 42, std::int16_t{-4}), "dim[1]: is -4");
   fault(with(with(good, 42, std::int16_t{32767}), 44, std::int16_t{32767}), "voxels");
+  auto seven = with(good, 40, std::int16_t{7});  // their product is beyond 64 bits
+  for (std::size_t d = 1; d <= 7; ++d) seven = with(seven, 40 + 2 * d, std::int16_t{32767});
+  fault(seven, "32767 x 32767 x 32767 x 32767 x 32767 x 32767 x 32767 voxels are beyond the limit");
   fault(with(good, 70, std::int16_t{3}), "datatype: 3");
   fault(with(good, 72, std::int16_t{8}), "bitpix: is 8");
   fault(with(good, 108, 340.f), "vox_offset: is 340");
@@ -139,7 +142,8 @@ TEST_CASE("nifti: sform, then qform, then pixdim") {
   const auto p = load(with(with(bytes, 254, std::int16_t{0}), 256, 2.f));
   CHECK_FALSE(p.orientation_known);
   CHECK(p.spacing[1] == doctest::Approx(0.8));
-  CHECK_THROWS_WITH_AS(load(with(with(with(bytes, 254, std::int16_t{0}), 256, 2.f), 84, 0.f)), doctest::Contains("voxel size is unknown"), error);
+  for (const float size : {0.f, 1e-30f, 3e38f})  // a size whose square vanishes or overflows is none
+    CHECK_THROWS_WITH_AS(load(with(with(with(bytes, 254, std::int16_t{0}), 256, 2.f), 84, size)), doctest::Contains("voxel size is unknown"), error);
   NiftiOptions strict;
   strict.strict = true;
   CHECK_THROWS_WITH_AS(load(bytes, strict), doctest::Contains("strict"), error);

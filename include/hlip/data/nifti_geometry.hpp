@@ -41,10 +41,15 @@ inline double normalised_determinant(const Affine& a) {
   return det / std::sqrt(column_dot(a, 0, 0) * column_dot(a, 1, 1) * column_dot(a, 2, 2));
 }
 
+/// A voxel of anything that is scanned lies far inside of this; squares and products of such sizes neither vanish nor overflow.
+inline bool plausible_size(double mm) { return mm >= 1e-9 && mm <= 1e9; }
+
 inline bool usable(const Affine& a) {
   for (std::size_t r = 0; r < 3; ++r)
     for (std::size_t c = 0; c < 4; ++c)
       if (!std::isfinite(a[r][c])) return false;
+  for (std::size_t c = 0; c < 3; ++c)
+    if (!plausible_size(std::sqrt(column_dot(a, c, c)))) return false;
   return std::abs(normalised_determinant(a)) > 1e-3;  // false for NaN, too
 }
 
@@ -98,7 +103,7 @@ inline NiftiGeometry read_geometry(const GeometryFields& g, const std::array<ind
     const double p = g.pixdim[c + 1];
     pixdim[c] = std::abs(p) * g.unit_mm;
     if (p < 0) warnings.push_back(fmt::format("pixdim[{}] is {}, its absolute value is used", c + 1, p));
-    if (std::isfinite(p) && p != 0) continue;
+    if (plausible_size(pixdim[c])) continue;
     if (dim[c] == 1) pixdim[c] = 1;  // one slice has no distance to the next
     else pixdim_ok = false;
     warnings.push_back(fmt::format("pixdim[{}] is {}{}", c + 1, p, dim[c] == 1 ? ", taken as 1 for a single slice" : ""));

@@ -91,14 +91,15 @@ HLIP_LAZY void read_dims(NiftiHeader& h, std::string_view path, const std::array
   h.rank = static_cast<int>(dim[0]);
   std::uint64_t voxels = 1;
   bool overflow = false;
+  std::string sizes;
   for (std::size_t d = 0; d < dim.size() - 1 && d < static_cast<std::size_t>(h.rank); ++d) {
     if (dim[d + 1] < 1) fail_file(path, fmt::format("dim[{}]", d + 1), "is {}, expected at least 1", dim[d + 1]);
     h.dim[d] = dim[d + 1];
+    sizes += fmt::format("{}{}", d == 0 ? "" : " x ", h.dim[d]);
     overflow = overflow || __builtin_mul_overflow(voxels, static_cast<std::uint64_t>(h.dim[d]), &voxels);
   }
   if (overflow || __builtin_mul_overflow(voxels, std::uint64_t{h.voxel_bytes}, &h.data_bytes) || voxels > max_bytes / std::max<std::uint64_t>(4, h.voxel_bytes))
-    fail_file(path, "dim", "{} x {} x {}{} voxels are beyond the limit of {} bytes", h.dim[0], h.dim[1], h.dim[2],
-              h.rank > 3 ? fmt::format(" x {}", h.volumes()) : "", max_bytes);
+    fail_file(path, "dim", "{} voxels are beyond the limit of {} bytes", sizes, max_bytes);
 }
 
 }  // namespace detail
