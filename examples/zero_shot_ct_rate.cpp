@@ -88,6 +88,7 @@ int classify(const Options& o) {
   }
   times.lap("volume");
   const TrainedModel<> trained = o.checkpoint.empty() ? random_model(o) : load_trained_model(o.checkpoint);
+  if (trained.mri) fail_file(trained.path, "", "is a model for MRI, this program is for CT");
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
   else fmt::print("model: {}, {}\n", trained.path, trained.model.config.name);
   if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");

@@ -2,28 +2,14 @@
 // Source: reference document HLIP §7.1.
 #pragma once
 
-#include <hlip/data/loader.hpp>
 #include <hlip/eval/ct_rate_prompts.hpp>
-#include <hlip/eval/zero_shot_table.hpp>
-#include <hlip/models/clip.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
+#include <hlip/train/zero_shot.hpp>
 
 #include <string>
 #include <vector>
 
 HLIP_BEGIN
-
-/// The classifier a model and its tokenizer make of a list of findings.
-template <int Levels>
-ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
-  NoGrad guard;
-  const auto encode = [&](const std::vector<std::string>& prompts) {
-    std::vector<std::vector<std::int64_t>> ids;
-    for (const auto& p : prompts) ids.push_back(tokenizer.encode_unpadded(p, model.config.context_length));
-    return model.encode_text(pad_ids(ids)).value().to_vector();
-  };
-  return ZeroShotClassifier(classes, encode, std::exp(static_cast<double>(model.logit_scale.item())));
-}
 
 /// Labelled volumes in order. A Dataset.
 class CtRateVolumes {
@@ -49,11 +35,6 @@ class CtRateVolumes {
   std::vector<std::vector<std::int8_t>> labels_;
 };
 
-/// How evaluate_zero_shot asks and loads.
-struct ZeroShotOptions {
-  index_t batch_size = 16, workers = 1;
-};
-
 /// The column of a finding in CT-RATE's label tables.
 HLIP_LAZY std::size_t label_column(const ZeroShotClass& c) {
   const auto at = std::find(ct_rate_labels.begin(), ct_rate_labels.end(), c.label_column);
@@ -63,15 +44,7 @@ HLIP_LAZY std::size_t label_column(const ZeroShotClass& c) {
 
 /// The findings of a prompt template that have both a positive and a negative among the volumes; the names of the others go to `left_out`.
 HLIP_LAZY std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& volumes, PromptTemplate prompts, std::vector<std::string>& left_out) {
-  std::vector<ZeroShotClass> classes;
-  left_out.clear();
-  for (const auto& c : ct_rate_prompts(prompts)) {
-    index_t positive = 0;
-    for (index_t i = 0; i < volumes.size(); ++i) positive += volumes.labels(i)[label_column(c)];
-    if (positive > 0 && positive < volumes.size()) classes.push_back(c);
-    else left_out.push_back(c.name);
-  }
-  return classes;
+  return evaluable_classes(ct_rate_prompts(prompts), volumes.size(), [&](index_t i, const ZeroShotClass& c) { return volumes.labels(i)[label_column(c)]; }, left_out);
 }
 
 /// Scores every labelled volume for these findings.
@@ -79,23 +52,7 @@ HLIP_LAZY std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& vol
 template <int Levels>
 ZeroShotTable evaluate_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
                                  const ZeroShotOptions& options = {}) {
-  const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
-  NoGrad guard;
-  LoaderOptions loading;
-  loading.sampler = {.batch_size = options.batch_size, .shuffle = false, .drop_last = false};
-  loading.workers = options.workers;
-  DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return stack_volumes(batch); });
-  std::vector<double> scores;
-  std::vector<std::int64_t> labels;
-  while (auto batch = loader.next()) {
-    const auto p = classifier.probabilities(model.encode_image(Var<float, Cpu>(batch->data)).value().to_vector());
-    scores.insert(scores.end(), p.begin(), p.end());
-    for (const index_t i : batch->indices)
-      for (const auto& c : classes) labels.push_back(volumes.labels(i)[label_column(c)]);
-  }
-  std::vector<std::string> names;
-  for (const auto& c : classes) names.push_back(c.name);
-  return ZeroShotTable(names, scores, labels);
+  return score_zero_shot(model, tokenizer, volumes, classes, [&](index_t i, const ZeroShotClass& c) { return volumes.labels(i)[label_column(c)]; }, options);
 }
 
 HLIP_END
