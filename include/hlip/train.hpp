@@ -4,6 +4,7 @@
 
 #include <hlip/train/accumulation.hpp>
 #include <hlip/train/batches.hpp>
+#include <hlip/train/brain_samples.hpp>
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
