@@ -1,20 +1,12 @@
 // preprocess_ct_rate --data-root DIR --split S --out CACHE - brings every volume of a CT-RATE tree to HU at one spacing, once.
 // It can be stopped at any time and started again: finished volumes are left alone, and no half-written file ever has a final name.
-#include <hlip/core/worker_thread.hpp>
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/load_ct_rate.hpp>
 #include <hlip/train/command_line.hpp>
-#include <hlip/train/stop_signal.hpp>
+#include <hlip/train/preparation.hpp>
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
-#include <mutex>
-#include <system_error>
-#include <thread>
 
 namespace {
 
@@ -22,30 +14,6 @@ struct Arguments {
   std::string data_root, split = "train", out, spacing = "3,1,1", type = "float16";
   bool already_hu = false, allow_absent = false;
   int threads = 0;
-};
-
-struct Progress {
-  std::size_t total = 0;
-  std::atomic<std::size_t> written{0}, kept{0};
-  std::mutex lock;
-  hlip::Problems problems;
-  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now(), last = begin;
-
-  void failed(const std::string& what) {
-    std::lock_guard guard(lock);
-    problems.push_back(what);
-  }
-  void say(bool now = false) {
-    std::lock_guard guard(lock);
-    const auto time = std::chrono::steady_clock::now();
-    if (!now && time - last < std::chrono::seconds(2)) return;
-    last = time;
-    const double seconds = std::chrono::duration<double>(time - begin).count();
-    const std::size_t done = written + kept + problems.size(), left = total - std::min(total, done);
-    fmt::print("{} of {} volumes, {:.2f}/s, {:.0f} s left\n", done, total, static_cast<double>(written) / std::max(seconds, 1e-3),
-               written > 0 ? seconds / static_cast<double>(written) * static_cast<double>(left) : 0.0);
-    std::fflush(stdout);
-  }
 };
 
 int run(const Arguments& arguments) {
@@ -68,53 +36,22 @@ int run(const Arguments& arguments) {
     for (const auto& recon : study.recons) volumes.push_back(&recon);
   fmt::print("{}: {}\n{} volumes of {} studies, {} known to be unusable skipped\n", folder, settings, volumes.size(), data.studies.size(), data.skipped.size());
 
-  Progress progress;
-  progress.total = volumes.size();
-  progress.problems = std::move(data.problems);
-  const std::size_t before = progress.problems.size();
-  progress.total += before;
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    hlip::use_one_openmp_thread();  // volumes side by side, not the rows of one
-    for (std::size_t i = next++; i < volumes.size() && !hlip::stop_requested(); i = next++) {
-      const auto& recon = *volumes[i];
-      try {
-        const auto path = hlip::ct_cache_path(arguments.out, preset, type, arguments.split, recon);
-        const auto stamp = hlip::ct_cache_stamp_of(recon);
-        if (hlip::ct_cache_stamp(path) == stamp) {
-          ++progress.kept;
-          continue;
-        }
-        std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-        auto scan = hlip::open_ct_rate_volume(recon, preset);
-        hlip::survey(scan);  // its warnings go into the cached file
-        hlip::write_ct_cache(path, hlip::resample_to_spacing(scan, preset.spacing), type, settings, stamp);
-        ++progress.written;
-      } catch (const std::bad_alloc&) {
-        progress.failed(recon.path + ": out of memory; try fewer threads");
-      } catch (const std::exception& e) {
-        progress.failed(e.what());
-      }
-      progress.say();
-    }
+  hlip::Preparation preparation(volumes.size(), "volumes", std::move(data.problems));
+  const auto prepare = [&](std::size_t i) {
+    const auto& recon = *volumes[i];
+    const auto path = hlip::ct_cache_path(arguments.out, preset, type, arguments.split, recon);
+    const auto stamp = hlip::ct_cache_stamp_of(recon);
+    if (hlip::ct_cache_stamp(path) == stamp) return false;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    auto scan = hlip::open_ct_rate_volume(recon, preset);
+    hlip::survey(scan);  // its warnings go into the cached file
+    hlip::write_ct_cache(path, hlip::resample_to_spacing(scan, preset.spacing), type, settings, stamp);
+    return true;
   };
-  hlip::install_stop_signals();
-  const auto wanted = arguments.threads > 0 ? static_cast<unsigned>(arguments.threads) : std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::thread> workers;
-  try {
-    for (unsigned t = 0; t < wanted; ++t) workers.emplace_back(work);
-  } catch (const std::system_error&) {  // the machine gives fewer threads: those do the same work
-    if (workers.empty()) work();
-  }
-  for (auto& w : workers) w.join();
-
-  progress.say(true);
-  fmt::print("{} written, {} already there, {} failed{}\n", progress.written.load(), progress.kept.load(), progress.problems.size(), hlip::stop_requested() ? "; stopped, start again to go on" : "");
+  preparation.run(arguments.threads, prepare, [&](std::size_t i) { return volumes[i]->path; });
+  const int code = preparation.finish();
   if (data.absent > 0) fmt::print("{} volumes of the tables are not on disk\n", data.absent);
-  std::sort(progress.problems.begin() + static_cast<std::ptrdiff_t>(before), progress.problems.end());
-  std::fflush(stdout);
-  for (const auto& p : progress.problems) fmt::print(stderr, "{}\n", p);
-  return progress.problems.empty() ? 0 : 1;
+  return code;
 }
 
 }  // namespace

@@ -164,6 +164,7 @@ int classify(const Options& o) {
   const Study study = read_study(o);
   times.lap("volume");
   const TrainedModel<> trained = read_model(o);
+  if (trained.mri) fail_file(trained.path, "", "is a model for MRI, this program is for CT");
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
   else fmt::print("model: {}, {}\n{}", trained.path, trained.model.config.name, trained.table);
   if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");

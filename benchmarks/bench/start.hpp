@@ -81,7 +81,7 @@ inline void add_checkpoint(CLI::App& root, Subjects& subjects) {
       SafetensorsWriter weights;
       for (const auto& [name, var] : named_parameters(model)) weights.add(name, var->value());
       weights.write(folder + "/model.safetensors");
-      write_model_files(folder, config, preset, vocabulary);
+      write_model_files(folder, config, to_string(preset), vocabulary);
     });
     const double seconds = seconds_since(start);
     print("checkpoint", {{"model", o->model}, {"parameters", count_parameters(model)}}, 1, 1, {seconds, seconds});

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <hlip/train/accumulation.hpp>
+#include <hlip/train/batches.hpp>
+#include <hlip/train/brain_samples.hpp>
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
@@ -13,4 +15,5 @@
 #include <hlip/train/report_text.hpp>
 #include <hlip/train/stop_signal.hpp>
 #include <hlip/train/trained_model.hpp>
+#include <hlip/train/zero_shot.hpp>
 #include <hlip/train/zero_shot_ct.hpp>

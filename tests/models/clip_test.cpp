@@ -65,7 +65,7 @@ Clip<3, double, Cpu> small_model(bool siglip = false) {
 
 TEST_CASE("clip: the state has the names of the published checkpoints, for every published configuration") {
   for (const std::string& name : clip_config_names()) {
-    if (name == "phantom") continue;
+    if (name.find("phantom") != std::string::npos) continue;
     CAPTURE(name);
     for (bool siglip : {false, true}) {
       ClipConfig c = shrunk(name, 3, 2);

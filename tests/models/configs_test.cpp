@@ -45,3 +45,16 @@ TEST_CASE("configurations: every known name is valid, and an unknown one lists t
   }
   CHECK(message.find("model: 'vit_huge' is not a known configuration, expected one of vit_base_singlescan_h2_token2744, ") == 0);
 }
+
+TEST_CASE("configurations: a limited model has the same blocks, none above the level") {
+  for (const char* name : {"vit_base_multiscan_h3_token1176", "brain_phantom"}) {
+    HlipVitConfig v = clip_config(name).vision;
+    const auto before = v.levels();
+    limit_levels(v, 2);
+    const auto after = v.levels();
+    for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == std::min(before[i], 2));
+    limit_levels(v, 1);
+    for (const int level : v.levels()) CHECK(level == 1);
+    CHECK_THROWS_AS(limit_levels(v, 0), error);
+  }
+}

@@ -175,6 +175,17 @@ TEST_CASE("encoder: scan positions are rows of the table, drawn in training and 
   CHECK_THROWS_AS(features<3>(c, three, {}, {{0, 1, 6}, {}}), error);
 }
 
+TEST_CASE("encoder: the published quirk takes random scan positions for batches of more than one study, training or not") {
+  HlipVitConfig c = small({{}, {0, 2}, {1, 3}});
+  c.max_num_scans = 6;
+  c.scan_positions_by_batch = true;
+  const Variable one = volumes(1, 3), two = volumes(2, 3);
+  CHECK(same_bits(features<3>(c, one, Context{true, {1, 2, 3}}), features<3>(c, one, {}, {{0, 1, 2}, {}})));
+  std::set<double> seen;
+  for (std::uint64_t step = 0; step < 20; ++step) seen.insert(features<3>(c, two, Context{false, {1, 2, step}}).at({0, 0}));
+  CHECK(seen.size() > 5);
+}
+
 TEST_CASE("encoder: more scans than the table has rows work outside training only") {
   HlipVitConfig c = small({{}, {0, 2}, {1, 3}});
   c.max_num_scans = 2;

@@ -54,3 +54,19 @@ TEST_CASE("report text: the sections of a pair come from one report, and a missi
   CHECK(c == "The volume shows: W.");
   CHECK(d == c);
 }
+
+TEST_CASE("report text: the halves of a report share no sentence and leave none out; a single sentence is on both sides") {
+  const std::vector<std::string> sentences{"A.", "B.", "C.", "D.", "E."};
+  std::set<std::string> first;
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    RandomStream random({3, 0, i});
+    const auto [a, b] = sample_halves(sentences, "Lead: ", random);
+    CHECK(a.rfind("Lead: ", 0) == 0);
+    CHECK(a.size() + b.size() == 2 * 6 + 5 * 2 + 3);  // leads, sentences, blanks
+    for (const auto& s : sentences) CHECK((a.find(s) != std::string::npos) != (b.find(s) != std::string::npos));
+    first.insert(a);
+  }
+  CHECK(first.size() > 10);
+  RandomStream random({3, 0, 0});
+  CHECK(sample_halves({"A."}, "Lead: ", random) == std::pair<std::string, std::string>{"Lead: A.", "Lead: A."});
+}

@@ -20,7 +20,7 @@ Clip<> save_small_model(const std::string& run) {
     each_parameter(model, [&](const std::string& name, auto& p) { weights.add(name, p.value()); });
     weights.write(path + "/model.safetensors");
     atomic_write(path + "/optimizer.safetensors", "moments");
-    write_model_files(path, config, CtPreset{}, vocabulary);
+    write_model_files(path, config, to_string(CtPreset{}), vocabulary);
   });
   return model;
 }

@@ -72,6 +72,7 @@ void json_entries(Fields& f, HlipVitConfig& v) {
   f.read("mlp_ratio", v.mlp_ratio);
   f.read("reg_tokens", v.reg_tokens);
   f.read("max_num_scans", v.max_num_scans);
+  f.read("scan_positions_by_batch", v.scan_positions_by_batch);
   f.read("blocks_of_level", v.blocks_of_level);
   f.read("outer_groups", v.outer_groups);
   f.read("drop_path", v.drop_path);

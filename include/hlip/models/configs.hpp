@@ -1,9 +1,10 @@
-// The published configurations by name, and the small one of the phantom demo.
+// The published configurations by name, and the small ones of the phantom demos.
 // Source: reference document HLIP §1.1; reference document phantom §3.
 #pragma once
 
 #include <hlip/models/clip.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +13,7 @@ HLIP_BEGIN
 
 /// Names clip_config understands.
 inline std::vector<std::string> clip_config_names() {
-  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176", "phantom"};
+  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176", "phantom", "brain_phantom"};
 }
 
 /// A configuration by name. @throws on an unknown name, listing the known ones
@@ -50,9 +51,31 @@ inline ClipConfig clip_config(std::string_view name) {
     c.text = {.vocab_size = 512, .hidden_size = 96, .num_layers = 1, .num_heads = 3, .intermediate_size = 384, .max_positions = 128, .dropout = 0.0, .init_std = 0.1};
     return c;
   }
+  if (name == "brain_phantom") {
+    c = clip_config("phantom");
+    c.name = c.vision.name = "brain_phantom";
+    v.img_size = {12, 32, 32}, v.patch_size = {4, 8, 8};
+    v.depth = 6;
+    v.max_num_scans = 4;
+    v.blocks_of_level = {{0, 3}, {1, 4}, {2, 5}};
+    return c;
+  }
   std::string known;
   for (const auto& n : clip_config_names()) known += (known.empty() ? "" : ", ") + n;
   fail("model", "'{}' is not a known configuration, expected one of {}", name, known);
+}
+
+/// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at `highest` instead. The encoder then joins
+/// what it found by averaging class tokens, as it does after any last block below the study.
+inline void limit_levels(HlipVitConfig& v, int highest) {
+  if (highest < 1) fail("limit_levels", "level {}, expected at least 1", highest);
+  const auto keep = static_cast<std::size_t>(highest);
+  for (std::size_t l = keep; l < v.blocks_of_level.size(); ++l) {
+    auto& target = v.blocks_of_level[keep - 1];
+    target.insert(target.end(), v.blocks_of_level[l].begin(), v.blocks_of_level[l].end());
+    std::sort(target.begin(), target.end());
+    v.blocks_of_level[l].clear();
+  }
 }
 
 HLIP_END

@@ -25,6 +25,9 @@ struct HlipVitConfig {
   double mlp_ratio = 4.0;
   index_t reg_tokens = 0;          ///< register tokens beside the class token
   index_t max_num_scans = 1;       ///< rows of the scan-position table; 1: no table
+  /// Published quirk: random scan positions for batches of more than one study and the first ones for a single study, whether or not the
+  /// model is training. Without it they are random in training only.
+  bool scan_positions_by_batch = false;
   std::vector<std::vector<int>> blocks_of_level;
   std::vector<index_t> outer_groups;  ///< only for more than three levels: groups of scans, from the third level outwards
   double drop_path = 0.0;          ///< rate of the last block; earlier ones grow linearly from 0
@@ -133,7 +136,7 @@ struct HlipVit {
     Tokens<Levels, T, B> tokens;
     tokens.hierarchy = Hierarchy<Levels>::from_sizes(studies, config.prefix_tokens(), group_sizes(scans, d, h * w));
     tokens.level = level_of_block_.empty() ? Levels : level_of_block_[0];
-    tokens.x = add_positions(patches, positions(scans, d, h, w, context, input), tokens.hierarchy, context, input, tokens.level);
+    tokens.x = add_positions(patches, positions(studies, scans, d, h, w, context, input), tokens.hierarchy, context, input, tokens.level);
     tokens.x = with_prefix(tokens);
     tokens.free_rows = tokens.hierarchy.room();
     if constexpr (observed) observe("tokens_in", tokens);
@@ -181,13 +184,14 @@ struct HlipVit {
   }
 
   /// Position of every patch of a study: (N·d·h·w, C).
-  Tensor<T, B> positions(index_t scans, index_t d, index_t h, index_t w, const Context& context, const HlipVitInput<B>& input) const {
+  Tensor<T, B> positions(index_t studies, index_t scans, index_t d, index_t h, index_t w, const Context& context, const HlipVitInput<B>& input) const {
     const index_t c = config.embed_dim;
     const Tensor<T, B> spatial = resize_spatial(spatial_posemb.value(), d, h, w).reshape({1, d * h * w, c});
     if (config.max_num_scans <= 1) return Tensor<T, B>(spatial.expand({scans, d * h * w, c})).reshape({scans * d * h * w, c});
     const index_t rows = config.max_num_scans;
+    const bool random = config.scan_positions_by_batch ? studies > 1 : context.training;
     Tensor<T, B> sequential = resize_sequential(sequential_posemb.value(), scans);
-    if (scans <= rows && (!input.scan_positions.empty() || context.training)) {
+    if (scans <= rows && (!input.scan_positions.empty() || random)) {
       std::vector<std::int64_t> order(input.scan_positions.begin(), input.scan_positions.end());
       if (order.empty()) {
         for (index_t i = 0; i < rows; ++i) order.push_back(i);
@@ -198,7 +202,7 @@ struct HlipVit {
       const auto index = Tensor<std::int64_t, B>::from_values({scans}, std::span<const std::int64_t>(order));
       sequential = index_select(sequential_posemb.value().reshape({rows, c}), index);
     }
-    expect(scans <= rows || !context.training, config.name, "{} scans in training, the scan-position table has {} rows (hint: raise max_num_scans)", scans, rows);
+    expect(scans <= rows || !random, config.name, "{} scans in training, the scan-position table has {} rows (hint: raise max_num_scans)", scans, rows);
     return Tensor<T, B>(spatial + sequential.reshape({scans, 1, c})).reshape({scans * d * h * w, c});
   }
 

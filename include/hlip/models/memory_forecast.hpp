@@ -38,6 +38,7 @@ struct StepSizes {
   index_t text_length = 0;       ///< tokens of a text, padding included
   index_t batches = 1;           ///< in memory: the one in use and those loaded ahead
   std::size_t stored_bytes = 0;  ///< data kept in memory besides
+  bool averaged = false;         ///< a moving average of the weights is kept
 };
 
 namespace detail {
@@ -176,7 +177,7 @@ MemoryUse memory_forecast(Clip<Levels, T, B>& model, const StepSizes& step) {
   MemoryUse use;
   use[MemoryCategory::parameters] = static_cast<std::size_t>(count_parameters(model)) * sizeof(T);
   use[MemoryCategory::gradients] = static_cast<std::size_t>(peak.gradients) * sizeof(T);
-  use[MemoryCategory::optimizer] = static_cast<std::size_t>(trainable) * 2 * sizeof(T);
+  use[MemoryCategory::optimizer] = static_cast<std::size_t>(trainable) * (step.averaged ? 3 : 2) * sizeof(T);
   use[MemoryCategory::activations] = static_cast<std::size_t>(peak.activations) * sizeof(T);
   use[MemoryCategory::data] = static_cast<std::size_t>(step.batches * step.batch_size * step.scans * v.in_chans * v.img_size.numel()) * sizeof(T) + step.stored_bytes;
   return use;

@@ -77,6 +77,12 @@ class ContrastiveTrainer {
     return fn();
   }
 
+  /// Leaves the averaged weights in the model, if there are any: the end of training.
+  void take_averaged_weights() {
+    if (averages_) averages_->swap_with_parameters();
+    averages_.reset();
+  }
+
   /// Goes on from a checkpoint of this stage. @throws hlip::error if it does not belong to this model
   void restore(const std::string& path) {
     const SafetensorsFile weights(path + "/model.safetensors"), moments(path + "/optimizer.safetensors");

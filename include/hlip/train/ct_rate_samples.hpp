@@ -6,13 +6,10 @@
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/ct_cache.hpp>
 #include <hlip/data/load_ct_rate.hpp>
-#include <hlip/ops/shape.hpp>
-#include <hlip/text/wordpiece.hpp>
+#include <hlip/train/batches.hpp>
 #include <hlip/train/report_text.hpp>
 
-#include <algorithm>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,49 +30,11 @@ HLIP_LAZY std::vector<std::string> cached_files(const std::string& root, const s
   return paths;
 }
 
-/// Prepared volumes kept in memory as float16: read once, whichever thread comes first, and the same ever after.
-class VolumeCache {
- public:
-  explicit VolumeCache(std::size_t slots) : slots_(slots), locks_(new std::mutex[slots]) {}
-  template <class Load>
-  Tensor<float, Cpu> get(std::size_t slot, Load load) const {
-    std::lock_guard lock(locks_[slot]);
-    Tensor<float16, Cpu>& kept = slots_[slot];
-    if (kept.numel() == 0) kept = load().template to<float16>();
-    return kept.template to<float>();
-  }
-
- private:
-  mutable std::vector<Tensor<float16, Cpu>> slots_;
-  std::unique_ptr<std::mutex[]> locks_;
-};
-
 /// One study as a sample of the image stage.
 struct CtSample {
   Tensor<float, Cpu> volume;      ///< (D, H, W)
   std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
 };
-
-/// Volumes and texts of one batch.
-struct CtBatch {
-  Tensor<float, Cpu> volumes;     ///< (B, 1, 1, D, H, W)
-  Tensor<std::int64_t, Cpu> ids;  ///< (B, L), L the longest text of the batch
-};
-
-/// (B, L) of token lists, padded with 0 to the longest.
-HLIP_LAZY Tensor<std::int64_t, Cpu> pad_ids(const std::vector<std::vector<std::int64_t>>& rows) {
-  std::size_t length = 1;
-  for (const auto& r : rows) length = std::max(length, r.size());
-  const auto ids = Tensor<std::int64_t, Cpu>::zeros({static_cast<index_t>(rows.size()), static_cast<index_t>(length)});
-  for (std::size_t i = 0; i < rows.size(); ++i) std::copy(rows[i].begin(), rows[i].end(), ids.data() + i * length);
-  return ids;
-}
-
-/// (B, 1, 1, D, H, W) of volumes of one size.
-HLIP_LAZY Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>& volumes) {
-  const Shape& s = volumes.front().shape();
-  return stack(volumes, 0).reshape({static_cast<index_t>(volumes.size()), 1, 1, s[0], s[1], s[2]});
-}
 
 /// Study → (volume of a randomly drawn reconstruction, drawn text). A Dataset.
 class CtRateSamples {
@@ -106,6 +65,8 @@ class CtRateSamples {
   const std::vector<CtRateStudy>& studies() const { return studies_; }
   const std::vector<ReportText>& reports() const { return reports_; }
   const Options& options() const { return options_; }
+  /// The impression, and part of the findings.
+  std::pair<std::string, std::string> text_pair(index_t i, RandomStream& random) const { return sample_sections(reports_[static_cast<std::size_t>(i)], random); }
 
   HLIP_LAZY CtSample get(index_t i, const RandomKey& key) const {
     RandomStream random(key);
@@ -157,56 +118,5 @@ inline std::string to_string(const ReportLengths& l) {
   if (l.cut == 0) return fmt::format("reports: all {} fit into the {} tokens the model reads (the longest, of {}, has {})", l.reports, l.limit, l.longest_study, l.longest);
   return fmt::format("reports: {} of {} can be longer than the {} tokens the model reads, and are cut there (the longest, of {}, has {})", l.cut, l.reports, l.limit, l.longest_study, l.longest);
 }
-
-/// Samples to a batch.
-struct CollateCt {
-  HLIP_LAZY CtBatch operator()(const std::vector<CtSample>& samples) const {
-    std::vector<Tensor<float, Cpu>> volumes;
-    std::vector<std::vector<std::int64_t>> ids;
-    for (const auto& s : samples) {
-      volumes.push_back(s.volume);
-      ids.push_back(s.ids);
-    }
-    return {stack_volumes(volumes), pad_ids(ids)};
-  }
-};
-
-/// Report → (its impression, part of its findings), for pre-training the text tower without images. A Dataset.
-class ReportSections {
- public:
-  HLIP_LAZY ReportSections(const CtRateSamples& samples, std::shared_ptr<const WordPieceTokenizer> tokenizer) : reports_(samples.reports()), tokenizer_(std::move(tokenizer)), length_(samples.options().context_length) {
-    for (index_t i = 0; i < samples.size(); ++i) names_.push_back(samples.name(i));
-  }
-  index_t size() const { return static_cast<index_t>(reports_.size()); }
-  std::string name(index_t i) const { return names_[static_cast<std::size_t>(i)]; }
-  HLIP_LAZY std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> get(index_t i, const RandomKey& key) const {
-    RandomStream random(key);
-    const auto [a, b] = sample_sections(reports_[static_cast<std::size_t>(i)], random);
-    return {tokenizer_->encode_unpadded(a, length_), tokenizer_->encode_unpadded(b, length_)};
-  }
-
- private:
-  std::vector<ReportText> reports_;
-  std::shared_ptr<const WordPieceTokenizer> tokenizer_;
-  std::int64_t length_;
-  std::vector<std::string> names_;
-};
-
-/// Two sections of every report of a batch.
-struct SectionBatch {
-  Tensor<std::int64_t, Cpu> first, second;  ///< (B, L)
-};
-
-/// Pairs of token lists to a batch.
-struct CollateSections {
-  HLIP_LAZY SectionBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
-    std::vector<std::vector<std::int64_t>> a, b;
-    for (const auto& [x, y] : samples) {
-      a.push_back(x);
-      b.push_back(y);
-    }
-    return {pad_ids(a), pad_ids(b)};
-  }
-};
 
 HLIP_END

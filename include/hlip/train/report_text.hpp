@@ -101,4 +101,17 @@ inline std::pair<std::string, std::string> sample_sections(const ReportText& rep
   return {a, b};
 }
 
+/// The two sides of text pre-training for reports without sections: their sentences, dealt out in two halves.
+/// @param lead stands before each half  @return twice the same for a report of one sentence
+inline std::pair<std::string, std::string> sample_halves(std::vector<std::string> sentences, std::string_view lead, RandomStream& random) {
+  random.shuffle(sentences);
+  const std::size_t half = sentences.size() / 2;
+  std::string a(lead), b(lead);
+  for (std::size_t i = 0; i < sentences.size(); ++i) {
+    std::string& side = i < half || half == 0 ? a : b;
+    side += (side.size() > lead.size() ? " " : "") + sentences[i];
+  }
+  return {a, half == 0 ? a : b};
+}
+
 HLIP_END

@@ -20,7 +20,7 @@ RetrievalReport evaluate_retrieval(const Clip<Levels, float, Cpu>& model, std::s
   LoaderOptions loading;
   loading.sampler = {.batch_size = batch_size, .shuffle = false, .drop_last = false};
   loading.workers = workers;
-  DataLoader loader(std::move(pairs), loading, CollateCt{});
+  DataLoader loader(std::move(pairs), loading, CollateImageText{});
   std::vector<double> images, texts;
   const auto append = [](std::vector<double>& to, const Var<float, Cpu>& features) {
     const auto values = features.value().to_vector();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/data/preprocess_ct.hpp>
+#include <hlip/data/preprocess_mri.hpp>
 #include <hlip/io/weights_file.hpp>
 #include <hlip/models/config_json.hpp>
 #include <hlip/models/load_weights.hpp>
@@ -10,21 +11,37 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 HLIP_BEGIN
 
-/// Names of the checkpoint stages of train_ct_rate, in the order they run.
+/// Names of the checkpoint stages of a training program, in the order they run.
 inline std::vector<std::string> checkpoint_stages() { return {"text_step", "step"}; }
 
 /// Writes what turns weights into a usable model: model.json (sizes, preprocessing) and vocab.txt.
-HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& config, const CtPreset& preset, const Vocabulary& vocabulary) {
+/// @param preprocessing to_string of the CtPreset or MriPreset
+HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& config, const std::string& preprocessing, const Vocabulary& vocabulary) {
   Json j;
   j["model"] = to_json(config);
-  j["preprocessing"] = to_string(preset);
+  j["preprocessing"] = preprocessing;
   atomic_write(folder + "/model.json", j.dump(2) + "\n");
   atomic_write(folder + "/vocab.txt", vocabulary.to_text());
+}
+
+/// The checkpoint a folder is, or the newest sound one of a run.
+/// @param folder runs/x or runs/x/step_N; @param files of it that must be sound, or none for all
+/// @throws hlip::error saying what is missing or damaged
+HLIP_LAZY std::string find_checkpoint(const std::string& folder, const std::vector<std::string>& files = {}) {
+  if (!is_file(folder + "/model.safetensors")) {
+    std::string faults;
+    std::string path = CheckpointStore(folder, checkpoint_stages()).latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files).path;
+    if (path.empty()) fail_file(folder, "", "holds no complete checkpoint{}", faults);
+    return path;
+  }
+  if (const std::string fault = CheckpointStore::verify(folder, files); !fault.empty()) fail_file(folder, "", "is not a sound checkpoint: {}", fault);
+  return folder;
 }
 
 /// What load_trained_model gives: everything inference needs.
@@ -34,7 +51,8 @@ struct TrainedModel {
   std::string table;  ///< what became of the weights of a file
   Clip<Levels, float, Cpu> model;
   std::shared_ptr<const WordPieceTokenizer> tokenizer;
-  CtPreset preset;
+  CtPreset preset;                 ///< of a model for CT
+  std::optional<MriPreset> mri;    ///< of a model for MRI
 };
 
 /// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at. Weights stay in the file and are
@@ -42,21 +60,15 @@ struct TrainedModel {
 /// @param folder runs/x or runs/x/step_N  @throws hlip::error saying what is missing or damaged
 template <int Levels = 3>
 TrainedModel<Levels> load_trained_model(const std::string& folder) {
-  const std::vector<std::string> files = {"model.safetensors", "model.json", "vocab.txt"};
-  std::string path = folder;
-  if (!is_file(path + "/model.safetensors")) {
-    std::string faults;
-    path = CheckpointStore(folder, checkpoint_stages()).latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files).path;
-    if (path.empty()) fail_file(folder, "", "holds no complete checkpoint{}", faults);
-  } else if (const std::string fault = CheckpointStore::verify(path, files); !fault.empty()) {
-    fail_file(path, "", "is not a sound checkpoint: {}", fault);
-  }
+  const std::string path = find_checkpoint(folder, {"model.safetensors", "model.json", "vocab.txt"});
   const Json j = read_json(path + "/model.json");
   if (!j.is_object() || !j.contains("model") || !j.contains("preprocessing") || !j["preprocessing"].is_string()) fail_file(path + "/model.json", "", "needs the entries model and preprocessing");
   TrainedModel<Levels> t;
   t.path = path;
   t.model = Clip<Levels, float, Cpu>(clip_config_from_json(j["model"], path + "/model.json"), Initializer::without_values());
-  t.preset = parse_ct_preset(j["preprocessing"].get<std::string>());
+  const auto preprocessing = j["preprocessing"].get<std::string>();
+  if (preprocessing.starts_with("mri ")) t.mri = parse_mri_preset(preprocessing);
+  else t.preset = parse_ct_preset(preprocessing);
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(path + "/vocab.txt"));
   const SafetensorsFile weights(path + "/model.safetensors", {}, MapAccess::copy_on_write);
   map_state_dict(t.model, weights);

@@ -1,0 +1,139 @@
+// preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI) to the size HLIP's brain models are trained on, once, and writes
+// the JSON that train_brain_mri reads. It can be stopped at any time and started again: finished scans are left alone, and no half-written
+// file ever has a final name.
+#include <hlip/data/brain_scan.hpp>
+#include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/data/study_json.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/preparation.hpp>
+
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+
+namespace {
+
+struct Arguments {
+  std::string data_root, studies, split = "train", out;
+  std::int64_t num_slices = 48, size = 224;
+  bool keep_axes = false;
+  int threads = 0;
+};
+
+struct Scan {
+  std::string study, name, from, to;
+  std::int64_t num_slices = 0;  // of the file, before resampling
+  std::string view;
+};
+
+/// "T1W.nii.gz" without its endings, or nothing for a file that is no scan: segmentations and masks lie beside scans in public sets.
+std::string scan_name(const std::string& file) {
+  std::string stem = file, lower;
+  bool nifti = false;
+  for (const char* end : {".gz", ".nii"})
+    if (stem.ends_with(end)) stem.resize(stem.size() - std::string_view(end).size()), nifti = nifti || std::string_view(end) == ".nii";
+  for (const char c : stem) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return nifti && lower.find("seg") == lower.npos && lower.find("mask") == lower.npos ? stem : "";
+}
+
+/// Every folder that holds scans is a study.
+std::vector<hlip::StudyAnnotation> studies_below(const std::string& root) {
+  std::map<std::string, hlip::StudyAnnotation> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    if (!entry.is_regular_file() || scan_name(entry.path().filename().string()).empty()) continue;
+    const auto relative = std::filesystem::relative(entry.path(), root);
+    const std::string name = relative.has_parent_path() ? relative.parent_path().generic_string() : std::filesystem::absolute(root).filename().string();
+    found[name].study = name;
+    found[name].scans.push_back(relative.generic_string());
+  }
+  std::vector<hlip::StudyAnnotation> studies;
+  for (auto& [name, study] : found) studies.push_back(std::move(study));
+  return studies;
+}
+
+/// What decides the contents of a prepared file.
+std::string stamp_of(const Arguments& a, const std::string& path) {
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(path, failed);
+  return fmt::format("mri=1 bytes={} slices={} size={} keep_axes={}", failed ? 0 : bytes, a.num_slices, a.size, a.keep_axes ? "yes" : "no");
+}
+
+/// Whether a sound file with this stamp is there; then the scan gets to know what it was made of.
+bool is_prepared(Scan& scan, const std::string& stamp) {
+  if (!hlip::is_file(scan.to)) return false;
+  try {
+    const hlip::SafetensorsFile old(scan.to);
+    if (old.metadata("stamp") != stamp) return false;
+    scan.num_slices = std::stoll(old.metadata("num_slices"));
+    scan.view = old.metadata("view");
+    return true;
+  } catch (const std::exception&) {  // damaged: it is made again
+    return false;
+  }
+}
+
+/// Prepares one scan. @return whether it was written, and not there already
+bool prepare(const Arguments& a, Scan& scan) {
+  const std::string stamp = stamp_of(a, scan.from);
+  if (is_prepared(scan, stamp)) return false;
+  const hlip::MriSlices raw = hlip::read_raw_scan(scan.from, a.keep_axes);
+  std::filesystem::create_directories(std::filesystem::path(scan.to).parent_path());
+  hlip::write_brain_scan(scan.to, hlip::fit_mri(raw.voxels, hlip::mri_preset(a.num_slices, a.size)),
+                         {{"source", scan.from}, {"view", std::string(raw.view)}, {"num_slices", std::to_string(raw.voxels.dim(0))}, {"stamp", stamp}});
+  scan.num_slices = raw.voxels.dim(0);
+  scan.view = raw.view;
+  return true;
+}
+
+int run(const Arguments& a) {
+  hlip::Problems problems;
+  auto studies = a.studies.empty() ? studies_below(a.data_root) : hlip::study_annotations(hlip::read_json(a.studies), a.studies, problems, false);
+  const std::string folder = a.out + "/" + a.split;
+  std::vector<Scan> scans;
+  std::set<std::string> taken;
+  for (const auto& study : studies)
+    for (const auto& path : study.scans) {
+      const std::string name = scan_name(std::filesystem::path(path).filename().string());
+      if (name.empty()) problems.push_back(fmt::format("{}/{}: is not a scan (.nii or .nii.gz, and neither a segmentation nor a mask)", a.data_root, path));
+      else if (!taken.insert(study.study + "/" + name).second) problems.push_back(fmt::format("{}/{}: study {} has two scans of this name", a.data_root, path, study.study));
+      else scans.push_back({study.study, name, a.data_root + "/" + path, fmt::format("{}/{}/{}/img.safetensors", folder, study.study, name), 0, ""});
+    }
+  fmt::print("{} scans of {} studies, to {} x {} x {} voxels in {}\n", scans.size(), studies.size(), a.num_slices, a.size, a.size, folder);
+  hlip::Preparation preparation(scans.size(), "scans", std::move(problems));
+  preparation.run(a.threads, [&](std::size_t i) { return prepare(a, scans[i]); }, [&](std::size_t i) { return scans[i].from; });
+
+  hlip::Json json = hlip::Json::object();
+  for (const auto& scan : scans)
+    if (scan.num_slices > 0) json[scan.study]["series"][scan.name] = {{"num_slices", scan.num_slices}, {"view", scan.view}};
+  for (const auto& study : studies)
+    if (!study.report.empty() && json.contains(study.study)) {
+      json[study.study]["report_length"] = study.report.size();
+      json[study.study]["report"] = study.report;
+    }
+  if (!hlip::stop_requested()) {
+    std::filesystem::create_directories(a.out);
+    hlip::atomic_write(fmt::format("{}/{}_studies.json", a.out, a.split), json.dump(1) + "\n");
+    fmt::print("{}/{}_studies.json: {} studies\n", a.out, a.split, json.size());
+  }
+  return preparation.finish();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  hlip::let_waiting_threads_sleep(argv);
+  CLI::App app("Prepares MRI scans (NIfTI) for the brain models: reorientation, percentile scaling, slices first, square slices of one size.", "preprocess_brain_mri");
+  Arguments a;
+  app.add_option("--data-root", a.data_root, "folder of the scans; every folder in it that holds scans is a study")->required()->check(CLI::ExistingDirectory);
+  app.add_option("--studies", a.studies, "JSON {study: {\"scans\": [path below --data-root, …], \"report\": [sentence, …]}}, instead of looking")->check(CLI::ExistingFile);
+  app.add_option("--out", a.out, "folder for SPLIT/<study>/<scan>/img.safetensors and SPLIT_studies.json")->required();
+  app.add_option("--split", a.split, "name of the split, without underscore")->capture_default_str()->check([](const std::string& s) {
+    return s.empty() || s.find_first_of("_/\\.") != s.npos ? std::string("the name of a split has no underscore, slash or full stop") : std::string();
+  });
+  app.add_option("--num-slices", a.num_slices, "slices of a prepared scan")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--size", a.size, "rows and columns of a prepared slice")->check(CLI::Range(1, 3500))->capture_default_str();
+  app.add_flag("--keep-axes", a.keep_axes, "all scans are axial (BraTS): do not look for the axis with the largest spacing");
+  app.add_option("--threads", a.threads, "scans at a time (0: one per processor)")->check(CLI::Range(0, 1024))->capture_default_str();
+  return hlip::run_program(app, argc, argv, [&] { return run(a); });
+}

@@ -1,0 +1,316 @@
+// What a training program does between its data and its last evaluation, whatever its studies are: model, weights to start from, resuming,
+// text stage, image stage, dry run. Needs CLI11, nlohmann_json, utf8proc and zlib.
+#pragma once
+
+#include <hlip/data/loader.hpp>
+#include <hlip/data/problems.hpp>
+#include <hlip/eval/zero_shot_table.hpp>
+#include <hlip/io/weights_file.hpp>
+#include <hlip/models/load_weights.hpp>
+#include <hlip/models/memory_forecast.hpp>
+#include <hlip/text/wordpiece_learn.hpp>
+#include <hlip/train/batches.hpp>
+#include <hlip/train/contrastive_trainer.hpp>
+#include <hlip/train/memory_report.hpp>
+#include <hlip/train/run_options.hpp>
+#include <hlip/train/run_report.hpp>
+#include <hlip/train/trained_model.hpp>
+#include <hlip/train/zero_shot.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// Makes the folder of a run. @throws hlip::error when it cannot be made
+inline void make_run_folder(const std::string& out) {
+  std::error_code code;
+  std::filesystem::create_directories(out, code);
+  if (code) fail_file(out, "", "cannot make the folder: {}", code.message());
+}
+
+/// Draws phantoms below a progress line. @param write called as write(progress), where progress(done, all) may throw
+/// @return false when a stop signal came; the same command goes on
+template <class Write>
+bool draw_phantoms(Write write) {
+  ProgressLine drawing;
+  try {
+    write([&](index_t done, index_t all) {
+      drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all), done % 1000 == 0 || done == all);
+      if (stop_requested()) fail("phantoms", "stopped");
+    });
+  } catch (const error&) {
+    if (!stop_requested()) throw;
+    drawing.note("stopped while drawing studies; the same command goes on");
+    return false;
+  }
+  drawing.finish();
+  return true;
+}
+
+/// Lists faulty studies in OUT/skipped_SPLIT.txt and says so; without --skip-bad they end the run before it begins.
+inline void report_problems(const RunOptions& o, const Problems& problems, const std::string& root, const std::string& split) {
+  if (!o.skip_bad) expect_no_problems(problems, root, split);
+  if (problems.empty()) return;
+  std::string list;
+  for (const auto& p : problems) list += p + "\n";
+  atomic_write(o.out + "/skipped_" + split + ".txt", list);
+  fmt::print("{}: {} faulty studies or rows are left out, listed in {}/skipped_{}.txt\n", split, problems.size(), o.out, split);
+}
+
+/// The tokenizer of --vocab or --text-model, or one learned from the reports. The model gets room for its pieces.
+/// @param studies each with a `report`, a list of texts
+template <class Studies>
+std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const RunOptions& o, const Studies& studies, ClipConfig& config) {
+  const auto made = [&](WordPieceTokenizer tokenizer) {
+    if (o.text_model.empty()) config.text.vocab_size = tokenizer.vocab_size();
+    else if (tokenizer.vocab_size() > config.text.vocab_size) fail_file(o.text_model, "vocab.txt", "has {} pieces, config.json says {}", tokenizer.vocab_size(), config.text.vocab_size);
+    return std::make_shared<const WordPieceTokenizer>(std::move(tokenizer));
+  };
+  const std::string vocab = o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path();
+  if (!vocab.empty()) return made(WordPieceTokenizer::load(vocab));
+  std::vector<std::string> texts;
+  for (const auto& s : studies)
+    for (const auto& part : s.report) texts.push_back(clean_report(part));
+  return made(WordPieceTokenizer(learn_wordpiece(texts, {.max_size = 30522})));
+}
+
+/// Weights to start from: those of the towers, and over them those of a whole model. What became of every tensor is printed.
+inline void load_weights(const RunOptions& o, Clip<>& model) {
+  if (!o.text_model.empty()) fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
+  const auto load = [](const std::string& path, auto load_into_model) {
+    NamedWeights weights(open_weights(path));
+    const LoadReport report = load_into_model(weights);
+    expect_some_loaded(weights, report);
+    fmt::print("{}", weights_table(weights, report));
+  };
+  if (!o.pretrained_image.empty()) load(o.pretrained_image, [&](NamedWeights& weights) { return load_image_weights(model.visual.trunk, weights); });
+  if (!o.pretrained.empty()) {
+    const bool folder = std::filesystem::is_directory(o.pretrained);
+    load(folder ? find_checkpoint(o.pretrained, {"model.safetensors"}) + "/model.safetensors" : o.pretrained, [&](NamedWeights& weights) { return load_clip_weights(model, weights); });
+  }
+}
+
+/// What an evaluation between two epochs found: a line to print, and figures to log.
+struct Evaluation {
+  std::string line;
+  std::vector<std::pair<std::string, double>> scalars;
+};
+
+/// A zero-shot table between epochs.
+inline Evaluation zero_shot_evaluation(const ZeroShotTable& table) {
+  Evaluation found{"zero-shot " + table.last_line(), {}};
+  for (const auto& [name, value] : table.scalars()) found.scalars.emplace_back("val/" + name, value);
+  return found;
+}
+
+/// Prints the table of a run and writes OUT/zero_shot.csv and OUT/zero_shot_scores.csv. The caller prints its last line, last of all.
+/// @param left_out names of findings that cannot be evaluated  @param studies what was scored, in the plural  @param prompts how it was asked
+inline void report_zero_shot(const RunOptions& o, const ZeroShotScores& scores, const ZeroShotTable& table, const std::vector<std::string>& left_out, const char* studies, const std::string& prompts) {
+  fmt::print("\nzero-shot findings on {} held-out {} ({}){}\n{}", table.studies(), o.phantom > 0 ? "synthetic studies" : studies, prompts,
+             o.phantom > 0 ? "\nThe data are synthetic: geometric bodies and template sentences. The figures say nothing about patients." : "", table.to_text());
+  std::string names;
+  for (const auto& name : left_out) names += (names.empty() ? "" : ", ") + name;
+  if (!names.empty()) fmt::print("not evaluated, because no or every study has them: {}\n", names);
+  if (o.shuffle_reports) fmt::print("control run: the reports were shuffled among the studies, so chance level is expected\n");
+  if (o.model_ema_decay > 0) fmt::print("evaluated with the averaged weights\n");
+  atomic_write(o.out + "/zero_shot.csv", table.to_csv());
+  atomic_write(o.out + "/zero_shot_scores.csv", scores_to_csv(scores.findings, scores.volumes, scores.scores, scores.labels));
+}
+
+/// A run with its model, from its first line to its last checkpoint.
+class TrainingRun {
+ public:
+  Clip<> model;
+
+  /// Makes the model and loads what it starts from.
+  /// @param o batch sizes are cut to the number of studies; must outlive the run  @param preprocessing goes to model.json
+  TrainingRun(RunOptions& o, const ClipConfig& config, std::string preprocessing, std::shared_ptr<const WordPieceTokenizer> tokenizer, index_t studies)
+      : o_(o), preprocessing_(std::move(preprocessing)), tokenizer_(std::move(tokenizer)), store_folder_(o.dry_run ? o.out + "/.dry_run" : o.out), store_(store_folder_, checkpoint_stages()) {
+    if (o.batch_size > studies) {
+      fmt::print("batch size {} is more than the {} training studies; using {}\n", o.batch_size, studies, studies);
+      o.batch_size = studies;
+    }
+    const std::int64_t studies_per_step = o.batch_size * o.accum_batch * o.accum_freq;
+    if (studies_per_step > studies)
+      fail("options", "a step takes --batch-size {} x --accum-batch {} x --accum-freq {} = {} studies, there are {}", o.batch_size, o.accum_batch, o.accum_freq, studies_per_step, studies);
+    o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies);
+    model = Clip<>(config, o.seed);
+    load_weights(o, model);
+    if (o.lora_text) lock_text_beside_lora(model);
+    steps_per_epoch_ = studies / (o.batch_size * o.accum_batch) / o.accum_freq;
+    total_steps_ = o.steps > 0 ? o.steps : o.epochs * steps_per_epoch_;
+  }
+
+  /// Says what will be done, and finds where to go on.
+  /// @param data "6000 training studies (6000 volumes, cached), 400 for evaluation"  @param resolved the configuration to store
+  void begin(const std::string& data, const std::string& resolved) {
+    fmt::print("{}; model {}: {:.2f} M parameters, {} word pieces; {} text steps, {} steps of {}\n", data, model.config.name, static_cast<double>(count_parameters(model)) / 1e6, tokenizer_->vocab_size(),
+               o_.text_steps, total_steps_, o_.batch_size * o_.accum_batch * o_.accum_freq);
+    if (o_.resume == "latest") from_ = store_.latest([](const std::string& fault) { fmt::print("damaged checkpoint passed over: {}\n", fault); });
+    else if (!o_.resume.empty()) {
+      const std::filesystem::path path = std::filesystem::path(o_.resume).has_filename() ? std::filesystem::path(o_.resume) : std::filesystem::path(o_.resume).parent_path();
+      if (const std::string fault = CheckpointStore::verify(path.string()); !fault.empty()) fail("resume", "{}", fault);
+      from_ = {path.string(), path.filename().string().rfind("text_step_", 0) == 0 ? "text_step" : "step", 0};
+    }
+    if (!from_.path.empty()) fmt::print("resuming from {}\n", from_.path);
+    else if (!o_.resume.empty()) fmt::print("no checkpoint in {} yet: starting afresh\n", o_.out);
+    else if (!store_.list().empty()) fmt::print("warning: {} holds checkpoints of an earlier run, which --resume latest would take for this one's (hint: another --out, or --resume latest now)\n", o_.out);
+    if (!o_.dry_run) atomic_write(o_.out + "/config.toml", resolved);
+    std::filesystem::create_directories(store_folder_);
+    std::int64_t kept_text = -1, kept_image = -1;  // rows of metrics.csv up to these steps stay
+    if (!from_.path.empty()) {
+      const std::int64_t at = read_json(from_.path + "/state.json").value("step", std::int64_t{0});
+      kept_text = from_.prefix == "text_step" ? at : INT64_MAX;
+      kept_image = from_.prefix == "step" ? at : -1;
+    }
+    log_ = std::make_unique<MetricsLog>(store_folder_ + "/metrics.csv", [=](const std::string& stage, std::int64_t step) { return step <= (stage == "text_step" ? kept_text : kept_image); });
+    if (o_.report_to == "tensorboard" && !o_.dry_run)
+      log_->report_to_tensorboard(o_.out + "/tensorboard", from_.prefix == "step" ? 0 : std::max<std::int64_t>(1, kept_text + 1), std::max<std::int64_t>(1, kept_image + 1));
+  }
+
+  /// The text tower learns to match two texts about one study; nothing without --text-steps, or when the image stage has begun.
+  /// @param samples as for ReportPairs
+  template <class Samples>
+  TrainOutcome text_stage(const std::shared_ptr<const Samples>& samples) {
+    if (o_.text_steps == 0 || from_.prefix == "step") return TrainOutcome::finished;
+    TrainerOptions t = trainer_options();
+    t.stage = "text_step";
+    t.steps = o_.dry_run ? 1 : o_.text_steps;
+    t.schedule = {.lr = o_.text_lr, .warmup = o_.text_steps / 10};
+    t.grad_clip_norm = 1.0;
+    t.fixed_scale = o_.text_scale;
+    set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.", 0) != 0; });
+    ContrastiveTrainer<> trainer(model, t, store_);
+    if (from_.prefix == "text_step") trainer.restore(from_.path);
+    LoaderOptions loading = loader_options();
+    loading.sampler = {.batch_size = o_.text_batch_size, .seed = o_.seed + 1};
+    DataLoader loader(ReportPairs<Samples>(samples, tokenizer_), loading, CollateTextPairs{});
+    const auto features = [&](const TextPairBatch& batch, const Context& context) {
+      return PairFeatures<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
+    };
+    const MemoryUse forecast = forecast_memory("text", {.batch_size = o_.text_batch_size, .scans = 0, .texts = 2, .text_length = model.config.context_length});
+    const TrainOutcome outcome = trainer.run(loader, features, extra_files(), *log_, progress_, [](std::int64_t) {});
+    print_memory("text", forecast);
+    if (outcome == TrainOutcome::stopped) progress_.note(fmt::format("stopped at text step {}; --resume latest goes on", trainer.step()));
+    else set_requires_grad(model, true, [](const std::string& name) { return name.rfind("text.", 0) != 0 && name.find("posemb") == std::string::npos; });
+    return outcome;
+  }
+
+  /// Images and texts.
+  /// @param samples a Dataset of samples with `volume` and `ids`  @param scans of one sample  @param stored_bytes of volumes kept in memory
+  /// With --model-ema-decay the model has the averaged weights afterwards.
+  /// @param evaluate called after every epoch as evaluate(epochs done) -> std::vector<Evaluation>
+  template <class Samples, class Evaluate>
+  TrainOutcome image_stage(const std::shared_ptr<const Samples>& samples, index_t scans, std::size_t stored_bytes, Evaluate evaluate) {
+    if (o_.lock_text) lock_text_tower(model, o_.lock_text_unlocked_layers, o_.lock_text_freeze_layer_norm);
+    TrainerOptions options = trainer_options();
+    options.steps = o_.dry_run ? 2 : total_steps_;
+    options.schedule = {.kind = lr_scheduler_named(o_.lr_scheduler), .lr = o_.lr, .warmup = o_.warmup, .cooldown = o_.epochs_cooldown * steps_per_epoch_, .cooldown_power = o_.lr_cooldown_power, .cooldown_end = o_.lr_cooldown_end};
+    options.grad_clip_norm = o_.grad_clip_norm;
+    options.siglip = model.config.siglip;
+    options.accum_freq = o_.accum_freq;
+    options.ema_decay = o_.model_ema_decay;
+    ContrastiveTrainer<> trainer(model, options, store_);
+    if (from_.prefix == "step") trainer.restore(from_.path);
+    LoaderOptions loading = loader_options();
+    loading.sampler = {.batch_size = o_.batch_size * o_.accum_batch, .seed = o_.seed};
+    DataLoader loader(samples, loading, CollateImageText{});
+    const auto features = [&](const ImageTextBatch& batch, const Context& context) {
+      return PairFeatures<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
+    };
+    const auto end_of_epoch = [&](std::int64_t epoch) {
+      try {
+        for (const Evaluation& found : trainer.with_averaged_weights([&] { return evaluate(epoch); })) {
+          progress_.note(fmt::format("epoch {}: {}", epoch, found.line));
+          for (const auto& [name, value] : found.scalars) log_->add_scalar(name, value, trainer.step());
+        }
+      } catch (const error& e) {
+        progress_.note(fmt::format("warning: no evaluation after epoch {}: {}", epoch, e.what()));
+      }
+    };
+    const MemoryUse forecast = forecast_memory("image", {.batch_size = o_.batch_size * o_.accum_batch,
+                                                         .scans = scans,
+                                                         .text_length = model.config.context_length,
+                                                         .batches = o_.accum_freq + (o_.workers > 0 ? loading.prefetch_batches : 0),
+                                                         .stored_bytes = stored_bytes,
+                                                         .averaged = o_.model_ema_decay > 0});
+    const auto began = std::chrono::steady_clock::now();
+    const TrainOutcome outcome = trainer.run(loader, features, extra_files(), *log_, progress_, end_of_epoch);
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    print_memory("image", forecast);
+    if (outcome == TrainOutcome::stopped) {
+      progress_.note(fmt::format("stopped at step {}; --resume latest goes on", trainer.step()));
+      return outcome;
+    }
+    for (const auto& bad : loader.bad_samples()) fmt::print("skipped {}: {}\n", bad.name, bad.message);
+    if (trainer.skipped_steps() > 0) fmt::print("{} steps were skipped because loss or gradient was not finite\n", trainer.skipped_steps());
+    skipped_steps_ = trainer.skipped_steps();
+    last_step_ = trainer.step();
+    trainer.take_averaged_weights();
+    if (!o_.dry_run) fmt::print("trained {} steps; checkpoint {}/step_{}\n", trainer.step(), o_.out, trainer.step());
+    return outcome;
+  }
+
+  /// Figures of the end of the run, for TensorBoard.
+  void log_scalars(const std::vector<std::pair<std::string, double>>& scalars) {
+    for (const auto& [name, value] : scalars) log_->add_scalar(name, value, last_step_);
+  }
+  std::int64_t skipped_steps() const { return skipped_steps_; }
+
+  /// Removes what a dry run has written and says what the run will cost.
+  void finish_dry_run() const {
+    std::error_code ignored;
+    std::filesystem::remove_all(store_folder_);
+    std::filesystem::remove(o_.out, ignored);  // only if nothing else is in it
+    fmt::print("dry run done: about {:.2f} s a step, {} for {} steps; nothing was kept\n", seconds_ / 2, format_duration(seconds_ / 2 * static_cast<double>(total_steps_)), total_steps_);
+  }
+
+ private:
+  TrainerOptions trainer_options() const {
+    TrainerOptions options;
+    options.adamw = {o_.beta1, o_.beta2, o_.eps};
+    options.weight_decay = o_.wd;
+    options.seed = o_.seed;
+    options.log_every_n_steps = o_.log_every_n_steps;
+    options.save_frequency_steps = o_.save_frequency_steps > 0 ? o_.save_frequency_steps : o_.save_frequency * steps_per_epoch_;
+    options.keep_checkpoints = o_.keep_checkpoints;
+    return options;
+  }
+  LoaderOptions loader_options() const {
+    LoaderOptions loading;
+    loading.workers = o_.workers;
+    loading.skip_bad = o_.skip_bad;
+    return loading;
+  }
+  auto extra_files() const {
+    return [this](const std::string& path) { write_model_files(path, model.config, preprocessing_, tokenizer_->vocabulary()); };
+  }
+  /// Says what the steps to come will hold at their peak, and counts anew from here.
+  MemoryUse forecast_memory(const char* stage, const StepSizes& step) {
+    const MemoryUse forecast = memory_forecast(model, step);
+    fmt::print("{} stage, expected peak memory {} (texts of up to {} tokens)\n", stage, memory_line(forecast), step.text_length);
+    memory_statistics<Cpu>().reset_peak();
+    return forecast;
+  }
+  void print_memory(const char* stage, const MemoryUse& forecast) const {
+    if (o_.memory_report) fmt::print("\n{} stage, {}", stage, memory_table(forecast, memory_statistics<Cpu>().peak(), held_for_reuse(Cpu{}), peak_rss_bytes()));
+  }
+
+  RunOptions& o_;
+  std::string preprocessing_;
+  std::shared_ptr<const WordPieceTokenizer> tokenizer_;
+  std::int64_t steps_per_epoch_ = 0, total_steps_ = 0;
+  std::string store_folder_;
+  CheckpointStore store_;
+  CheckpointEntry from_;
+  std::unique_ptr<MetricsLog> log_;
+  ProgressLine progress_;
+  double seconds_ = 0;
+  std::int64_t skipped_steps_ = 0, last_step_ = 0;
+};
+
+HLIP_END

@@ -1,0 +1,84 @@
+// Zero-shot classification with a trained model: prompts in, probabilities of findings out, whatever kind of study they are found in.
+#pragma once
+
+#include <hlip/data/loader.hpp>
+#include <hlip/eval/zero_shot_table.hpp>
+#include <hlip/models/clip.hpp>
+#include <hlip/train/batches.hpp>
+
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+/// The classifier a model and its tokenizer make of a list of findings.
+template <int Levels>
+ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
+  NoGrad guard;
+  const auto encode = [&](const std::vector<std::string>& prompts) {
+    std::vector<std::vector<std::int64_t>> ids;
+    for (const auto& p : prompts) ids.push_back(tokenizer.encode_unpadded(p, model.config.context_length));
+    return model.encode_text(pad_ids(ids)).value().to_vector();
+  };
+  return ZeroShotClassifier(classes, encode, std::exp(static_cast<double>(model.logit_scale.item())));
+}
+
+/// How volumes are loaded for scoring.
+struct ZeroShotOptions {
+  index_t batch_size = 16, workers = 1;
+};
+
+/// What a model said about every study.
+struct ZeroShotScores {
+  std::vector<std::string> findings, volumes;
+  std::vector<double> scores;        ///< P(positive), row-major (volumes, findings)
+  std::vector<std::int64_t> labels;  ///< the same
+  Tensor<float, Cpu> features;       ///< (volumes, E) of length 1
+
+  HLIP_LAZY ZeroShotTable table() const { return ZeroShotTable(findings, scores, labels); }
+};
+
+/// Scores every study of a data set for these findings.
+/// @param volumes a Dataset of volumes or studies; with a batch size above 1 all of one size
+/// @param label called as label(i, class) -> 0 or 1  @throws hlip::error if a volume cannot be read
+template <int Levels, class Volumes, class Label>
+ZeroShotScores score_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const Volumes& volumes, const std::vector<ZeroShotClass>& classes, Label label,
+                               const ZeroShotOptions& options) {
+  const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
+  NoGrad guard;
+  LoaderOptions loading;
+  loading.sampler = {.batch_size = options.batch_size, .shuffle = false, .drop_last = false};
+  loading.workers = options.workers;
+  DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return stack_volumes(batch); });
+  ZeroShotScores out;
+  std::vector<Tensor<float, Cpu>> features;
+  while (auto batch = loader.next()) {
+    features.push_back(model.encode_image(Var<float, Cpu>(batch->data)).value());
+    const auto p = classifier.probabilities(features.back().to_vector());
+    out.scores.insert(out.scores.end(), p.begin(), p.end());
+    for (const index_t i : batch->indices) {
+      out.volumes.push_back(volumes.name(i));
+      for (const auto& c : classes) out.labels.push_back(label(i, c));
+    }
+  }
+  for (const auto& c : classes) out.findings.push_back(c.name);
+  out.features = concat(features, 0);
+  return out;
+}
+
+/// The classes that have both a positive and a negative among the studies; the names of the others go to `left_out`.
+/// @param label as for score_zero_shot
+template <class Label>
+std::vector<ZeroShotClass> evaluable_classes(const std::vector<ZeroShotClass>& all, index_t studies, Label label, std::vector<std::string>& left_out) {
+  std::vector<ZeroShotClass> classes;
+  left_out.clear();
+  for (const auto& c : all) {
+    index_t positive = 0;
+    for (index_t i = 0; i < studies; ++i) positive += label(i, c);
+    if (positive > 0 && positive < studies) classes.push_back(c);
+    else left_out.push_back(c.name);
+  }
+  return classes;
+}
+
+HLIP_END

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Brain studies from raw scans to a trained model: preprocess_brain_mri makes what train_brain_mri reads; a run stopped by SIGTERM and
+# resumed ends in the same bits as one left alone, with other numbers of threads too; bad studies and wrong usage are answered as documented.
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "brain_mri: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
+expect() {  # expect CODE COMMAND…
+  local want=$1 got=0
+  shift
+  "$@" >"$work/log" 2>&1 || got=$?
+  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+bits() { (cd "$1/step_8" && cat model.safetensors optimizer.safetensors | sha256sum); }
+
+# ---- a phantom run: table, resume, limits --------------------------------------------------------------------------
+phantom=("$bin/train_brain_mri" --phantom 24 --batch-size 8 --save-frequency-steps 2 --phantom-root "$work/phantom")
+train=("${phantom[@]}" --steps 8 --text-steps 4)
+expect 0 "${train[@]}" --out "$work/straight" --threads 2
+says "synthetic"
+says "^Ischaemic stroke"
+[[ $(tail -n 1 "$work/log") =~ ^macro\ AUC\ [01]\.[0-9]{3}\ \(95\ %\ CI\ .*,\ 16\ studies\)$ ]] || fail "the last line has another form"
+[ -s "$work/straight/zero_shot.csv" ] || fail "no zero_shot.csv"
+want=$(bits "$work/straight")
+"${train[@]}" --out "$work/stopped" --threads 1 >"$work/log" 2>&1 &
+pid=$!
+until [ -d "$work/stopped/text_step_2" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+kill -TERM "$pid" 2>/dev/null || fail "the run ended before it could be stopped"
+wait "$pid" || fail "a stopped run exits with $?"
+says "resume latest goes on"
+expect 0 "$bin/train_brain_mri" --out "$work/stopped" --resume latest --phantom 24
+[ "$(bits "$work/stopped")" = "$want" ] || fail "the stopped run gives other bits"
+
+expect 0 "${phantom[@]}" --steps 8 --text-steps 0 --lock-text --pretrained "$work/straight/text_step_4" --out "$work/scan" --highest-level scan
+says "limited to the scan level"
+[ "$(bits "$work/scan")" != "$want" ] || fail "limiting the levels changes nothing"
+grep -A 30 '"blocks_of_level"' "$work/scan/step_8/model.json" | tr -d ' \n' | grep -q '\[0,3\],\[1,2,4,5\],\[\]' || fail "model.json does not say which levels there are"
+expect 0 "${phantom[@]}" --steps 2 --out "$work/quirk" --scan-positions published
+grep -q '"scan_positions_by_batch": true' "$work/quirk/step_2/model.json" || fail "the quirk is not stored"
+
+# ---- the JSON layout -------------------------------------------------------------------------------------------------
+tree=(--data-root "$work/phantom" --train-json "$work/phantom/train_phantom.json" --model brain_phantom --num-scans 3 --steps 2 --batch-size 4 --warmup 0)
+expect 0 "$bin/train_brain_mri" "${tree[@]}" --valid-json "$work/phantom/valid_phantom.json" --valid-labels "$work/phantom/valid_labels.csv" --out "$work/layout"
+says "^macro AUC"
+rm "$work/phantom/train/train_000003/DWI/img.safetensors"
+expect 1 "$bin/train_brain_mri" "${tree[@]}" --out "$work/bad"
+says "train_000003/DWI: holds no scan"
+expect 0 "$bin/train_brain_mri" "${tree[@]}" --out "$work/skipped" --skip-bad
+says "23 training studies"
+grep -q train_000003 "$work/skipped/skipped_train.txt" || fail "the list of skipped studies lacks one"
+expect 0 "$bin/train_brain_mri" "${tree[@]}" --out "$work/dry" --skip-bad --dry-run --memory-report
+says "dry run done"
+[ ! -e "$work/dry/step_2" ] || fail "a dry run left a checkpoint"
+
+# ---- raw scans: two studies of real geometry, made from a NIfTI of the CT phantom ------------------------------------
+expect 0 "$bin/train_ct_rate" --phantom 8 --phantom-valid 2 --steps 1 --text-steps 1 --out "$work/ct"
+scans=$(find "$work/ct/phantom/dataset/train" -name '*.nii.gz' | sort | head -n 3)
+i=0
+for study in a b; do
+  mkdir -p "$work/raw/$study"
+  for file in $scans; do i=$((i + 1)) && cp "$file" "$work/raw/$study/scan$i.nii.gz"; done
+  cp "$work/raw/$study/scan$i.nii.gz" "$work/raw/$study/tumour_seg.nii.gz"
+done
+printf 'not a volume' >"$work/raw/b/broken.nii"
+expect 1 "$bin/preprocess_brain_mri" --data-root "$work/raw" --out "$work/prepared" --num-slices 12 --size 32
+says "broken.nii"
+rm "$work/raw/b/broken.nii"
+expect 0 "$bin/preprocess_brain_mri" --data-root "$work/raw" --out "$work/prepared" --num-slices 12 --size 32
+says "^0 written, 6 already there, 0 failed"
+[ -z "$(find "$work/prepared" -path '*seg*')" ] || fail "a segmentation was taken for a scan"
+expect 1 "$bin/train_brain_mri" --data-root "$work/prepared" --train-json "$work/prepared/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/x"
+says "has no report"
+printf '{"s/1": {"scans": ["a/scan1.nii.gz", "a/scan2.nii.gz"], "report": ["One finding.", "Another."]}, "s/2": {"scans": ["b/scan4.nii.gz"], "report": ["Nothing."]}}' >"$work/studies.json"
+expect 0 "$bin/preprocess_brain_mri" --data-root "$work/raw" --studies "$work/studies.json" --out "$work/listed" --num-slices 12 --size 32 --threads 2
+expect 0 "$bin/train_brain_mri" --data-root "$work/listed" --train-json "$work/listed/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/trained"
+says "2 training studies (3 scans"
+
+# ---- wrong usage -----------------------------------------------------------------------------------------------------
+expect 2 "$bin/train_brain_mri" --out "$work/x"
+expect 2 "$bin/train_brain_mri" --data-root "$work/listed" --out "$work/x"
+expect 2 "$bin/train_brain_mri" --phantom 24 --valid-labels x.csv --out "$work/x"
+expect 2 "$bin/train_brain_mri" --phantom 24 --highest-level voxel --out "$work/x"
+expect 2 "$bin/preprocess_brain_mri" --data-root "$work/raw" --out "$work/x" --split a_b
+expect 1 "$bin/train_brain_mri" --phantom 24 --num-scans 5 --out "$work/x"
+says "knows 4 scan positions"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/trained" --volume "$work/raw/a/scan1.nii.gz"
+says "is a model for MRI"
+echo "brain_mri: all as documented"
