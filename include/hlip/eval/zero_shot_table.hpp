@@ -3,6 +3,7 @@
 
 #include <hlip/eval/binary_metrics.hpp>
 #include <hlip/eval/bootstrap.hpp>
+#include <hlip/eval/table_text.hpp>
 #include <hlip/eval/zero_shot.hpp>
 
 HLIP_BEGIN
@@ -98,12 +99,12 @@ class ZeroShotTable {
     for (const auto name : BinaryMetrics::names) (text += ',') += name;
     text += '\n';
     const auto append = [&](const Interval& interval, const std::array<double, BinaryMetrics::columns>& values) {
-      text += ',' + number(interval.low) + ',' + number(interval.high);
-      for (const double v : values) text += ',' + number(v);
+      text += ',' + detail::csv_number(interval.low) + ',' + detail::csv_number(interval.high);
+      for (const double v : values) text += ',' + detail::csv_number(v);
       text += '\n';
     };
     for (const auto& r : rows_) {
-      text += fmt::format("{},{},{}", csv_field(r.name), r.metrics.positives, r.metrics.negatives);
+      text += fmt::format("{},{},{}", detail::csv_field(r.name), r.metrics.positives, r.metrics.negatives);
       append(r.auc_interval, r.metrics.values());
     }
     text += "mean,,";
@@ -125,18 +126,10 @@ class ZeroShotTable {
   }
 
  private:
-  static std::string cell(double v) { return std::isnan(v) ? "-" : fmt::format("{:.3f}", v); }
-  static std::string number(double v) { return std::isnan(v) ? "" : fmt::format("{}", v); }
-  static std::string csv_field(const std::string& s) {
-    if (s.find_first_of(",\"\r\n") == std::string::npos) return s;
-    std::string out = "\"";
-    for (const char c : s) out += c == '"' ? "\"\"" : std::string(1, c);
-    return out + '"';
-  }
   static std::string line(const std::array<double, BinaryMetrics::columns>& v, const Interval& interval, bool fitted) {
     const auto range = std::isnan(interval.low) ? std::string("-") : fmt::format("{:.3f}-{:.3f}", interval.low, interval.high);
-    auto text = fmt::format("  {:>6}  {:^13}  {:>8} {:>6} {:>6} {:>6}", cell(v[4]), range, cell(v[0]), cell(v[1]), cell(v[2]), cell(v[3]));
-    if (fitted) text += fmt::format("  | {:>6} {:>6} {:>6} {:>6} {:>6}", cell(v[5]), cell(v[6]), cell(v[7]), cell(v[8]), cell(v[9]));
+    auto text = fmt::format("  {:>6}  {:^13}  {:>8} {:>6} {:>6} {:>6}", detail::table_cell(v[4]), range, detail::table_cell(v[0]), detail::table_cell(v[1]), detail::table_cell(v[2]), detail::table_cell(v[3]));
+    if (fitted) text += fmt::format("  | {:>6} {:>6} {:>6} {:>6} {:>6}", detail::table_cell(v[5]), detail::table_cell(v[6]), detail::table_cell(v[7]), detail::table_cell(v[8]), detail::table_cell(v[9]));
     return text + '\n';
   }
 

@@ -1,0 +1,408 @@
+// Zero-shot evaluation on the public test sets, each in its published layout.
+//
+//   evaluate ct-rate     --checkpoint runs/x --data-root CT-RATE/dataset --out results
+//   evaluate rad-chestct --checkpoint runs/x --data-root rad_chestct --labels rad_chestct_labels.csv --out results
+//   evaluate pub-brain-5 --checkpoint runs/x --data-root pub_brain_5 --labels pub_brain_5.csv --out results
+//   evaluate rad-chestct --scores results/scores.csv --labels rad_chestct_labels.csv --out again      (no model needed)
+#include <hlip/hlip.hpp>
+
+#include <hlip/data/ct_rate.hpp>
+#include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/data/load_ct_rate.hpp>
+#include <hlip/data/public_studies.hpp>
+#include <hlip/eval/auc_table.hpp>
+#include <hlip/eval/head_ct_prompts.hpp>
+#include <hlip/eval/pub_brain_5.hpp>
+#include <hlip/eval/rad_chestct.hpp>
+#include <hlip/eval/score_table.hpp>
+#include <hlip/train/command_line.hpp>
+#include <hlip/train/trained_model.hpp>
+#include <hlip/train/zero_shot_ct.hpp>
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <filesystem>
+#include <functional>
+
+using namespace hlip;
+
+namespace {
+
+struct Options {
+  std::string checkpoint, data_root, labels, out, scores, embeddings, split = "valid", prompts = "volume";
+  bool already_hu = false, allow_absent = false;
+  index_t num_slices = 144;
+  int threads = 0;
+  BootstrapOptions bootstrap;
+};
+
+/// Studies to load one after another. A Dataset.
+struct Studies {
+  std::vector<std::string> names;
+  std::function<Tensor<float>(index_t)> load;  ///< (N, D, H, W): the scans of study i
+  index_t size() const { return static_cast<index_t>(names.size()); }
+  std::string name(index_t i) const { return names[static_cast<std::size_t>(i)]; }
+  Tensor<float> get(index_t i) const { return load(i); }
+};
+
+/// Image features of studies, computed once and kept: everything that follows needs no images.
+struct Embeddings {
+  std::vector<std::string> studies;
+  std::vector<double> features;  ///< row-major (studies, dim), of length 1
+  index_t dim = 0;
+  double scale = 1;  ///< exp(logit_scale)
+};
+
+using Model = TrainedModel<>;
+using Find = std::function<Studies(const Model&)>;
+using Score = std::function<std::vector<double>(const Model&, const Embeddings&)>;
+using Name = std::function<std::string(std::string_view)>;
+
+const Name bare = [](std::string_view path) { return bare_name(path); };
+
+Embeddings embed(const Model& m, const Studies& studies) {
+  NoGrad guard;
+  Embeddings e{studies.names, {}, 0, std::exp(static_cast<double>(m.model.logit_scale.item()))};
+  LoaderOptions loading;
+  loading.sampler = {.batch_size = 1, .shuffle = false, .drop_last = false};
+  DataLoader loader(studies, loading, [](std::vector<Tensor<float>> batch) { return batch.front(); });
+  const index_t n = studies.size(), twentieth = std::max<index_t>(1, n / 20);
+  for (index_t done = 0; auto batch = loader.next();) {
+    const Shape s = batch->data.shape();
+    const auto f = m.model.encode_image(Var<float>(batch->data.reshape({1, s[0], 1, s[1], s[2], s[3]}))).value();
+    e.dim = f.dim(1);
+    for (const float v : f.to_vector()) e.features.push_back(v);
+    if (++done % twentieth == 0 && n >= 20) fmt::print(stderr, "{} of {} studies\n", done, n);
+  }
+  return e;
+}
+
+void write_embeddings(const std::string& path, const Embeddings& e) {
+  const std::vector<float> features(e.features.begin(), e.features.end());
+  SafetensorsWriter file;
+  file.add("features", std::span<const float>(features), {static_cast<index_t>(e.studies.size()), e.dim});
+  const std::vector<double> scale = {e.scale};
+  file.add("scale", std::span<const double>(scale), {1});
+  file.metadata("studies", Json(e.studies).dump());
+  file.write(path);
+}
+
+Embeddings read_embeddings(const std::string& path) {
+  const SafetensorsFile file(path);
+  if (!file.contains("features") || !file.contains("scale") || file.info("features").shape.rank() != 2 || file.info("scale").shape.numel() != 1) fail_file(path, "", "is not what evaluate writes: features (studies, dim) and scale are expected");
+  Embeddings e{{}, file.values<double>("features"), file.info("features").shape[1], file.values<double>("scale")[0]};
+  const Json names = parse_json(file.metadata("studies"), path);
+  for (const auto& n : names)
+    if (n.is_string()) e.studies.push_back(n.get<std::string>());
+  if (static_cast<index_t>(e.studies.size()) != file.info("features").shape[0]) fail_file(path, "studies", "names {} studies, features has {}", e.studies.size(), file.info("features").shape[0]);
+  return e;
+}
+
+/// Prompts to features of length 1, row-major (prompts, dim).
+std::vector<double> embed_prompts(const Model& m, const std::vector<std::string>& prompts) {
+  NoGrad guard;
+  std::vector<double> out;
+  for (std::size_t at = 0; at < prompts.size(); at += 16) {
+    std::vector<std::vector<std::int64_t>> ids;
+    for (std::size_t i = at; i < std::min(at + 16, prompts.size()); ++i) ids.push_back(m.tokenizer->encode_unpadded(prompts[i], m.model.config.context_length));
+    for (const float v : m.model.encode_text(pad_ids(ids)).value().to_vector()) out.push_back(v);
+  }
+  return out;
+}
+
+/// scale * cosine of studies and prompts, each the mean of its templates.
+std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std::vector<std::string>& prompts, std::size_t templates, double scale) {
+  const auto embedded = embed_prompts(m, prompts);
+  const auto n = static_cast<std::int64_t>(prompts.size() / templates);
+  return zero_shot_logits(e.features, zero_shot_weights(embedded, n, static_cast<std::int64_t>(templates), e.dim), e.dim, scale);
+}
+
+/// The scores of every study: read, or made of embeddings that are read or made of images. What is made is kept in --out.
+ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name, const Find& find, const Score& score) {
+  if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
+  const Model m = load_trained_model(o.checkpoint);
+  fmt::print("model: {}, {}\n", m.path, m.model.config.name);
+  Embeddings e;
+  if (o.embeddings.empty()) {
+    e = embed(m, find(m));
+    write_embeddings(o.out + "/embeddings.safetensors", e);
+  } else {
+    e = read_embeddings(o.embeddings);
+  }
+  ScoreTable table{columns, e.studies, score(m, e)};
+  atomic_write(o.out + "/scores.csv", table.to_csv());
+  return table;
+}
+
+Json json_number(double v) { return std::isnan(v) ? Json() : Json(v); }
+
+/// What every result says about itself.
+Json about(const Options& o, const std::string& dataset, std::size_t studies) {
+  Json j;
+  j["dataset"] = dataset;
+  j["studies"] = studies;
+  j["scores"] = o.scores.empty() ? o.out + "/scores.csv" : o.scores;
+  j["intervals"] = {{"method", "percentile bootstrap over studies"}, {"resamples", o.bootstrap.resamples}, {"confidence", o.bootstrap.confidence}, {"seed", o.bootstrap.seed}};
+  return j;
+}
+
+void write_results(const Options& o, const std::string& csv, const Json& json) {
+  atomic_write(o.out + "/metrics.csv", csv);
+  atomic_write(o.out + "/metrics.json", json.dump(2) + "\n");
+  fmt::print("written: {0}/metrics.csv, {0}/metrics.json{1}\nFor research only: not a medical device.\n", o.out, o.scores.empty() ? ", and scores.csv to score again without a model" : "");
+}
+
+/// The table of yes/no findings of chest CT.
+void report_findings(const Options& o, const std::string& dataset, std::span<const std::string> names, std::span<const double> scores, std::span<const std::int64_t> labels) {
+  const ZeroShotTable table(names, scores, labels, o.bootstrap);
+  Json j = about(o, dataset, static_cast<std::size_t>(table.studies()));
+  j["macro_auc"] = {{"value", json_number(table.macro_auc())}, {"low", json_number(table.macro_interval().low)}, {"high", json_number(table.macro_interval().high)}};
+  j["notes"] = {"fitted_*: at a threshold fitted on these same test labels, which is optimistic; fitted_accuracy is plain accuracy, which the reference prints as \"acc (balanced)\"",
+                "findings whose labels are all equal have no metrics (null) and count in no mean: see left_out"};
+  j["left_out"] = table.left_out();
+  for (std::size_t k = 0; k < BinaryMetrics::columns; ++k) j["means"][std::string(BinaryMetrics::names[k])] = json_number(table.means()[k]);
+  for (const auto& r : table.rows()) {
+    Json f = {{"finding", r.name}, {"positives", r.metrics.positives}, {"negatives", r.metrics.negatives}, {"auc_low", json_number(r.auc_interval.low)}, {"auc_high", json_number(r.auc_interval.high)}};
+    for (std::size_t k = 0; k < BinaryMetrics::columns; ++k) f[std::string(BinaryMetrics::names[k])] = json_number(r.metrics.values()[k]);
+    j["findings"].push_back(std::move(f));
+  }
+  fmt::print("{}", table.to_text(true));
+  write_results(o, table.to_csv(), j);
+  fmt::print("{}\n", table.last_line());
+}
+
+void report_ranking(const Options& o, const std::string& dataset, const AucTable& table) {
+  Json j = about(o, dataset, static_cast<std::size_t>(table.studies()));
+  j["macro_auc"] = {{"value", json_number(table.macro_auc())}, {"low", json_number(table.macro_interval().low)}, {"high", json_number(table.macro_interval().high)}};
+  j["left_out"] = table.left_out();
+  for (const auto& r : table.rows())
+    j["findings"].push_back({{"finding", r.name}, {"positives", r.positives}, {"negatives", r.negatives}, {"auc", json_number(r.auc)}, {"auc_low", json_number(r.interval.low)}, {"auc_high", json_number(r.interval.high)}});
+  fmt::print("{}", table.to_text());
+  write_results(o, table.to_csv(), j);
+  fmt::print("{}\n", table.last_line());
+}
+
+void say_unscored(std::size_t labelled, std::size_t scored) {
+  if (scored < labelled) fmt::print("note: {} of {} labelled studies have no score and are left out\n", labelled - scored, labelled);
+}
+
+/// P(positive) of each finding.
+Score pair_scores(const std::vector<ZeroShotClass>& classes) {
+  return [classes](const Model& m, const Embeddings& e) { return zero_shot_classifier(m.model, *m.tokenizer, classes).probabilities(e.features); };
+}
+
+Tensor<float> one_scan(const Tensor<float>& x) { return x.reshape({1, x.dim(0), x.dim(1), x.dim(2)}); }
+
+int run_ct_rate(const Options& o) {
+  const auto classes = ct_rate_prompts(prompt_template(o.prompts));
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const auto& c : classes) names.push_back(c.name), columns.push_back({c.label_column});
+  std::string path = o.labels;
+  for (const char* split : {"", "validation"})
+    if (const std::string candidate = fmt::format("{}/multi_abnormality_labels/{}_predicted_labels.csv", o.data_root, *split ? split : o.split.c_str()); path.empty() && is_file(candidate)) path = candidate;
+  if (path.empty()) fail_file(o.data_root, "", "holds no multi_abnormality_labels/{}_predicted_labels.csv; hint: --labels FILE", o.split);
+  const auto labels = read_label_table(path, "VolumeName", columns, bare);
+  const Find find = [&](const Model& m) {
+    CtRateOptions reading;
+    reading.need_reports = false;
+    reading.need_labels = o.labels.empty();
+    reading.already_hu = o.already_hu;
+    reading.allow_absent = o.allow_absent;
+    auto data = read_ct_rate(o.data_root, o.split, reading);
+    expect_no_problems(data.problems, o.data_root, o.split);
+    if (data.absent > 0) fmt::print("note: {} volumes are not there\n", data.absent);
+    const auto volumes = std::make_shared<std::vector<CtRateVolume>>();
+    Studies s;
+    for (const auto& study : data.studies)
+      for (const auto& r : study.recons)
+        if (labels.row_of.contains(r.name)) s.names.push_back(r.name), volumes->push_back(r);
+    CtPreset preset = m.preset;
+    preset.already_hu = o.already_hu;
+    s.load = [volumes, preset](index_t i) { return one_scan(preprocess_ct(open_ct_rate_volume((*volumes)[static_cast<std::size_t>(i)], preset), preset)); };
+    return s;
+  };
+  const auto scores = obtain_scores(o, names, bare, find, pair_scores(classes));
+  say_unscored(labels.studies.size(), scores.studies.size());
+  report_findings(o, "CT-RATE", names, scores.values, labels_of(scores, labels, path));
+  return 0;
+}
+
+int run_rad_chestct(const Options& o) {
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const auto& c : rad_chestct_columns) {
+    names.emplace_back(c.name);
+    columns.push_back({std::string(c.name), std::string(c.source)});
+    if (c.source == "calcification") columns.back().emplace_back("Calcification");  // later tables hold the merged column
+  }
+  const auto labels = read_label_table(o.labels, "NoteAcc_DEID", columns, bare);
+  const Find find = [&](const Model& m) {
+    Studies s;
+    std::string absent;
+    for (const auto& id : labels.studies)
+      if (is_file(o.data_root + "/" + id + ".npz")) s.names.push_back(id);
+      else if (absent.empty()) absent = o.data_root + "/" + id + ".npz";
+    if (!absent.empty() && !o.allow_absent) fail_file(absent, "", "is absent, and {} of {} in all; hint: --allow-absent", labels.studies.size() - s.names.size(), labels.studies.size());
+    s.load = [root = o.data_root, names = s.names, preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_rad_chestct(root + "/" + names[static_cast<std::size_t>(i)] + ".npz"), preset)); };
+    return s;
+  };
+  const auto scores = obtain_scores(o, names, bare, find, pair_scores(rad_chestct_prompts(prompt_template(o.prompts))));
+  say_unscored(labels.studies.size(), scores.studies.size());
+  const MergedCalcification merged(scores.values, labels_of(scores, labels, o.labels));
+  report_findings(o, "Rad-ChestCT", merged.names, merged.scores, merged.labels);
+  return 0;
+}
+
+/// Studies that are folders of scans.
+Studies scan_studies(const Options& o, const Model& m, std::vector<std::string> names, std::vector<std::vector<std::string>> files, RawScans raw) {
+  const MriPreset preset = mri_preset(o.num_slices, m.model.config.vision.img_size[1]);
+  Studies s;
+  s.names = std::move(names);
+  s.load = [files = std::move(files), preset, raw](index_t i) {
+    std::vector<Tensor<float>> scans;
+    for (const auto& f : files[static_cast<std::size_t>(i)]) scans.push_back(load_public_scan(f, preset, raw));
+    return stack(scans, 0);
+  };
+  return s;
+}
+
+/// Where a study of the table lies: the part of its path below "pub_brain_5/", below --data-root.
+std::string below_root(const Options& o, const std::string& study) {
+  constexpr std::string_view root = "pub_brain_5/";
+  const auto at = study.find(root);
+  const std::string inside = at == study.npos ? study : study.substr(at + root.size());
+  if (!is_inside_name(inside)) fail_file(o.labels, "column study", "{} leads out of the data folder", quote_text(study));
+  return o.data_root + "/" + inside;
+}
+
+int run_pub_brain_5(const Options& o) {
+  const auto as_it_is = [](std::string_view s) { return std::string(s); };
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const auto c : pub_brain_5_classes) names.emplace_back(c), columns.push_back({std::string(c)});
+  const auto labels = read_label_table(o.labels, "study", columns, as_it_is);
+  const Find find = [&](const Model& m) {
+    std::vector<std::vector<std::string>> files;
+    for (const auto& s : labels.studies) files.push_back(scan_files(below_root(o, s)));
+    return scan_studies(o, m, labels.studies, std::move(files), RawScans::prepare);
+  };
+  const auto scores = obtain_scores(o, names, as_it_is, find, [](const Model& m, const Embeddings& e) { return prompt_logits(m, e, pub_brain_5_prompts(), 1, e.scale); });
+  say_unscored(labels.studies.size(), scores.studies.size());
+  const auto onehot = labels_of(scores, labels, o.labels);
+  std::vector<std::size_t> classes;
+  for (std::size_t i = 0; i < scores.studies.size(); ++i) {
+    const auto row = std::span(onehot).subspan(i * names.size(), names.size());
+    if (std::count(row.begin(), row.end(), 1) != 1) fail_file(o.labels, "", "study {} has {} classes, expected one", quote_text(scores.studies[i]), std::count(row.begin(), row.end(), 1));
+    classes.push_back(static_cast<std::size_t>(std::find(row.begin(), row.end(), 1) - row.begin()));
+  }
+  std::vector<PubBrainResult> results;
+  for (const auto& task : pub_brain_5_tasks()) results.push_back(score_pub_brain_task(task, scores.studies, scores.values, classes, o.bootstrap));
+  Json j = about(o, "Pub-Brain-5", scores.studies.size());
+  j["notes"] = {"balanced_accuracy and auc of tumor and disease are means over the classes that occur; tasks whose studies are all of one class have no metrics (null)"};
+  for (const auto& r : results)
+    j["tasks"].push_back({{"task", r.name},
+                          {"studies_of_each_class", r.counts},
+                          {"balanced_accuracy", json_number(r.balanced_accuracy)},
+                          {"balanced_accuracy_low", json_number(r.balanced_accuracy_interval.low)},
+                          {"balanced_accuracy_high", json_number(r.balanced_accuracy_interval.high)},
+                          {"auc", json_number(r.auc)},
+                          {"auc_low", json_number(r.auc_interval.low)},
+                          {"auc_high", json_number(r.auc_interval.high)},
+                          {"weighted_f1", json_number(r.weighted_f1)},
+                          {"recall", json_number(r.recall)},
+                          {"precision", json_number(r.precision)}});
+  fmt::print("{}", pub_brain_text(results));
+  write_results(o, pub_brain_csv(results), j);
+  return 0;
+}
+
+/// RSNA (one study for each series of RSNA_<study>) and CQ500 (all scans of all series of a study).
+int run_head_ct(const Options& o, bool rsna) {
+  const RankingPrompts prompts = rsna ? rsna_prompts() : cq500_prompts();
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const auto& f : prompts.findings) names.push_back(f.column), columns.push_back({f.column});
+  const auto as_it_is = [](std::string_view s) { return std::string(s); };
+  const auto labels = read_label_table(o.labels, "study", columns, as_it_is);
+  const Find find = [&](const Model& m) {
+    std::vector<std::string> found;
+    std::vector<std::vector<std::string>> files;
+    for (const auto& study : labels.studies) {
+      if (!is_inside_name(study)) fail_file(o.labels, "column study", "{} leads out of the data folder", quote_text(study));
+      const auto series = folders_in(fmt::format("{}/{}{}", o.data_root, rsna ? "RSNA_" : "", study));
+      if (!rsna) found.push_back(study), files.emplace_back();
+      for (const auto& s : series) {
+        auto scans = scan_files(s);
+        if (rsna) found.push_back(study + "/" + std::filesystem::path(s).filename().string()), files.push_back(std::move(scans));
+        else files.back().insert(files.back().end(), scans.begin(), scans.end());
+      }
+    }
+    return scan_studies(o, m, std::move(found), std::move(files), RawScans::refuse);
+  };
+  auto scores = obtain_scores(o, names, as_it_is, find, [&](const Model& m, const Embeddings& e) { return prompt_logits(m, e, prompts.filled(), prompts.templates.size(), 1); });
+  if (rsna)  // a series has the labels of its study
+    for (auto& s : scores.studies) s = s.substr(0, s.find('/'));
+  report_ranking(o, rsna ? "RSNA" : "CQ500", AucTable(names, scores.values, labels_of(scores, labels, o.labels), o.bootstrap));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  hlip::let_waiting_threads_sleep(argv);
+  CLI::App app("Zero-shot evaluation on the public test sets.", "evaluate");
+  app.require_subcommand(1);
+  Options o;
+  struct Set {
+    const char *name, *says;
+    bool chest, slices;
+    std::function<int(const Options&)> run;
+  };
+  const Set sets[] = {{"ct-rate", "CT-RATE: 16 of its 18 findings", true, false, run_ct_rate},
+                      {"rad-chestct", "Rad-ChestCT: 15 findings, the two calcifications merged", true, false, run_rad_chestct},
+                      {"pub-brain-5", "Pub-Brain-5: four detections, tumours, diseases", false, true, run_pub_brain_5},
+                      {"rsna", "RSNA intracranial hemorrhage: 5 findings", false, true, [](const Options& x) { return run_head_ct(x, true); }},
+                      {"cq500", "CQ500: 11 findings", false, true, [](const Options& x) { return run_head_ct(x, false); }}};
+  for (const auto& set : sets) {
+    auto* sub = app.add_subcommand(set.name, set.says);
+    auto* scores = sub->add_option("--scores", o.scores, "score this table again (scores.csv of an earlier run, or of the reference): needs no model and no images")->check(CLI::ExistingFile);
+    auto* checkpoint = sub->add_option("--checkpoint", o.checkpoint, "run or checkpoint folder")->excludes(scores);
+    auto* embeddings = sub->add_option("--embeddings", o.embeddings, "embeddings.safetensors of an earlier run of the same model: needs no images")->check(CLI::ExistingFile)->needs(checkpoint);
+    auto* root = sub->add_option("--data-root", o.data_root, "folder of the images, in the published layout")->check(CLI::ExistingDirectory);
+    auto* labels = sub->add_option("--labels", o.labels, "table of labels (CSV)")->check(CLI::ExistingFile);
+    if (std::string_view(set.name) == "ct-rate") {
+      sub->add_option("--split", o.split, "split of the tree")->capture_default_str();
+      sub->add_flag("--already-hu", o.already_hu, "the volumes are in HU: slope and intercept of the table are not applied")->excludes(scores)->excludes(embeddings);
+    } else {
+      labels->required();
+    }
+    if (set.chest) {
+      sub->add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->excludes(scores);
+      sub->add_flag("--allow-absent", o.allow_absent, "evaluate the volumes that are there")->excludes(scores)->excludes(embeddings);
+    }
+    if (set.slices) sub->add_option("--num-slices", o.num_slices, "slices each scan is brought to")->check(CLI::Range(1, 4096))->capture_default_str()->excludes(scores)->excludes(embeddings);
+    sub->add_option("--out", o.out, "folder of the results")->required();
+    sub->add_option("--resamples", o.bootstrap.resamples, "bootstrap resamples of the intervals")->check(CLI::Range(1, 1000000))->capture_default_str();
+    sub->add_option("--confidence", o.bootstrap.confidence, "of the intervals")->check(CLI::Range(0.01, 0.999))->capture_default_str();
+    sub->add_option("--seed", o.bootstrap.seed, "of the resamples")->capture_default_str();
+    sub->add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+    if (std::string_view(set.name) != "ct-rate") root->excludes(scores)->excludes(embeddings);
+  }
+  return run_program(app, argc, argv, [&] {
+    const auto wrong = [](const char* what) {
+      fmt::print(stderr, "evaluate: {}\n", what);
+      return 2;
+    };
+    if (o.scores.empty() && o.checkpoint.empty()) return wrong("give --checkpoint DIR, or --scores FILE to score a table again");
+    if (o.data_root.empty() && o.scores.empty() && o.embeddings.empty()) return wrong("give --data-root DIR, the folder of the images");
+    if (o.threads > 0) omp_set_num_threads(o.threads);
+    std::error_code failed;
+    std::filesystem::create_directories(o.out, failed);
+    if (failed) fail_file(o.out, "", "cannot be made: {}", failed.message());
+    for (const auto& set : sets)
+      if (app.got_subcommand(set.name)) return set.run(o);
+    return 2;
+  });
+}

@@ -1,0 +1,118 @@
+// Scores of studies as a CSV that is written once and evaluated as often as one likes, and the tables of labels beside it. Needs libcsv.
+#pragma once
+
+#include <hlip/eval/table_text.hpp>
+#include <hlip/io/csv.hpp>
+
+#include <charconv>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+HLIP_BEGIN
+
+/// One number for each study and column.
+struct ScoreTable {
+  std::vector<std::string> columns, studies;
+  std::vector<double> values;  ///< row-major (studies, columns)
+
+  /// CSV: "study" and the columns; numbers that read back exactly.
+  HLIP_LAZY std::string to_csv() const {
+    std::string text = "study";
+    for (const auto& c : columns) (text += ',') += detail::csv_field(c);
+    text += '\n';
+    for (std::size_t i = 0; i < studies.size(); ++i) {
+      text += detail::csv_field(studies[i]);
+      for (std::size_t c = 0; c < columns.size(); ++c) (text += ',') += detail::csv_number(values[i * columns.size() + c]);
+      text += '\n';
+    }
+    return text;
+  }
+};
+
+/// Name of a study without folders and the endings of volumes, so that tables of different origin meet: "a/trn00001.pt" is "trn00001".
+HLIP_LAZY std::string bare_name(std::string_view path) {
+  path.remove_prefix(std::min(path.find_last_of('/') + 1, path.size()));
+  for (const std::string_view end : {".nii.gz", ".nii", ".npz", ".npy", ".pt", ".safetensors"})
+    if (path.ends_with(end) && path.size() > end.size()) return std::string(path.substr(0, path.size() - end.size()));
+  return std::string(path);
+}
+
+/// Reads scores: the first column names the study (also "recon", as the reference writes it), others are found by name.
+/// @param name makes a study's name comparable, for example bare_name
+/// @throws hlip::error with the line for fields that are no finite numbers and studies given twice
+template <class Name>
+ScoreTable read_score_table(const std::string& path, const std::vector<std::string>& columns, Name name) {
+  const CsvTable table = read_csv(path, columns);
+  ScoreTable out{columns, {}, {}};
+  std::unordered_map<std::string, std::size_t> lines;
+  for (std::size_t r = 0; r < table.rows(); ++r) {
+    out.studies.push_back(name(table.at(r, 0)));
+    if (const auto [first, added] = lines.emplace(out.studies.back(), table.line(r)); !added)
+      fail_file(path, table.place(r, 0), "{} is already in line {}", quote_text(out.studies.back()), first->second);
+    for (const auto& c : columns) {
+      const auto text = table.at(r, table.column(c));
+      double value = 0;
+      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) fail_file(path, table.place(r, table.column(c)), "is {}, expected a number", quote_text(text));
+      out.values.push_back(value);
+    }
+  }
+  return out;
+}
+
+/// 0 or 1 for each study and column.
+struct LabelTable {
+  std::vector<std::string> columns, studies;
+  std::vector<std::int64_t> values;  ///< row-major (studies, columns)
+  std::unordered_map<std::string, std::size_t> row_of;
+
+  std::span<const std::int64_t> row(std::size_t i) const { return std::span(values).subspan(i * columns.size(), columns.size()); }
+};
+
+/// Reads labels: 0, 1, 0.0 or 1.0. @param key column that names the study; @param columns wanted, each a name or several to look for
+/// @throws hlip::error with the line for other values and studies given twice
+template <class Name>
+LabelTable read_label_table(const std::string& path, const std::string& key, const std::vector<std::vector<std::string>>& columns, Name name) {
+  const CsvTable table = read_csv(path, {key});
+  LabelTable out;
+  std::vector<int> at;
+  for (const auto& names : columns) {
+    int found = -1;
+    for (const auto& n : names)
+      if (found < 0) found = table.find(n);
+    if (found < 0) fail_file(path, "line 1", "column {} is absent", names.front());
+    at.push_back(found);
+    out.columns.push_back(names.front());
+  }
+  const int id = table.column(key);
+  for (std::size_t r = 0; r < table.rows(); ++r) {
+    out.studies.push_back(name(table.at(r, id)));
+    if (const auto [first, added] = out.row_of.emplace(out.studies.back(), r); !added) fail_file(path, table.place(r, id), "{} is already in line {}", quote_text(out.studies.back()), table.line(first->second));
+    for (const int c : at) {
+      const auto text = table.at(r, c);
+      const bool one = text == "1" || text == "1.0";
+      if (!one && text != "0" && text != "0.0") fail_file(path, table.place(r, c), "is {}, expected 0 or 1", quote_text(text));
+      out.values.push_back(one);
+    }
+  }
+  return out;
+}
+
+/// The labels of the studies of a table of scores, row-major in its order. @throws hlip::error naming a study without labels
+HLIP_LAZY std::vector<std::int64_t> labels_of(const ScoreTable& scores, const LabelTable& labels, const std::string& path) {
+  std::vector<std::int64_t> out;
+  for (const auto& s : scores.studies) {
+    const auto row = labels.row_of.find(s);
+    if (row == labels.row_of.end()) fail_file(path, "", "study {} has scores but no row of labels", quote_text(s));
+    const auto values = labels.row(row->second);
+    out.insert(out.end(), values.begin(), values.end());
+  }
+  return out;
+}
+
+HLIP_END

@@ -1,0 +1,159 @@
+// The evaluations of Rad-ChestCT, Pub-Brain-5, RSNA and CQ500, from scores to tables, against values found by hand.
+#include "../io/temp_folder.hpp"
+#include "../support/errors.hpp"
+
+#include <hlip/eval/auc_table.hpp>
+#include <hlip/eval/head_ct_prompts.hpp>
+#include <hlip/eval/pub_brain_5.hpp>
+#include <hlip/eval/rad_chestct.hpp>
+#include <hlip/eval/score_table.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace hlip;
+
+namespace {
+std::string plain(std::string_view s) { return std::string(s); }
+bool says(const std::string& message, std::string_view part) {
+  if (message.find(part) != std::string::npos) return true;
+  MESSAGE(message);
+  return false;
+}
+constexpr BootstrapOptions few = {.resamples = 50};
+}  // namespace
+
+TEST_CASE("rad_chestct: fifteen prompts, of which the calcifications become one class") {
+  const auto prompts = rad_chestct_prompts(PromptTemplate::organ);
+  REQUIRE(prompts.size() == 15);
+  CHECK(prompts[6].name == "Peribronchial thickening");  // no "Mosaic attenuation pattern" before it
+  CHECK(prompts[13].positive == "The heart shows: Coronary artery wall calcification.");
+  std::vector<double> scores;
+  std::vector<std::int64_t> labels;
+  for (const auto& [a, b] : {std::pair{0.2, 0.4}, std::pair{0.6, 0.3}, std::pair{0.7, 0.9}}) {
+    for (int c = 0; c < 13; ++c) scores.push_back(0.01 * c), labels.push_back(c % 2);
+    scores.push_back(a), scores.push_back(b), labels.push_back(a > 0.5), labels.push_back(a > 0.5);
+  }
+  const MergedCalcification merged(scores, labels);
+  CHECK(merged.names.size() == 14);
+  CHECK(merged.names.back() == "Calcification");
+  CHECK(merged.scores.size() == 42);
+  CHECK(merged.scores[13] == 0.2);  // neither above one half: the smaller
+  CHECK(merged.scores[27] == 0.6);
+  CHECK(merged.scores[41] == 0.9);
+  CHECK(merged.labels[13] == 0);
+  CHECK(merged.labels[41] == 1);
+  CHECK(merged.scores[14 + 12] == 0.12);
+}
+
+TEST_CASE("auc_table: ranks only; a finding without positives is left out of the mean and said") {
+  const std::vector<std::string> names = {"a", "b, c", "never"};
+  const std::vector<double> scores = {-0.3, 0.1, 0, 0.2, 0.1, 0, 0.4, 0.3, 0, 0.1, 0.2, 0};
+  const std::vector<std::int64_t> labels = {0, 0, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0};
+  const AucTable table(names, scores, labels, few);
+  CHECK(table.rows()[0].auc == 0.75);   // 0.4 and 0.1 against -0.3 and 0.2: three of four pairs
+  CHECK(table.rows()[1].auc == 0.625);  // 0.1 and 0.3 against 0.1 and 0.2: half, none, one, one
+  CHECK(std::isnan(table.rows()[2].auc));
+  CHECK(table.macro_auc() == 0.6875);
+  CHECK(table.left_out() == std::vector<std::string>{"never"});
+  CHECK(says(table.to_text(), "left out of the mean, because all studies have the same label: never"));
+  CHECK(table.to_csv().starts_with("finding,positives,negatives,auc,auc_low,auc_high\na,2,2,0.75,"));
+  CHECK(says(table.to_csv(), "\n\"b, c\",2,2,0.625,"));
+  CHECK(says(table.to_csv(), "\nnever,0,4,,,\nmean,,,0.6875,"));
+}
+
+TEST_CASE("head CT prompts: one template for RSNA, eighteen for CQ500") {
+  CHECK(rsna_prompts().filled() == std::vector<std::string>{"This CT study shows: intracranial hemorrhage.", "This CT study shows: intraparenchymal hemorrhage.", "This CT study shows: intraventricular hemorrhage.",
+                                                            "This CT study shows: subarachnoid hemorrhage.", "This CT study shows: subdural hemorrhage."});
+  const auto cq500 = cq500_prompts();
+  CHECK(cq500.findings.size() == 11);
+  CHECK(cq500.templates.size() == 18);
+  const auto filled = cq500.filled();
+  CHECK(filled.size() == 198);
+  CHECK(filled[18 * 9 + 1] == "This study shows: mass effect identified.");
+  CHECK(filled.back() == "This study shows: compatible with midline shift.");
+}
+
+TEST_CASE("pub_brain_5: who takes part, and metrics by hand") {
+  const std::vector<std::string> studies = {"x/open_bhb/1", "x/open_bhb/2", "x/stroke/1", "x/stroke/2", "x/brats23/glioma/1", "x/brats23/meningioma/1", "x/nyu_mets/1", "x/ucsf_mets/1"};
+  const std::vector<std::size_t> labels = {0, 0, 1, 1, 2, 3, 4, 4};
+  const std::vector<double> logits = {5, 1, 1, 1, 1,  1, 2, 9, 1, 1,  1, 3, 1, 1, 1,  2, 1, 1, 1, 1,  1, 1, 4, 1, 1,  1, 1, 4, 1, 1,  1, 1, 1, 1, 6,  0, 1, 2, 1, 3};
+  std::vector<PubBrainResult> results;
+  for (const auto& task : pub_brain_5_tasks()) results.push_back(score_pub_brain_task(task, studies, logits, labels, few));
+  REQUIRE(results.size() == 6);
+  // stroke: margins (stroke - normal) are -4, 1 for normal and 2, -1 for stroke. Right: normal 1 of 2, stroke 1 of 2; pairs 3 of 4.
+  CHECK(results[0].counts == std::vector<std::int64_t>{2, 2});
+  CHECK(results[0].balanced_accuracy == 0.5);
+  CHECK(results[0].auc == 0.75);
+  CHECK(results[0].recall == 0.5);
+  CHECK(results[0].precision == 0.5);
+  CHECK(results[0].weighted_f1 == 0.5);
+  // metastasis takes normal, nyu and ucsf: margins -4, 0 (a tie, which is normal) against 5 and 3.
+  CHECK(results[3].studies() == 4);
+  CHECK(results[3].balanced_accuracy == 1);
+  CHECK(results[3].auc == 1);
+  // tumor: glioma right, meningioma called glioma, metastases right: (1 + 0 + 1) / 3.
+  CHECK(results[4].counts == std::vector<std::int64_t>{1, 1, 2});
+  CHECK(results[4].balanced_accuracy == doctest::Approx(2.0 / 3));
+  CHECK(std::isnan(results[4].recall));
+  // disease: normal 1 of 2 (the other is called glioma), stroke 1 of 2, glioma, no meningioma, metastasis 2 of 2.
+  CHECK(results[5].studies() == 8);
+  CHECK(results[5].balanced_accuracy == doctest::Approx((0.5 + 0.5 + 1 + 0 + 1) / 5));
+  CHECK(results[5].auc_interval.low <= results[5].auc);
+  const auto p = row_softmax(logits, 5);
+  CHECK(results[5].auc == doctest::Approx(macro_roc_auc(p, std::vector<std::int64_t>(labels.begin(), labels.end()), 5)).epsilon(1e-14));
+  CHECK(says(pub_brain_csv(results), "\nstroke,4,0.5,"));
+  CHECK(says(pub_brain_text(results), "disease"));
+}
+
+TEST_CASE("pub_brain_5: a task with one class has no metrics, a label outside of the task is refused") {
+  const std::vector<std::string> studies = {"open_bhb/1", "open_bhb/2"};
+  const std::vector<double> logits(10, 0.0);
+  const auto tasks = pub_brain_5_tasks();
+  const auto r = score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 0}, few);
+  CHECK(r.studies() == 2);
+  CHECK(std::isnan(r.auc));
+  CHECK(std::isnan(r.balanced_accuracy));
+  CHECK(std::isnan(score_pub_brain_task(tasks[4], studies, logits, std::vector<std::size_t>{0, 0}, few).auc));  // nobody takes part
+  CHECK(says(test::error_of([&] { score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 2}, few); }), "study open_bhb/2 is labelled Glioma"));
+}
+
+TEST_CASE("score tables: numbers come back exactly, studies meet by their bare names") {
+  TempFolder folder;
+  const ScoreTable table{{"A", "B, b"}, {"s1", "s2"}, {0.1, 1.0 / 3, 1e-17, 12345.678}};
+  atomic_write(folder / "scores.csv", table.to_csv());
+  const auto back = read_score_table(folder / "scores.csv", {"A", "B, b"}, plain);
+  CHECK(back.studies == table.studies);
+  CHECK(back.values == table.values);
+  atomic_write(folder / "reference.csv", "recon,B,A\n/data/trn1.pt,0.5,0.25\n");
+  const auto other = read_score_table(folder / "reference.csv", {"A", "B"}, bare_name<>);
+  CHECK(other.studies == std::vector<std::string>{"trn1"});
+  CHECK(other.values == std::vector<double>{0.25, 0.5});
+  CHECK(bare_name("valid_1_a_1.nii.gz") == "valid_1_a_1");
+
+  atomic_write(folder / "labels.csv", "id,a,Merged,C\ns2,1.0,0,0\ns1,0,1,1\nmore,0,0,0\n");
+  const auto labels = read_label_table(folder / "labels.csv", "id", {{"A", "a"}, {"B", "Merged"}}, plain);
+  CHECK(labels.columns == std::vector<std::string>{"A", "B"});
+  CHECK(labels_of(table, labels, "labels.csv") == std::vector<std::int64_t>{0, 1, 1, 0});
+}
+
+TEST_CASE("score tables: faults are named with their place") {
+  TempFolder folder;
+  const auto scores = [&](const std::string& text) {
+    atomic_write(folder / "s.csv", text);
+    return test::error_of([&] { read_score_table(folder / "s.csv", {"A"}, plain); });
+  };
+  CHECK(says(scores("study,A\nx,high\n"), "line 2, column A: is \"high\", expected a number"));
+  CHECK(says(scores("study,A\nx,nan\n"), "expected a number"));
+  CHECK(says(scores("study,A\nx,1\nx,2\n"), "line 3, column study: \"x\" is already in line 2"));
+  CHECK(says(scores("study,B\nx,1\n"), "column A is absent"));
+  const auto labels = [&](const std::string& text) {
+    atomic_write(folder / "l.csv", text);
+    return test::error_of([&] { read_label_table(folder / "l.csv", "study", {{"A", "a"}}, plain); });
+  };
+  CHECK(says(labels("study,A\nx,2\n"), "line 2, column A: is \"2\", expected 0 or 1"));
+  CHECK(says(labels("study,A\nx,1\nx,1\n"), "is already in line 2"));
+  CHECK(says(labels("study,B\nx,1\n"), "column A is absent"));
+  atomic_write(folder / "l.csv", "study,A\nx,1\n");
+  const auto table = read_label_table(folder / "l.csv", "study", {{"A"}}, plain);
+  CHECK(says(test::error_of([&] { labels_of({{"A"}, {"y"}, {0.5}}, table, "l.csv"); }), "study \"y\" has scores but no row of labels"));
+}

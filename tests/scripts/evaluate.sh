@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# evaluate on tiny trees in the published layouts: a run from images, from its embeddings and from its scores give the same tables.
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "evaluate: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
+expect() {  # expect CODE COMMAND…
+  local want=$1 got=0
+  shift
+  "$@" >"$work/log" 2>&1 || got=$?
+  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+evaluate=$bin/evaluate
+
+# a model for one scan and one for several, of random weights
+printf '{"name": "phantom", "text": {"hidden_size": 24}, "vision": {"img_size": [32, 48, 64], "embed_dim": 24}, "embed_dim": 16}' >"$work/tiny.json"
+expect 0 "$bin/train_ct_rate" --phantom 8 --steps 1 --text-steps 1 --model "$work/tiny.json" --out "$work/run"
+tree=$work/run/phantom/dataset
+
+# CT-RATE, as train_ct_rate draws it
+expect 0 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$tree" --already-hu --out "$work/ct" --resamples 20
+says "macro AUC"
+[ "$(wc -l <"$work/ct/metrics.csv")" = 18 ] || fail "not a line for each of 16 findings, a header and a mean"
+expect 0 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$tree" --embeddings "$work/ct/embeddings.safetensors" --out "$work/ct2" --resamples 20
+expect 0 "$evaluate" ct-rate --scores "$work/ct/scores.csv" --data-root "$tree" --out "$work/ct3" --resamples 20
+cmp "$work/ct/scores.csv" "$work/ct2/scores.csv"
+cmp "$work/ct/metrics.csv" "$work/ct2/metrics.csv"
+cmp "$work/ct/metrics.csv" "$work/ct3/metrics.csv"
+grep -q '"finding": "Emphysema"' "$work/ct/metrics.json" || fail "no JSON"
+grep -q 'plain accuracy' "$work/ct/metrics.json" || fail "the JSON does not say what fitted_accuracy is"
+
+# Rad-ChestCT and the folders of scans
+python3 - "$work" <<'PY'
+import os, struct, sys, zipfile
+work = sys.argv[1]
+def npy(descr, shape, data):
+    header = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
+columns = ["Emphysema", "Atelectasis", "Lung nodule", "Lung opacity", "Pulmonary fibrotic sequela", "Pleural effusion", "Peribronchial thickening", "Consolidation", "Bronchiectasis",
+           "Interlobular septal thickening", "Cardiomegaly", "Pericardial effusion", "Hiatal hernia", "Calcification"]
+os.makedirs(work + "/rad")
+with open(work + "/rad.csv", "w") as f:
+    f.write("NoteAcc_DEID," + ",".join(columns) + "\n")
+    for i in range(4):
+        f.write("tst%d," % i + ",".join("%d.0" % (i >> (k % 2) & 1 if k < 13 else i == 0) for k in range(14)) + "\n")
+        data = struct.pack("<h", 40 * i - 500) * (20 * 20 * 20)
+        with zipfile.ZipFile(work + "/rad/tst%d.npz" % i, "w", zipfile.ZIP_DEFLATED if i % 2 else zipfile.ZIP_STORED) as z:
+            z.writestr("ct.npy", npy("<i2", "(20, 20, 20)", data))
+def scan(path, value):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    open(path, "wb").write(npy("|u1", "(4, 24, 24)", bytes((value + k) % 256 for k in range(4 * 24 * 24))))
+brain = ["open_bhb/a", "open_bhb/b", "stroke/a", "brats23/glioma/a", "brats23/meningioma/a", "nyu_mets/a"]
+with open(work + "/brain.csv", "w") as f:
+    f.write("study,Normal,Stroke,Glioma,Meningioma,Metastasis\n")
+    for i, (study, k) in enumerate(zip(brain, (0, 0, 1, 2, 3, 4))):
+        f.write("/somewhere/pub_brain_5/%s," % study + ",".join(str(int(k == c)) for c in range(5)) + "\n")
+        for s in range(1 + i % 2):
+            scan("%s/brain/%s/scan%d.npy" % (work, study, s), 37 * i + s)
+with open(work + "/rsna.csv", "w") as f:
+    f.write("study,Any,Epidural,Intraparenchymal,Intraventricular,Subarachnoid,Subdural\n")
+    for i in range(3):
+        f.write("ID_%d,%d,0,%d,0,%d,0\n" % (i, i > 0, i > 1, i > 0))
+        for series in range(1 + i % 2):
+            scan("%s/rsna/RSNA_ID_%d/%d/img.npy" % (work, i, series), 91 * i + series)
+heads = "ICH,IPH,IVH,SDH,EDH,SAH,BleedLocation-Left,BleedLocation-Right,ChronicBleed,Fracture,CalvarialFracture,OtherFracture,MassEffect,MidlineShift,Anomaly"
+with open(work + "/cq500.csv", "w") as f:
+    f.write("study," + heads + "\n")
+    for i in range(3):
+        f.write("CQ500CT%d," % i + ",".join(str(int(i == k % 3)) for k in range(15)) + "\n")
+        scan("%s/cq500/CQ500CT%d/series/img.npy" % (work, i), 51 * i)
+PY
+expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r1" --resamples 20
+says "^Calcification "
+[ "$(wc -l <"$work/r1/metrics.csv")" = 16 ] || fail "not a line for each of 14 findings, a header and a mean"
+expect 0 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --labels "$work/rad.csv" --out "$work/r2" --resamples 20
+cmp "$work/r1/metrics.csv" "$work/r2/metrics.csv"
+rm "$work/rad/tst3.npz"
+expect 1 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r3"
+says "tst3.npz: is absent, and 1 of 4 in all"
+expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r3" --allow-absent --resamples 20
+says "1 of 4 labelled studies have no score"
+
+expect 0 "$evaluate" pub-brain-5 --checkpoint "$work/run" --data-root "$work/brain" --labels "$work/brain.csv" --out "$work/b1" --num-slices 32 --resamples 20
+[ "$(cut -d, -f1,2 "$work/b1/metrics.csv" | tail -n +2 | tr '\n' ' ')" = "stroke,3 glioma,3 meningioma,3 metastasis,3 tumor,3 disease,6 " ] || fail "the tasks have other studies: $(cat "$work/b1/metrics.csv")"
+expect 0 "$evaluate" pub-brain-5 --checkpoint "$work/run" --embeddings "$work/b1/embeddings.safetensors" --labels "$work/brain.csv" --out "$work/b2" --resamples 20
+cmp "$work/b1/metrics.csv" "$work/b2/metrics.csv"
+expect 0 "$evaluate" rsna --checkpoint "$work/run" --data-root "$work/rsna" --labels "$work/rsna.csv" --out "$work/h1" --num-slices 32 --resamples 20
+says "4 studies"  # the study with two series counts twice
+says "left out of the mean, because all studies have the same label: Intraventricular, Subdural"
+expect 0 "$evaluate" cq500 --checkpoint "$work/run" --data-root "$work/cq500" --labels "$work/cq500.csv" --out "$work/h2" --num-slices 32 --resamples 20
+[ "$(wc -l <"$work/h2/metrics.csv")" = 13 ] || fail "not a line for each of 11 findings, a header and a mean"
+expect 0 "$evaluate" cq500 --scores "$work/h2/scores.csv" --labels "$work/cq500.csv" --out "$work/h3" --resamples 20
+cmp "$work/h2/metrics.csv" "$work/h3/metrics.csv"
+
+# wrong usage
+expect 2 "$evaluate"
+expect 2 "$evaluate" rad-chestct --labels "$work/rad.csv" --out "$work/x"
+expect 2 "$evaluate" rad-chestct --checkpoint "$work/run" --labels "$work/rad.csv" --out "$work/x"
+expect 2 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --checkpoint "$work/run" --labels "$work/rad.csv" --out "$work/x"
+expect 2 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --labels "$work/rad.csv" --out "$work/x" --templat organ
+says "did you mean --template"
+expect 2 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --labels "$work/rad.csv" --out "$work/x" --template organ
+expect 1 "$evaluate" rad-chestct --scores "$work/ct/scores.csv" --labels "$work/rad.csv" --out "$work/x"
+says "has scores but no row of labels"
