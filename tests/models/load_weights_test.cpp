@@ -109,8 +109,8 @@ TEST_CASE("load_weights: with --lora-text only the matrices and the projection o
   Clip<> m = model(1, 2);
   lock_text_beside_lora(m);
   index_t trained = 0;
-  for (auto& [name, p] : named_parameters(m))
-    if (name.starts_with("text.") && p->requires_grad()) {
+  for (const auto& parameter : named_parameters(m))
+    if (const std::string& name = parameter.first; name.starts_with("text.") && parameter.second->requires_grad()) {
       CHECK_MESSAGE((name == "text.proj.weight" || name.find(".lora_") != std::string::npos), name);
       ++trained;
     }

@@ -1,6 +1,7 @@
 #include "../support/gradients.hpp"
 
 #include <hlip/nn/lora.hpp>
+#include <hlip/ops/matmul.hpp>
 
 using namespace test;
 

@@ -109,7 +109,8 @@ HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
   std::string list;
   for (const auto& [type, count] : types) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, type);
   report.rows = file.names().size();
-  report.summary = fmt::format("{} with {} tensors ({}), {} values, {} metadata entries", is_torch_name(path) ? "PyTorch checkpoint" : "safetensors", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
+  report.summary = fmt::format("{} with {} tensors ({}), {} values, {} metadata entries",
+                               is_torch_name(path) ? "PyTorch checkpoint" : "safetensors", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
 }
 
 }  // namespace detail

@@ -285,7 +285,8 @@ class TorchFile : public TensorFile {
       fail_file(path_, quote_text(name), "shape {} with strides {} from element {} reaches beyond the {} elements of its storage", to_string(tensor.shape), to_string(tensor.strides), tensor.offset,
                 storage.numel);
     if (numel > storage.numel && numel * width > limits_.max_repeated_bytes)
-      fail_file(path_, quote_text(name), "shape {} repeats the {} elements of its storage into {} bytes, the limit is {}", to_string(tensor.shape), storage.numel, numel * width, limits_.max_repeated_bytes);
+      fail_file(path_, quote_text(name), "shape {} repeats the {} elements of its storage into {} bytes, the limit is {}", to_string(tensor.shape), storage.numel, numel * width,
+                limits_.max_repeated_bytes);
     out.bytes = storage.bytes.subspan(tensor.offset * width, (last + 1) * width);
     if (!row_major) out.strides = tensor.strides;
     return out;

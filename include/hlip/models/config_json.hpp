@@ -152,6 +152,8 @@ HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& 
 }
 
 /// A configuration by name, or from a JSON file. @throws hlip::error for an unknown name or an entry that does not fit
-HLIP_LAZY ClipConfig clip_config_named(const std::string& name_or_path) { return name_or_path.ends_with(".json") ? clip_config_from_json(read_json(name_or_path), name_or_path) : clip_config(name_or_path); }
+HLIP_LAZY ClipConfig clip_config_named(const std::string& name_or_path) {
+  return name_or_path.ends_with(".json") ? clip_config_from_json(read_json(name_or_path), name_or_path) : clip_config(name_or_path);
+}
 
 HLIP_END

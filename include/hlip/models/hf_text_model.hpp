@@ -29,7 +29,8 @@ class HfTextModel {
       fail_file(path, key, "is {}, expected {}", from.at(key).dump(), list);
     };
     const auto size = [&](const char* key, index_t& target) {
-      if (!j.contains(key) || !j.at(key).is_number_integer() || j.at(key).get<double>() < 1 || j.at(key).get<double>() > 1e8) fail_file(path, key, "is {}, expected a whole number from 1", j.contains(key) ? j.at(key).dump() : "not there");
+      if (!j.contains(key)) fail_file(path, key, "is not there");
+      if (!j.at(key).is_number_integer() || j.at(key).get<double>() < 1 || j.at(key).get<double>() > 1e8) fail_file(path, key, "is {}, expected a whole number from 1", j.at(key).dump());
       target = j.at(key).get<index_t>();
     };
     const auto number = [&](const char* key, double& target, double below) {
