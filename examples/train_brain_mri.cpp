@@ -60,9 +60,9 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--model", o.model, "brain_phantom");
   set("--num-scans", o.num_scans, index_t{brain_sequence_count});
   set("--batch-size", o.batch_size, std::min<std::int64_t>(32, o.phantom / 2));
-  if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(600, std::max<std::int64_t>(1, o.phantom * 14 / o.batch_size)));
+  if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(1500, std::max<std::int64_t>(1, o.phantom * 16 / o.batch_size)));
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  set("--text-steps", o.text_steps, steps);
+  set("--text-steps", o.text_steps, std::min<std::int64_t>(steps, 500));
   set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
   set("--lock-text", o.lock_text, true);
   set("--lr", o.lr, 2e-3);

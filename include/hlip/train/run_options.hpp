@@ -1,6 +1,7 @@
 // Options that all training programs have, and what is wrong with them taken together. Needs CLI11 and nlohmann_json.
 #pragma once
 
+#include <hlip/backend/cpu.hpp>
 #include <hlip/models/config_json.hpp>
 #include <hlip/models/hf_text_model.hpp>
 #include <hlip/train/command_line.hpp>

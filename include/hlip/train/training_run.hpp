@@ -193,7 +193,7 @@ class TrainingRun {
       return PairFeatures<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
     };
     const MemoryUse forecast = forecast_memory("text", {.batch_size = o_.text_batch_size, .scans = 0, .texts = 2, .text_length = model.config.context_length});
-    const TrainOutcome outcome = trainer.run(loader, features, extra_files(), *log_, progress_, [](std::int64_t) {});
+    const TrainOutcome outcome = trainer.run(loader, features, [this](const std::string& path) { write_extra(path); }, *log_, progress_, [](std::int64_t) {});
     print_memory("text", forecast);
     if (outcome == TrainOutcome::stopped) progress_.note(fmt::format("stopped at text step {}; --resume latest goes on", trainer.step()));
     else set_requires_grad(model, true, [](const std::string& name) { return name.rfind("text.", 0) != 0 && name.find("posemb") == std::string::npos; });
@@ -239,7 +239,7 @@ class TrainingRun {
                                                          .stored_bytes = stored_bytes,
                                                          .averaged = o_.model_ema_decay > 0});
     const auto began = std::chrono::steady_clock::now();
-    const TrainOutcome outcome = trainer.run(loader, features, extra_files(), *log_, progress_, end_of_epoch);
+    const TrainOutcome outcome = trainer.run(loader, features, [this](const std::string& path) { write_extra(path); }, *log_, progress_, end_of_epoch);
     seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     print_memory("image", forecast);
     if (outcome == TrainOutcome::stopped) {
@@ -286,9 +286,7 @@ class TrainingRun {
     loading.skip_bad = o_.skip_bad;
     return loading;
   }
-  auto extra_files() const {
-    return [this](const std::string& path) { write_model_files(path, model.config, preprocessing_, tokenizer_->vocabulary()); };
-  }
+  void write_extra(const std::string& path) const { write_model_files(path, model.config, preprocessing_, tokenizer_->vocabulary()); }
   /// Says what the steps to come will hold at their peak, and counts anew from here.
   MemoryUse forecast_memory(const char* stage, const StepSizes& step) {
     const MemoryUse forecast = memory_forecast(model, step);

@@ -81,11 +81,11 @@ inline std::string_view lobe_at(PatientPoint p) {
   return p.z < -8 ? "temporal" : "parietal";
 }
 
-/// A lesion of 28 to 44 mm somewhere in the brain: size and place say nothing about its kind.
+/// A lesion of 32 to 48 mm somewhere in the brain: size and place say nothing about its kind.
 inline BrainFindingNote plan_focus(BrainPlan& plan, RandomStream& random, BrainFinding finding) {
   BrainFindingNote note;
   note.stage = random.chance(0.5) ? 1 : 0;
-  const float r = draw(random, 14, 22), length = draw(random, 0.85, 1.15), out = draw(random, 0.42, 0.70);
+  const float r = draw(random, 16, 24), length = draw(random, 0.85, 1.15), out = draw(random, 0.42, 0.70);
   const float angle = draw(random, 0.15, std::numbers::pi - 0.15) + (random.chance(0.5) ? std::numbers::pi_v<float> : 0.f);  // from the front; away from the midline
   const PatientPoint at{plan.brain.x * out * std::sin(angle), -plan.brain.y * out * std::cos(angle), draw(random, -32, 34)};
   plan.lesions.push_back({finding, note.stage, at, {r * length, r / length, r}, draw(random, 0.85, 1)});
