@@ -7,7 +7,7 @@
 #include <cstdio>
 
 int main(int argc, char** argv) {
-  CLI::App app("Puts a run of train_ct_rate on one self-contained page, RUN/report.html.", "hlip_report");
+  CLI::App app("Puts a run of train_ct_rate or train_brain_mri on one self-contained page, RUN/report.html.", "hlip_report");
   std::vector<std::string> runs;
   app.add_option("RUN", runs, "folders of runs")->required();
   return hlip::run_program(app, argc, argv, [&] {

@@ -3,8 +3,8 @@
 # apt (with sudo when not root); elsewhere the missing pieces are named. HLIP_NO_INSTALL=1 only names them.
 #
 #   scripts/setup.sh          what the library and the demo need
-#   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the preset
-#                             tsan also clang 16 and libomp
+#   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the presets
+#                             tsan and fuzz also clang 16 and libomp
 set -euo pipefail
 
 missing=()   # what to say
