@@ -30,7 +30,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, data_root, labels, out, scores, embeddings, split = "valid", prompts = "volume";
+  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, split = "valid", prompts = "volume";
   bool already_hu = false, allow_absent = false;
   index_t num_slices = 144;
   int threads = 0;
@@ -121,8 +121,8 @@ std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std
 /// The scores of every study: read, or made of embeddings that are read or made of images. What is made is kept in --out.
 ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name, const Find& find, const Score& score) {
   if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
-  const Model m = load_trained_model(o.checkpoint);
-  fmt::print("model: {}, {}\n", m.path, m.model.config.name);
+  const Model m = is_file(o.checkpoint) ? load_published_model(o.checkpoint, clip_config_named(o.model), o.vocab) : load_trained_model(o.checkpoint);
+  fmt::print("model: {}, {}\n{}", m.path, m.model.config.name, m.table);
   Embeddings e;
   if (o.embeddings.empty()) {
     e = embed(m, find(m));
@@ -352,7 +352,7 @@ int run_head_ct(const Options& o, bool rsna) {
 
 int main(int argc, char** argv) {
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Zero-shot evaluation on the public test sets.", "evaluate");
+  CLI::App app("Zero-shot evaluation on the public test sets. Each has its own options: evaluate SET --help.", "evaluate");
   app.require_subcommand(1);
   Options o;
   struct Set {
@@ -368,7 +368,9 @@ int main(int argc, char** argv) {
   for (const auto& set : sets) {
     auto* sub = app.add_subcommand(set.name, set.says);
     auto* scores = sub->add_option("--scores", o.scores, "score this table again (scores.csv of an earlier run, or of the reference): needs no model and no images")->check(CLI::ExistingFile);
-    auto* checkpoint = sub->add_option("--checkpoint", o.checkpoint, "run or checkpoint folder")->excludes(scores);
+    auto* checkpoint = sub->add_option("--checkpoint", o.checkpoint, "run or checkpoint folder, or a file of weights (.pt, .pth, .bin, .safetensors)")->excludes(scores);
+    sub->add_option("--model", o.model, "of a file of weights: configuration name or JSON file")->check(CLI::IsMember(clip_config_names()) | CLI::ExistingFile)->needs(checkpoint);
+    sub->add_option("--vocab", o.vocab, "of a file of weights: WordPiece vocabulary of its text tower")->check(CLI::ExistingFile)->needs(checkpoint);
     auto* embeddings = sub->add_option("--embeddings", o.embeddings, "embeddings.safetensors of an earlier run of the same model: needs no images")->check(CLI::ExistingFile)->needs(checkpoint);
     auto* root = sub->add_option("--data-root", o.data_root, "folder of the images, in the published layout")->check(CLI::ExistingDirectory);
     auto* labels = sub->add_option("--labels", o.labels, "table of labels (CSV)")->check(CLI::ExistingFile);
@@ -396,6 +398,9 @@ int main(int argc, char** argv) {
       return 2;
     };
     if (o.scores.empty() && o.checkpoint.empty()) return wrong("give --checkpoint DIR, or --scores FILE to score a table again");
+    const bool weights = is_file(o.checkpoint);
+    if (weights && (o.model.empty() || o.vocab.empty())) return wrong("a file of weights needs --model NAME and --vocab FILE");
+    if (!weights && !(o.model.empty() && o.vocab.empty())) return wrong("--model and --vocab say what a file of weights is: they mean nothing with a checkpoint folder, which says it itself");
     if (o.data_root.empty() && o.scores.empty() && o.embeddings.empty()) return wrong("give --data-root DIR, the folder of the images");
     if (o.threads > 0) omp_set_num_threads(o.threads);
     std::error_code failed;

@@ -16,6 +16,8 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <optional>
+
 using namespace hlip;
 
 namespace {
@@ -62,9 +64,9 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--batch-size", o.batch_size, std::min<std::int64_t>(32, o.phantom / 2));
   if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(1500, std::max<std::int64_t>(1, o.phantom * 16 / o.batch_size)));
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  set("--text-steps", o.text_steps, std::min<std::int64_t>(steps, 500));
+  set("--text-steps", o.text_steps, o.text_model.empty() ? std::min<std::int64_t>(steps, 500) : 0);  // one from a folder can read
   set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
-  set("--lock-text", o.lock_text, true);
+  set("--lock-text", o.lock_text, !o.lora_text);
   set("--lr", o.lr, 2e-3);
   set("--wd", o.wd, 0.05);
   set("--warmup", o.warmup, steps * 6 / 100);
@@ -172,15 +174,20 @@ int train(CLI::App& app, Options& o) {
   }
 
   // ---- evaluation ---------------------------------------------------------------------------
+  std::optional<ZeroShotScores> scores;
   if (findings.empty()) {
     fmt::print("no zero-shot evaluation: {}\n", valid.size() == 0 ? "there is no --valid-json with --valid-labels" : fmt::format("no finding has both a positive and a negative among the {} studies", valid.size()));
-    return 0;
+  } else {
+    scores = score();
+    const ZeroShotTable table = scores->table();
+    run.log_scalars(zero_shot_evaluation(table).scalars);
+    report_zero_shot(o, *scores, table, left_out, "studies", "each finding against 'No significant abnormalities', all scans of a study");
   }
-  const ZeroShotScores scores = score();
-  const ZeroShotTable table = scores.table();
-  run.log_scalars(zero_shot_evaluation(table).scalars);
-  report_zero_shot(o, scores, table, left_out, "studies", "each finding against 'No significant abnormalities', all scans of a study");
-  fmt::print("{}\n", table.last_line());
+  run.write_report(fmt::format("{} on {}, {} training studies", config.name, o.phantom > 0 ? "synthetic brain studies" : o.train_json, samples->size()), left_out, [&](Json&, auto fact) {
+    fact("training", fmt::format("{} studies, {} scans, {} of them a step", samples->size(), scans, o.num_scans));
+    fact("evaluation", fmt::format("{} studies", valid.size()));
+  });
+  if (scores) fmt::print("{}\n", scores->table().last_line());
   return 0;
 }
 

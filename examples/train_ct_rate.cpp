@@ -10,7 +10,6 @@
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/phantom_writer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
-#include <hlip/train/process_time.hpp>
 #include <hlip/train/report_examples.hpp>
 #include <hlip/train/retrieval_ct.hpp>
 #include <hlip/train/training_run.hpp>
@@ -212,34 +211,15 @@ int train(CLI::App& app, Options& o) {
   }
 
   // ---- report -------------------------------------------------------------------------------
-  try {
-    Json summary = {{"title", fmt::format("{} on {}, {} training studies", config.name, o.phantom > 0 ? "synthetic chest CTs" : o.train_split, samples->size())}, {"notes", Json::array()}, {"environment", describe_environment(omp_get_max_threads())}};
-    if (o.phantom > 0) summary["notes"].push_back("The data are synthetic: geometric bodies and template sentences. The figures say nothing about patients.");
-    if (o.shuffle_reports) summary["notes"].push_back("Control run: the reports were shuffled among the studies, so chance level is expected.");
+  run.write_report(fmt::format("{} on {}, {} training studies", config.name, o.phantom > 0 ? "synthetic chest CTs" : o.train_split, samples->size()), left_out, [&](Json& summary, auto fact) {
     if (lengths.cut > 0) summary["notes"].push_back(to_string(lengths));
-    if (!left_out.empty()) summary["notes"].push_back(fmt::format("Not evaluated, because no or every volume has them: {}.", fmt::join(left_out, ", ")));
-    if (run.skipped_steps() > 0) summary["notes"].push_back(fmt::format("{} steps were skipped because loss or gradient was not finite.", run.skipped_steps()));
-    const auto fact = [&](const char* name, const std::string& value) { summary["facts"].push_back({name, value}); };
     fact("training", fmt::format("{} studies, {} volumes", samples->size(), volumes));
     fact("evaluation", fmt::format("{} volumes", valid ? valid->size() : 0));
-    fact("parameters", fmt::format("{:.2f} M", static_cast<double>(count_parameters(run.model)) / 1e6));
-    fact("vocabulary", fmt::format("{} word pieces", tokenizer->vocab_size()));
     fact("texts", to_string(lengths));
-    fact("preprocessing", to_string(preset));
-    fact("time of the last session", format_duration(seconds_since_start()));
-    fact("largest resident memory", fmt::format("{:.2f} GiB", static_cast<double>(peak_rss_bytes()) / 0x1p30));
-    fact("hlip", HLIP_VERSION);
-    std::filesystem::create_directories(o.out + "/report");
-    if (scores) {
-      write_embeddings(o.out + "/report/embeddings.safetensors", run.model, *tokenizer, *valid, *scores);
-      summary["examples"] = write_examples(o.out + "/report", run.model, zero_shot_classifier(run.model, *tokenizer, findings), *valid, *scores, preset, o.report_examples);
-    }
-    atomic_write(o.out + "/report/summary.json", summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-    atomic_write(o.out + "/report.html", run_report(o.out));
-    fmt::print("report {}/report.html\n", o.out);
-  } catch (const std::exception& e) {  // the run is done whatever becomes of its page
-    fmt::print("warning: no report: {}\n", e.what());
-  }
+    if (!scores) return;
+    write_embeddings(o.out + "/report/embeddings.safetensors", run.model, *tokenizer, *valid, *scores);
+    summary["examples"] = write_examples(o.out + "/report", run.model, zero_shot_classifier(run.model, *tokenizer, findings), *valid, *scores, preset, o.report_examples);
+  });
   if (scores) fmt::print("{}\n", scores->table().last_line());
   return 0;
 }

@@ -26,6 +26,10 @@ says "macro AUC"
 expect 0 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$tree" --embeddings "$work/ct/embeddings.safetensors" --out "$work/ct2" --resamples 20
 expect 0 "$evaluate" ct-rate --scores "$work/ct/scores.csv" --data-root "$tree" --out "$work/ct3" --resamples 20
 cmp "$work/ct/scores.csv" "$work/ct2/scores.csv"
+weights=(--checkpoint "$work/run/step_1/model.safetensors" --data-root "$tree" --embeddings "$work/ct/embeddings.safetensors" --out "$work/ct4" --resamples 20)
+expect 0 "$evaluate" ct-rate "${weights[@]}" --model "$work/tiny.json" --vocab "$work/run/step_1/vocab.txt"
+cmp "$work/ct/scores.csv" "$work/ct4/scores.csv"
+expect 2 "$evaluate" ct-rate "${weights[@]}" --model "$work/tiny.json"
 cmp "$work/ct/metrics.csv" "$work/ct2/metrics.csv"
 cmp "$work/ct/metrics.csv" "$work/ct3/metrics.csv"
 grep -q '"finding": "Emphysema"' "$work/ct/metrics.json" || fail "no JSON"

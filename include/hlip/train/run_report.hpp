@@ -274,7 +274,7 @@ HLIP_LAZY std::string run_report(const std::string& folder) {
     const ZeroShotTable table(names, scores, labels);
     tiles.emplace_back("macro AUC, zero-shot", fmt::format("{:.3f}", table.macro_auc()));
     tiles.emplace_back("95 % interval", fmt::format("{:.3f}–{:.3f}", table.macro_interval().low, table.macro_interval().high));
-    tiles.emplace_back("volumes evaluated", fmt::format("{}", table.studies()));
+    tiles.emplace_back("evaluated", fmt::format("{}", table.studies()));
     double highest = -1;
     for (std::size_t c = 0; c < findings.size(); ++c)
       if (const double auc = table.rows()[c].metrics.auc; auc > highest) highest = auc, best = &findings[c];

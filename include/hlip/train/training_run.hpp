@@ -12,6 +12,7 @@
 #include <hlip/train/batches.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/memory_report.hpp>
+#include <hlip/train/process_time.hpp>
 #include <hlip/train/run_options.hpp>
 #include <hlip/train/run_report.hpp>
 #include <hlip/train/trained_model.hpp>
@@ -259,7 +260,39 @@ class TrainingRun {
   void log_scalars(const std::vector<std::pair<std::string, double>>& scalars) {
     for (const auto& [name, value] : scalars) log_->add_scalar(name, value, last_step_);
   }
-  std::int64_t skipped_steps() const { return skipped_steps_; }
+
+  /// Writes OUT/report.html. What goes wrong is a warning: the run is done whatever becomes of its page.
+  /// @param title "MODEL on DATA, …"  @param left_out as for report_zero_shot  @param add called as add(summary, fact), where fact(name, value)
+  ///        adds a line to the page; it may add notes and examples to `summary`, with files in OUT/report
+  template <class Add>
+  void write_report(const std::string& title, const std::vector<std::string>& left_out, Add add) {
+    try {
+      Json summary = {{"title", title}, {"notes", Json::array()}, {"environment", describe_environment(omp_get_max_threads())}};
+      const auto note = [&](const std::string& text) { summary["notes"].push_back(text); };
+      if (o_.phantom > 0) note("The data are synthetic: geometric bodies and template sentences. The figures say nothing about patients.");
+      if (o_.shuffle_reports) note("Control run: the reports were shuffled among the studies, so chance level is expected.");
+      if (o_.model_ema_decay > 0) note("Evaluated with the averaged weights.");
+      std::string names;
+      for (const auto& name : left_out) names += (names.empty() ? "" : ", ") + name;
+      if (!names.empty()) note(fmt::format("Not evaluated, because no or every study has them: {}.", names));
+      if (skipped_steps_ > 0) note(fmt::format("{} steps were skipped because loss or gradient was not finite.", skipped_steps_));
+      const auto fact = [&](const char* name, const std::string& value) { summary["facts"].push_back({name, value}); };
+      std::filesystem::create_directories(o_.out + "/report");
+      add(summary, fact);
+      fact("parameters", fmt::format("{:.2f} M", static_cast<double>(count_parameters(model)) / 1e6));
+      fact("vocabulary", fmt::format("{} word pieces", tokenizer_->vocab_size()));
+      fact("studies a step", fmt::format("{}", o_.batch_size * o_.accum_batch * o_.accum_freq));
+      fact("preprocessing", preprocessing_);
+      fact("time of the last session", format_duration(seconds_since_start()));
+      fact("largest resident memory", fmt::format("{:.2f} GiB", static_cast<double>(peak_rss_bytes()) / 0x1p30));
+      fact("hlip", HLIP_VERSION);
+      atomic_write(o_.out + "/report/summary.json", summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+      atomic_write(o_.out + "/report.html", run_report(o_.out));
+      fmt::print("report {}/report.html\n", o_.out);
+    } catch (const std::exception& e) {
+      fmt::print("warning: no report: {}\n", e.what());
+    }
+  }
 
   /// Removes what a dry run has written and says what the run will cost.
   void finish_dry_run() const {
