@@ -107,21 +107,7 @@ BrainDataset read_studies(const Options& o, const std::string& json, const std::
   return data;
 }
 
-int train(CLI::App& app, Options& o) {
-  // ---- options ------------------------------------------------------------------------------
-  if (const std::string fault = usage_fault(app, o); !fault.empty()) {
-    fmt::print(stderr, "train_brain_mri: {}\n", fault);
-    return 2;
-  }
-  if (o.phantom > 0) apply_phantom_recipe(app, o);
-  apply_precision(app, o);
-  const std::string resolved = config_text(app);
-  if (o.print_config) {
-    fmt::print("{}", resolved);
-    return 0;
-  }
-  if (o.threads > 0) omp_set_num_threads(o.threads);
-  install_stop_signals();
+int train(Options& o, const std::string& resolved) {
   ClipConfig config = brain_config(o);
   const MriPreset preset = mri_preset(config.vision.img_size[0], config.vision.img_size[1]);
 
@@ -198,5 +184,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on brain MRI studies of several scans and their reports (HLIP's JSON layout, or synthetic phantoms).", "train_brain_mri");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, [&] { return train(app, o); });
+  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, train);
 }

@@ -81,6 +81,7 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
 
 /// What is wrong with the options taken together, or nothing.
 std::string usage_fault(const CLI::App& app, const Options& o) {
+  if ((o.phantom > 0) == !o.data_root.empty()) return "give either --data-root DIR or --phantom N";
   if (const std::string fault = run_options_fault(app, o); !fault.empty()) return fault;
   try {
     parse_ct_preset(fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
@@ -113,25 +114,7 @@ CtRateDataset read_split(const Options& o, const std::string& split, const std::
   return data;
 }
 
-int train(CLI::App& app, Options& o) {
-  // ---- options ------------------------------------------------------------------------------
-  if ((o.phantom > 0) == !o.data_root.empty()) {
-    fmt::print(stderr, "train_ct_rate: give either --data-root DIR or --phantom N\n");
-    return 2;
-  }
-  if (const std::string fault = usage_fault(app, o); !fault.empty()) {
-    fmt::print(stderr, "train_ct_rate: {}\n", fault);
-    return 2;
-  }
-  if (o.phantom > 0) apply_phantom_recipe(app, o);
-  apply_precision(app, o);
-  const std::string resolved = config_text(app);
-  if (o.print_config) {
-    fmt::print("{}", resolved);
-    return 0;
-  }
-  if (o.threads > 0) omp_set_num_threads(o.threads);
-  install_stop_signals();
+int train(Options& o, const std::string& resolved) {
   ClipConfig config = model_config(o);
   const CtPreset preset = preprocessing(o, config);
 
@@ -231,5 +214,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on chest CT volumes and reports (CT-RATE layout, or synthetic phantoms).", "train_ct_rate");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, [&] { return train(app, o); });
+  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, train);
 }

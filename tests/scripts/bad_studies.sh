@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # Bad input and the programs around training: a damaged volume stops a run before its first step with the complete list,
 # --skip-bad leaves it out and says so, wrong usage exits with 2, and the other programs answer as documented.
-set -euo pipefail
-bin=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "bad_studies: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
-expect() {  # expect CODE COMMAND…
-  local want=$1 got=0
-  shift
-  "$@" >"$work/log" 2>&1 || got=$?
-  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
-}
-says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+. "$(dirname "$0")/../support/script.sh"
 
 expect 0 "$bin/train_ct_rate" --phantom 8 --steps 1 --text-steps 1 --out "$work/run"
 says "synthetic"

@@ -2,25 +2,15 @@
 # hlip_bench runs every subject in a small size: each prints as many JSON lines as it has measurements, with the fields that other
 # programs read, and options that mean nothing to a subject are refused. Speed is not looked at.
 # Usage: bench.sh FOLDER_OF_PROGRAMS
-set -euo pipefail
-bin=$1
+. "$(dirname "$0")/../support/script.sh"
 source=${HLIP_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "bench: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
-expect() {  # expect CODE ARGUMENT…
-  local want=$1 got=0
-  shift
-  "$bin/hlip_bench" "$@" >"$work/log" 2>&1 || got=$?
-  [ "$got" = "$want" ] || fail "exit code $got instead of $want: hlip_bench $*"
-}
-says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+bench() { expect "$1" "$bin/hlip_bench" "${@:2}"; }  # bench CODE ARGUMENT…
 
 # lines COUNT "FIELD…" ARGUMENT…: so many lines, all with these fields and the ones that every line has
 lines() {
   local count=$1 fields=$2
   shift 2
-  expect 0 "$@"
+  bench 0 "$@"
   python3 - "$count" "$work/log" "$fields" <<'CHECK' || fail "hlip_bench $*"
 import json, math, sys
 
@@ -55,7 +45,7 @@ lines 3 "gbytes_per_second" layernorm --rows 8 --cols 24 --threads 1 --steps 1
 lines 14 "gbytes_per_second" elementwise --rows 64 --cols 32 --threads 1 --steps 1
 
 # the way of data: a volume of the phantom, its cached form, a model that looks at it
-expect 0 preprocess --help
+bench 0 preprocess --help
 "$bin/train_ct_rate" --phantom 8 --steps 1 --text-steps 1 --batch-size 2 --out "$work/run" >"$work/log" 2>&1 || fail "no phantom"
 volume=$work/run/phantom/dataset/train/train_1/train_1_a/train_1_a_1.nii.gz
 vocab=$source/tests/golden/interop/vocab.txt
@@ -71,33 +61,33 @@ lines 1 "model parameters" checkpoint --model phantom --vocab "$vocab" --out "$w
 lines 1 "model forward_seconds first_probability" start --checkpoint "$work/checkpoint" --file "$work/cached.safetensors" --threads 1
 
 # wrong usage, and what is not there
-expect 2
-expect 2 trian
-expect 2 train --stesp 3
+bench 2
+bench 2 trian
+bench 2 train --stesp 3
 says "did you mean --steps"
-expect 2 train --model vit_bas
-expect 2 train --tokens 3
-expect 2 train --steps 0
-expect 2 train --threads 1,0
-expect 2 train --provider mkl
-expect 2 text --scans 2
-expect 2 text --levels study
-expect 2 infer --levels scan
-expect 2 infer --model phantom --levels scan+study
+bench 2 train --model vit_bas
+bench 2 train --tokens 3
+bench 2 train --steps 0
+bench 2 train --threads 1,0
+bench 2 train --provider mkl
+bench 2 text --scans 2
+bench 2 text --levels study
+bench 2 infer --levels scan
+bench 2 infer --model phantom --levels scan+study
 says "whose studies are one scan"
-expect 2 elementwise --provider eigen
-expect 2 gemm --model phantom --m 3
-expect 2 attention --batch 2
-expect 2 attention --tokens 1
-expect 2 tokenize --file "$work/reports.txt"
-expect 2 preprocess --file "$work/no_such_file"
-expect 1 tokenize --file "$work/reports.csv" --column words --vocab "$vocab"
+bench 2 elementwise --provider eigen
+bench 2 gemm --model phantom --m 3
+bench 2 attention --batch 2
+bench 2 attention --tokens 1
+bench 2 tokenize --file "$work/reports.txt"
+bench 2 preprocess --file "$work/no_such_file"
+bench 1 tokenize --file "$work/reports.csv" --column words --vocab "$vocab"
 says "column words is absent"
 if [ -e "$bin/hlip_bench_cblas" ]; then
   lines 1 "model batch scans" infer "${tiny[@]}" --threads 1 --provider cblas
   says '"provider":"cblas"'
 else
-  expect 1 infer "${tiny[@]}" --provider cblas
+  bench 1 infer "${tiny[@]}" --provider cblas
   says "libopenblas-openmp-dev"
 fi
 

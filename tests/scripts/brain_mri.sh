@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # Brain studies from raw scans to a trained model: preprocess_brain_mri makes what train_brain_mri reads; a run stopped by SIGTERM and
 # resumed ends in the same bits as one left alone, with other numbers of threads too; bad studies and wrong usage are answered as documented.
-set -euo pipefail
-bin=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "brain_mri: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
-expect() {  # expect CODE COMMAND…
-  local want=$1 got=0
-  shift
-  "$@" >"$work/log" 2>&1 || got=$?
-  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
-}
-says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+. "$(dirname "$0")/../support/script.sh"
 bits() { (cd "$1/step_8" && cat model.safetensors optimizer.safetensors | sha256sum); }
 
 # ---- a phantom run: table, resume, limits --------------------------------------------------------------------------

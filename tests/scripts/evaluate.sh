@@ -1,17 +1,6 @@
 #!/usr/bin/env bash
 # evaluate on tiny trees in the published layouts: a run from images, from its embeddings and from its scores give the same tables.
-set -euo pipefail
-bin=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "evaluate: $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
-expect() {  # expect CODE COMMAND…
-  local want=$1 got=0
-  shift
-  "$@" >"$work/log" 2>&1 || got=$?
-  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
-}
-says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
+. "$(dirname "$0")/../support/script.sh"
 evaluate=$bin/evaluate
 
 # a model for one scan and one for several, of random weights

@@ -113,26 +113,34 @@ HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
                                is_torch_name(path) ? "PyTorch checkpoint" : "safetensors", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
 }
 
-}  // namespace detail
-
-/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors, .pt, .pth, .bin),
-/// deciding by the end of the name, and checks it as training would: to the last voxel, row and byte range.
-/// @return a report; faults are in `problems`, never thrown, and name file and place
-HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
+/// Calls look(report); what it throws becomes a problem of the file.
+template <class Look>
+FileReport reported(const std::string& path, Look look) {
   FileReport report;
-  const auto ends = [&](std::string_view end) { return path.ends_with(end); };
   try {
-    if (ends(".nii") || ends(".nii.gz") || ends(".hdr") || ends(".hdr.gz") || ends(".img") || ends(".img.gz")) detail::inspect_volume(path, options, report);
-    else if (ends(".csv")) detail::inspect_table(path, report);
-    else if (ends(".json")) detail::inspect_annotation(path, report);
-    else if (ends(".safetensors") || is_torch_name(path)) detail::inspect_weights(path, report);
-    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin");
+    look(report);
   } catch (const error& e) {
     report.problems.push_back(e.what());
   } catch (const std::bad_alloc&) {
     report.problems.push_back(path + ": there is not enough memory to read it");
   }
   return report;
+}
+
+}  // namespace detail
+
+/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors, .pt, .pth, .bin),
+/// deciding by the end of the name, and checks it as training would: to the last voxel, row and byte range.
+/// @return a report; faults are in `problems`, never thrown, and name file and place
+HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
+  const auto ends = [&](std::string_view end) { return path.ends_with(end); };
+  return detail::reported(path, [&](FileReport& report) {
+    if (ends(".nii") || ends(".nii.gz") || ends(".hdr") || ends(".hdr.gz") || ends(".img") || ends(".img.gz")) detail::inspect_volume(path, options, report);
+    else if (ends(".csv")) detail::inspect_table(path, report);
+    else if (ends(".json")) detail::inspect_annotation(path, report);
+    else if (ends(".safetensors") || is_torch_name(path)) detail::inspect_weights(path, report);
+    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin");
+  });
 }
 
 HLIP_END

@@ -6,6 +6,7 @@
 #include <hlip/models/hf_text_model.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/precision.hpp>
+#include <hlip/train/stop_signal.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -191,9 +192,12 @@ inline ClipConfig model_config(const RunOptions& o) {
 }
 
 /// Parses and runs a training program: a resumed run starts from the options it was started with, and the command line may change them.
+/// @param fault called as fault(app, o) -> what is wrong with the options taken together, or an empty string
+/// @param recipe called as recipe(app, o) with --phantom: sets what was not given
+/// @param train called as train(o, resolved) -> exit code; `resolved` are all options as --print-config prints them
 /// @return the exit code of run_program
-template <class Body>
-int run_training_program(CLI::App& app, int argc, char** argv, Body body) {
+template <class Options, class Fault, class Recipe, class Train>
+int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault fault, Recipe recipe, Train train) {
   std::string stored;
   bool resuming = false;
   for (int i = 1; i < argc; ++i) {
@@ -203,7 +207,22 @@ int run_training_program(CLI::App& app, int argc, char** argv, Body body) {
     resuming = resuming || word.rfind("--resume", 0) == 0;
   }
   app.set_config("--config", resuming && is_file(stored) ? stored : "", "read options from a file as --print-config writes it");
-  return run_program(app, argc, argv, body);
+  return run_program(app, argc, argv, [&] {
+    if (const std::string wrong = fault(app, o); !wrong.empty()) {
+      fmt::print(stderr, "{}: {}\n", app.get_name(), wrong);
+      return 2;
+    }
+    if (o.phantom > 0) recipe(app, o);
+    apply_precision(app, o);
+    const std::string resolved = config_text(app);
+    if (o.print_config) {
+      fmt::print("{}", resolved);
+      return 0;
+    }
+    if (o.threads > 0) omp_set_num_threads(o.threads);
+    install_stop_signals();
+    return train(o, resolved);
+  });
 }
 
 HLIP_END

@@ -40,15 +40,7 @@ HLIP_LAZY void inspect_dicom_series(const std::string& path, const DicomOptions&
 /// Looks into one DICOM file, or a folder as one series, to the last pixel.
 /// @return a report; faults are in `problems`, never thrown, and name file and place
 HLIP_LAZY FileReport inspect_dicom(const std::string& path, const DicomOptions& options = {}) {
-  FileReport report;
-  try {
-    is_folder(path) ? detail::inspect_dicom_series(path, options, report) : detail::inspect_dicom_file(path, options, report);
-  } catch (const error& e) {
-    report.problems.push_back(e.what());
-  } catch (const std::bad_alloc&) {
-    report.problems.push_back(path + ": there is not enough memory to read it");
-  }
-  return report;
+  return detail::reported(path, [&](FileReport& report) { is_folder(path) ? detail::inspect_dicom_series(path, options, report) : detail::inspect_dicom_file(path, options, report); });
 }
 
 HLIP_END

@@ -1,0 +1,13 @@
+# What the test scripts share. A script sources it with its own arguments: the folder of the programs is the first.
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "$(basename "$0" .sh): $*" >&2; [ -f "$work/log" ] && cat "$work/log" >&2; exit 1; }
+expect() {  # expect CODE COMMAND…: runs it with its output in $work/log
+  local want=$1 got=0
+  shift
+  "$@" >"$work/log" 2>&1 || got=$?
+  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+says() { grep -q -- "$1" "$work/log" || fail "does not say: $1"; }
