@@ -16,6 +16,7 @@
 #include <hlip/eval/rad_chestct.hpp>
 #include <hlip/eval/score_table.hpp>
 #include <hlip/train/command_line.hpp>
+#include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 

@@ -17,6 +17,7 @@
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/interpret_ct.hpp>
 #include <hlip/train/process_time.hpp>
+#include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
 

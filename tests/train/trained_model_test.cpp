@@ -1,6 +1,7 @@
 #include "../io/temp_folder.hpp"
 
 #include <hlip/models/configs.hpp>
+#include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
 
 #include <doctest/doctest.h>

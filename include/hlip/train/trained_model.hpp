@@ -3,9 +3,8 @@
 
 #include <hlip/data/preprocess_ct.hpp>
 #include <hlip/data/preprocess_mri.hpp>
-#include <hlip/io/weights_file.hpp>
+#include <hlip/io/safetensors.hpp>
 #include <hlip/models/config_json.hpp>
-#include <hlip/models/load_weights.hpp>
 #include <hlip/text/wordpiece.hpp>
 #include <hlip/train/checkpoint_store.hpp>
 
@@ -72,31 +71,6 @@ TrainedModel<Levels> load_trained_model(const std::string& folder) {
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(path + "/vocab.txt"));
   const SafetensorsFile weights(path + "/model.safetensors", {}, MapAccess::copy_on_write);
   map_state_dict(t.model, weights);
-  return t;
-}
-
-/// Weights in a file of their own, as other programs publish them: the caller says what they are weights of. A bias of the logits makes
-/// it a SigLIP model, matrices of LoRA one with LoRA (alpha = rank, as HLIP trains it).
-/// @param config of the model; the size of its vocabulary is that of the weights
-/// @throws hlip::error with the table of names when a parameter is missing or of another shape
-template <int Levels = 3>
-TrainedModel<Levels> load_published_model(const std::string& file, ClipConfig config, const std::string& vocab) {
-  NamedWeights weights(open_weights(file, MapAccess::copy_on_write));
-  TrainedModel<Levels> t;
-  t.path = file;
-  t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(vocab));
-  config.siglip = weights.contains("logit_bias");
-  for (const auto& name : weights.names()) {
-    const Shape& shape = weights.info(name).shape;
-    if (name.ends_with("embeddings.word_embeddings.weight") && shape.rank() == 2) config.text.vocab_size = shape[0];
-    if (name.ends_with(".lora_A.default.weight") && shape.rank() == 2) config.text.lora_rank = shape[0], config.text.lora_alpha = static_cast<double>(shape[0]);
-  }
-  if (t.tokenizer->vocab_size() > config.text.vocab_size) fail_file(vocab, "", "has {} pieces, the weights {}", t.tokenizer->vocab_size(), config.text.vocab_size);
-  t.model = Clip<Levels, float, Cpu>(config, Initializer::without_values());
-  const LoadReport report = load_clip_weights(t.model, weights, true);
-  t.table = weights_table(weights, report);
-  if (!report.missing.empty() || !report.mismatched.empty()) fail_file(file, "", "does not hold all of the model {}\n{}", config.name, t.table);
-  for (int d = 0; d < 3; ++d) t.preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
   return t;
 }
 

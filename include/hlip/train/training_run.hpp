@@ -17,6 +17,7 @@
 #include <hlip/train/run_report.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot.hpp>
+#include <hlip/version.hpp>
 
 #include <chrono>
 #include <filesystem>
