@@ -14,7 +14,7 @@ const std::string interop = HLIP_SOURCE_DIR "/tests/golden/interop/";
 
 std::string number(std::uint64_t value, int bytes) {
   std::string text;
-  for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xFF);
+  for (int i = 0; i < bytes; ++i, value = i < 8 ? value >> 8 : 0) text += static_cast<char>(value & 0xFF);
   return text;
 }
 
