@@ -161,11 +161,13 @@ int train(Options& o, const std::string& resolved) {
 
   // ---- evaluation ---------------------------------------------------------------------------
   std::optional<ZeroShotScores> scores;
+  std::string last_line;
   if (findings.empty()) {
     fmt::print("no zero-shot evaluation: {}\n", valid.size() == 0 ? "there is no --valid-json with --valid-labels" : fmt::format("no finding has both a positive and a negative among the {} studies", valid.size()));
   } else {
     scores = score();
     const ZeroShotTable table = scores->table();
+    last_line = table.last_line();
     run.log_scalars(zero_shot_evaluation(table).scalars);
     report_zero_shot(o, *scores, table, left_out, "studies", "each finding against 'No significant abnormalities', all scans of a study");
   }
@@ -173,7 +175,7 @@ int train(Options& o, const std::string& resolved) {
     fact("training", fmt::format("{} studies, {} scans, {} of them a step", samples->size(), scans, o.num_scans));
     fact("evaluation", fmt::format("{} studies", valid.size()));
   });
-  if (scores) fmt::print("{}\n", scores->table().last_line());
+  if (scores) fmt::print("{}\n", last_line);
   return 0;
 }
 

@@ -182,6 +182,7 @@ int train(Options& o, const std::string& resolved) {
   // ---- evaluation ---------------------------------------------------------------------------
   if (pairs) fmt::print("{}\n", retrieve());
   std::optional<ZeroShotScores> scores;
+  std::string last_line;
   if (!valid) {
     fmt::print("no zero-shot evaluation: {} has no labelled split '{}'\n", o.data_root, o.valid_split);
   } else if (findings.empty()) {
@@ -189,6 +190,7 @@ int train(Options& o, const std::string& resolved) {
   } else {
     scores = score();
     const ZeroShotTable table = scores->table();
+    last_line = table.last_line();
     run.log_scalars(zero_shot_evaluation(table).scalars);
     report_zero_shot(o, *scores, table, left_out, "volumes", fmt::format("template '{}'", o.zeroshot_template));
   }
@@ -203,7 +205,7 @@ int train(Options& o, const std::string& resolved) {
     write_embeddings(o.out + "/report/embeddings.safetensors", run.model, *tokenizer, *valid, *scores);
     summary["examples"] = write_examples(o.out + "/report", run.model, zero_shot_classifier(run.model, *tokenizer, findings), *valid, *scores, preset, o.report_examples);
   });
-  if (scores) fmt::print("{}\n", scores->table().last_line());
+  if (scores) fmt::print("{}\n", last_line);
   return 0;
 }
 
