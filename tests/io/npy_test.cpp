@@ -35,7 +35,7 @@ bool says(const std::string& message, std::string_view part) {
 
 /// A zip archive of one file.
 std::string zip(const std::string& name, const std::string& contents, const std::string& packed, int method) {
-  const std::string sizes = le(0, 4) + le(packed.size(), 4) + le(contents.size(), 4) + le(name.size(), 2);
+  const std::string sizes = le(crc32_of(bytes_of(contents)), 4) + le(packed.size(), 4) + le(contents.size(), 4) + le(name.size(), 2);
   const std::string local = le(0x04034B50, 4) + le(20, 2) + le(0, 2) + le(static_cast<unsigned>(method), 2) + le(0, 4) + sizes + le(0, 2) + name + packed;
   const std::string entry = le(0x02014B50, 4) + le(20, 2) + le(20, 2) + le(0, 2) + le(static_cast<unsigned>(method), 2) + le(0, 4) + sizes + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) + le(0, 4) + name;
   return local + entry + le(0x06054B50, 4) + le(0, 4) + le(1, 2) + le(1, 2) + le(entry.size(), 4) + le(local.size(), 4) + le(0, 2);
@@ -111,6 +111,18 @@ TEST_CASE("npz: stored and deflated arrays; what lies about its size is refused"
   CHECK(says(fault_of(zip("ct.npy", file, packed, 12)), "is packed by method 12"));
   CHECK(says(fault_of(zip("ct.npy", file, file, 0), {.max_bytes = 10, .max_header = 10}), "the limit is 10"));
   CHECK(says(fault_of(file), "zip"));
+}
+
+TEST_CASE("npz: an array whose bytes are not those that were put in is refused by its name, stored or deflated") {
+  TempFolder folder;
+  const std::string file = npy(six, raw(values)), path = folder / "a.npz";
+  std::string spoilt = file;
+  spoilt.back() ^= 1;
+  for (const auto& archive : {zip("ct.npy", file, spoilt, 0), zip("ct.npy", file, deflated(spoilt), 8)}) {
+    atomic_write(path, archive);
+    CHECK(says(test::error_of([&] { read_npz(path, "ct"); }), fmt::format("a.npz: array \"ct\": is damaged: its {} bytes have the CRC-32 ", file.size())));
+    CHECK(read_npz(path, "ct", {.check_crc = false}).numel() == 6);
+  }
 }
 
 TEST_CASE("npz: cut and spoilt archives give an error or values, nothing else") {

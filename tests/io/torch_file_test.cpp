@@ -1,5 +1,6 @@
 #include "../support/errors.hpp"
 #include "temp_folder.hpp"
+#include "torch_bytes.hpp"
 
 #include <hlip/backend/cpu.hpp>
 #include <hlip/io/weights_file.hpp>
@@ -7,42 +8,12 @@
 #include <doctest/doctest.h>
 
 using namespace hlip;
+using namespace test::torch;
 
 namespace {
 
 const std::string interop = HLIP_SOURCE_DIR "/tests/golden/interop/";
 
-std::string number(std::uint64_t value, int bytes) {
-  std::string text;
-  for (int i = 0; i < bytes; ++i, value = i < 8 ? value >> 8 : 0) text += static_cast<char>(value & 0xFF);
-  return text;
-}
-
-/// A zip archive of stored files, as torch.save makes it.
-std::string zip(const std::vector<std::pair<std::string, std::string>>& files, int method = 0) {
-  std::string text, directory;
-  for (const auto& [name, content] : files) {
-    const std::string sizes = number(0, 4) + number(content.size(), 4) + number(content.size(), 4) + number(name.size(), 2);
-    directory += "PK\1\2" + number(0, 6) + number(static_cast<std::uint64_t>(method), 2) + number(0, 4) + sizes + number(0, 12) + number(text.size(), 4) + name;
-    text += "PK\3\4" + number(0, 4) + number(static_cast<std::uint64_t>(method), 2) + number(0, 4) + sizes + number(0, 2) + name + content;
-  }
-  return text + directory + "PK\5\6" + number(0, 4) + number(files.size(), 2) + number(files.size(), 2) + number(directory.size(), 4) + number(text.size(), 4) + number(0, 2);
-}
-
-std::string text(const std::string& s) { return "X" + number(s.size(), 4) + s; }
-std::string name(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
-std::string integer(std::uint32_t n) { return "J" + number(n, 4); }
-std::string storage(const std::string& key, std::uint32_t numel, const std::string& type = "FloatStorage") {
-  return "(" + text("storage") + name("torch", type) + text(key) + text("cpu") + integer(numel) + "tQ";
-}
-/// A tensor of two axes.
-std::string tensor(const std::string& stored, std::uint32_t offset, std::array<std::uint32_t, 2> size, std::array<std::uint32_t, 2> stride) {
-  return name("torch._utils", "_rebuild_tensor_v2") + "(" + stored + integer(offset) + integer(size[0]) + integer(size[1]) + "\x86" + integer(stride[0]) + integer(stride[1]) + "\x86\x89" +
-         name("collections", "OrderedDict") + ")RtR";
-}
-std::string dict(const std::string& items) { return "\x80\x02}(" + items + "u."; }
-
-std::string checkpoint(const std::string& pickle, const std::string& data = std::string(24, '\0')) { return zip({{"x/data.pkl", pickle}, {"x/byteorder", "little"}, {"x/data/0", data}}); }
 TorchFile open(const std::string& bytes, TorchLimits limits = {}) { return TorchFile(std::as_bytes(std::span(bytes)), "x.pt", limits); }
 std::string fault(const std::string& bytes, TorchLimits limits = {}) {
   return test::error_of([&] { open(bytes, limits); });
@@ -189,7 +160,27 @@ TEST_CASE("torch_file: broken archives end with the byte or the file and the fau
   CHECK(has(fault(zip({{"readme", ""}})), "no PyTorch checkpoint"));
 }
 
+TEST_CASE("torch_file: a storage or a pickle whose bytes are not those that were put in is refused by its name") {
+  const std::string good = checkpoint(dict(text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1})));
+  CHECK(fault(good) == "no error");
+  TorchLimits unchecked;
+  unchecked.check_crc = false;
+  for (const std::string& file : {std::string("x/data/0"), std::string("x/byteorder")}) {
+    CAPTURE(file);
+    std::string spoilt = good;
+    spoilt[spoilt.find(file) + file.size() + 1] ^= 1;
+    CHECK(has(fault(spoilt), "x.pt: " + file + ": is damaged: its "));
+    CHECK(!has(fault(spoilt, unchecked), "damaged"));
+  }
+  std::string without = good;  // as after torch.serialization.set_crc32_options(False)
+  for (std::size_t at = 0; (at = without.find("PK\1\2", at)) != std::string::npos; ++at) without.replace(at + 16, 4, std::string(4, '\0'));
+  without[without.find("x/data/0") + 8] ^= 1;
+  CHECK(fault(without) == "no error");
+}
+
 TEST_CASE("torch_file: no cut of a file and no changed byte does worse than a message") {
+  TorchLimits unchecked;
+  unchecked.check_crc = false;
   for (const char* name : {"plain.pt", "legacy.pt"}) {
     const std::string good = read_file(interop + name);
     std::size_t refused = 0;
@@ -200,7 +191,7 @@ TEST_CASE("torch_file: no cut of a file and no changed byte does worse than a me
       for (const int bit : {1, 0x80, 0xFF}) {
         changed[i] = static_cast<char>(good[i] ^ bit);
         try {
-          const TorchFile file = open(changed);
+          const TorchFile file = open(changed, unchecked);  // what the checksums would stop, too
           for (const auto& tensor : file.names())
             if (file.info(tensor).shape.numel() < 10000 && file.info(tensor).dtype != DType::BOOL) file.values<double>(tensor);
         } catch (const error&) {

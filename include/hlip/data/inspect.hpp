@@ -1,4 +1,5 @@
-// What is in a file of the kinds hlip reads, found by the same readers training uses. Needs libcsv, zlib and nlohmann_json.
+// What is in a file of the kinds hlip reads, found by the same readers training uses. Needs libcsv, zlib,
+// libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/data/ct_rate_tables.hpp>

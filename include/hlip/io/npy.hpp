@@ -20,6 +20,7 @@ HLIP_BEGIN
 struct NpyLimits {
   std::uint64_t max_bytes = std::uint64_t{1} << 32;  ///< all values of an array, as stored and as float
   std::size_t max_header = 1 << 16;
+  bool check_crc = true;  ///< of an array in an archive: compare its checksum
 };
 
 /// What a header says, and where the values lie. They are as many as `shape` needs: that was checked.

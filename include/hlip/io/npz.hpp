@@ -1,4 +1,4 @@
-// One array of a .npz file, which is a zip archive of .npy files. Needs zlib.
+// One array of a .npz file, which is a zip archive of .npy files. Needs zlib and libdeflate.
 #pragma once
 
 #include <hlip/io/file.hpp>
@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,9 +59,11 @@ HLIP_LAZY Tensor<float, Cpu> read_npz(const std::string& path, const std::string
   const ZipEntry& entry = found->second;
   const std::string place = "array " + quote_text(key);
   if (entry.size > limits.max_bytes + limits.max_header) fail_file(path, place, "has {} bytes, the limit is {}", entry.size, limits.max_bytes);
-  if (entry.method == 0) return npy_tensor(parse_npy(entry.bytes, path, place, limits));
-  if (entry.method != 8) fail_file(path, place, "is packed by method {}, expected none or deflate", entry.method);
-  const auto bytes = detail::inflate_exactly(entry.bytes, entry.size, path, place);
+  if (entry.method != 0 && entry.method != 8) fail_file(path, place, "is packed by method {}, expected none or deflate", entry.method);
+  std::vector<std::byte> inflated;
+  if (entry.method == 8) inflated = detail::inflate_exactly(entry.bytes, entry.size, path, place);
+  const std::span<const std::byte> bytes = entry.method == 8 ? std::span<const std::byte>(inflated) : entry.bytes;
+  if (limits.check_crc) check_zip_crc(entry, bytes, path, place);
   return npy_tensor(parse_npy(bytes, path, place, limits));
 }
 

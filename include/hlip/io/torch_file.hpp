@@ -1,4 +1,5 @@
-// Reads what torch.save wrote - .pt, .pth, .bin - without PyTorch and without running anything that is in it.
+// Reads what torch.save wrote - .pt, .pth, .bin - without PyTorch and without running anything that is in it. Needs libdeflate and zlib
+// (for checksums).
 #pragma once
 
 #include <hlip/io/pickle.hpp>
@@ -22,6 +23,7 @@ struct TorchLimits {
   PickleLimits pickle;
   int max_depth = 32;                                      ///< dicts and lists within each other
   std::uint64_t max_repeated_bytes = std::uint64_t{1} << 30;  ///< of a tensor that uses stored elements more than once (expand)
+  bool check_crc = true;                                   ///< compare the checksums of an archive, for which all of it is read
 };
 
 namespace detail {
@@ -106,6 +108,7 @@ class TorchFile : public TensorFile {
     const auto bytes_of = [&](const std::string& name) {
       const ZipEntry& entry = files.at(name);
       if (entry.method != 0) fail_file(path_, name, "is compressed (method {}); torch.save stores files as they are", entry.method);
+      if (limits_.check_crc && entry.crc != 0) check_zip_crc(entry, entry.bytes, path_, name);  // 0: PyTorch was told to compute none
       return entry.bytes;
     };
     if (files.count(folder + "byteorder")) {
@@ -119,9 +122,9 @@ class TorchFile : public TensorFile {
     for (auto& [key, storage] : storages) {
       const std::string name = folder + "data/" + key;
       if (!files.count(name)) fail_file(path_, name, "is not in the archive, but {} wants it", place);
+      const std::uint64_t size = files.at(name).size, want = storage.numel * dtype_size(storage.dtype);
+      if (size != want) fail_file(path_, name, "has {} bytes, {} elements of type {} take {}", size, storage.numel, dtype_name(storage.dtype), want);
       storage.bytes = bytes_of(name);
-      const std::uint64_t want = storage.numel * dtype_size(storage.dtype);
-      if (storage.bytes.size() != want) fail_file(path_, name, "has {} bytes, {} elements of type {} take {}", storage.bytes.size(), storage.numel, dtype_name(storage.dtype), want);
     }
     collect(pickle, place, storages);
   }

@@ -1,4 +1,4 @@
-// Opens weights in whichever format they come. Needs nlohmann_json.
+// Opens weights in whichever format they come. Needs nlohmann_json, libdeflate and zlib.
 #pragma once
 
 #include <hlip/io/safetensors.hpp>

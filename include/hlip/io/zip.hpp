@@ -1,6 +1,8 @@
-// The directory of a zip archive in memory: where each file's bytes lie. Nothing is unpacked here.
+// The directory of a zip archive in memory: where each file's bytes lie, and what they must sum up to. Nothing is unpacked here. Needs
+// libdeflate and zlib.
 #pragma once
 
+#include <hlip/io/checksum.hpp>
 #include <hlip/io/convert.hpp>
 #include <hlip/io/utf8.hpp>
 
@@ -19,6 +21,7 @@ HLIP_BEGIN
 struct ZipEntry {
   int method = 0;                    ///< 0: stored, 8: deflated
   std::uint64_t size = 0;            ///< unpacked
+  std::uint32_t crc = 0;             ///< CRC-32 of what is unpacked
   std::span<const std::byte> bytes;  ///< as they lie in the archive
 };
 
@@ -105,7 +108,7 @@ HLIP_LAZY class ZipReader {
       x = field_end;
     }
     if (get16(at + 8) & 1) bad(at, "{} is encrypted", quote_text(name));
-    ZipEntry entry{get16(at + 10), size, {}};
+    ZipEntry entry{get16(at + 10), size, get32(at + 16), {}};
     if (entry.method == 0 && size != packed) bad(at, "{} is stored, but takes {} bytes for {}", quote_text(name), packed, size);
     if (local > begin_ || begin_ - local < 30 || get32(local) != 0x04034B50) bad(at, "{} is said to begin at byte {}, where no file begins", quote_text(name), local);
     const std::uint64_t local_name = get16(local + 26), data = local + 30 + local_name + get16(local + 28);
@@ -129,5 +132,12 @@ HLIP_LAZY class ZipReader {
 /// Source: PKWARE's APPNOTE 6.3.
 /// @param path named in messages  @throws hlip::error with path and byte
 HLIP_LAZY std::map<std::string, ZipEntry> read_zip_directory(std::span<const std::byte> bytes, std::string_view path) { return detail::ZipReader<>(bytes, path).read(); }
+
+/// Compares a file of an archive with the checksum that was stored beside it.
+/// @param unpacked its bytes  @param place its name, for the message  @throws hlip::error when they are not those that were put in
+inline void check_zip_crc(const ZipEntry& entry, std::span<const std::byte> unpacked, std::string_view path, std::string_view place) {
+  const std::uint32_t crc = crc32_of(unpacked);
+  if (crc != entry.crc) fail_file(path, place, "is damaged: its {} bytes have the CRC-32 {:08x}, the archive says {:08x}", unpacked.size(), crc, entry.crc);
+}
 
 HLIP_END

@@ -1,5 +1,5 @@
 // A BERT encoder in the folder Hugging Face keeps models in: config.json, vocab.txt, and model.safetensors or pytorch_model.bin.
-// Needs nlohmann_json.
+// Needs nlohmann_json, libdeflate and zlib.
 #pragma once
 
 #include <hlip/io/json.hpp>
