@@ -131,7 +131,7 @@ int train(Options& o, const std::string& resolved) {
   std::vector<std::string> left_out;
   const auto findings = evaluable_classes(brain_prompts(valid_set.findings), valid.size(), label, left_out);
 
-  BrainSamples::Options sampling{preset, o.num_scans, config.context_length, false, o.shuffle_reports, o.seed};
+  BrainSamples::Options sampling{preset, o.num_scans, config.context_length, false, o.shuffle_reports, o.seed, config.dual_text};
   std::size_t scans = 0;
   for (const auto& s : train_set.studies) scans += s.scans.size();
   const std::size_t stored = scans * static_cast<std::size_t>(preset.num_slices * preset.crop * preset.crop) * sizeof(float16);

@@ -140,7 +140,7 @@ int train(Options& o, const std::string& resolved) {
     findings = evaluable_findings(*valid, prompt_template(o.zeroshot_template), left_out);
   }
 
-  CtRateSamples::Options sampling{preset, o.text_sampling == "whole" ? ReportSampling::whole : ReportSampling::sentences, config.context_length, false, o.shuffle_reports, o.seed};
+  CtRateSamples::Options sampling{preset, o.text_sampling == "whole" ? ReportSampling::whole : ReportSampling::sentences, config.context_length, false, o.shuffle_reports, o.seed, config.dual_text};
   std::size_t volumes = 0;
   for (const auto& s : train_set.studies) volumes += s.recons.size();
   sampling.cache = static_cast<double>(volumes) * static_cast<double>(preset.size[0] * preset.size[1] * preset.size[2]) * 2 <= o.cache_gib * 0x1p30;

@@ -8,6 +8,7 @@
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/ct_rate_samples.hpp>
+#include <hlip/train/encode_pairs.hpp>
 #include <hlip/train/memory_report.hpp>
 #include <hlip/train/metrics_log.hpp>
 #include <hlip/train/precision.hpp>

@@ -173,3 +173,16 @@ TEST_CASE("contrastive losses: features of different shapes are an error") {
   CHECK(error_of([&] { siglip_loss(image, text, s, s); }) == "siglip_loss: text is (4, 6), expected the shape of image (3, 6)");
   CHECK_THROWS_AS(clip_loss(Variable(Array::ones({3})), Variable(Array::ones({3})), s), error);
 }
+
+TEST_CASE("mean over targets: pairs of one kind meet each other alone") {
+  const index_t studies = 3, targets = 2;
+  const Array image = features(studies * targets, 1), text = features(studies * targets, 2);
+  const auto kind = [&](const Array& x, index_t k) { return Array(x.slice(0, k, studies * targets, targets)); };
+  const auto loss = [](const Variable& i, const Variable& t) { return clip_loss(i, t, Variable(Array::scalar(7))); };
+  const double mean = 0.5 * (plain_clip(kind(image, 0), kind(text, 0), 7) + plain_clip(kind(image, 1), kind(text, 1), 7));
+  CHECK(mean_over_targets(Variable(image), Variable(text), targets, loss).item() == doctest::Approx(mean).epsilon(1e-13));
+  CHECK(mean_over_targets(Variable(image), Variable(text), 1, loss).item() == doctest::Approx(plain_clip(image, text, 7)).epsilon(1e-13));
+  check_gradient("mean_over_targets", [&](const std::vector<Variable>& v) { return mean_over_targets(v[0], v[1], targets, loss); }, {image, text});
+  CHECK(error_of([&] { mean_over_targets(Variable(image), Variable(text), 4, loss); }) == "mean_over_targets: image has 6 rows, expected a multiple of 4 targets");
+  CHECK(error_of([&] { mean_over_targets(Variable(image), Variable(features(4, 2)), 2, loss); }) == "mean_over_targets: text is (4, 6), expected the shape of image (6, 6)");
+}

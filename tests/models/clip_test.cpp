@@ -30,7 +30,7 @@ std::vector<std::string> names_of(Clip<3, double, Cpu>& model) {
 }
 
 /// What the published checkpoints hold (reference document HLIP, 1.7 and 2).
-std::vector<std::string> published_names(int depth, int layers, bool scans, bool siglip) {
+std::vector<std::string> published_names(int depth, int layers, bool scans, bool registers, bool siglip) {
   std::vector<std::string> names = {"logit_scale", "visual.head.proj.weight", "text.proj.weight"};
   if (siglip) names.push_back("logit_bias");
   const auto both = [&](const std::string& layer) {
@@ -40,6 +40,7 @@ std::vector<std::string> published_names(int depth, int layers, bool scans, bool
   const std::string trunk = "visual.trunk.";
   for (const char* token : {"cls_token", "spatial_posemb"}) names.push_back(trunk + token);
   if (scans) names.push_back(trunk + "sequential_posemb");
+  if (registers) names.push_back(trunk + "reg_token");
   both(trunk + "patch_embed.proj");
   both(trunk + "norm");
   for (int i = 0; i < depth; ++i)
@@ -71,7 +72,7 @@ TEST_CASE("clip: the state has the names of the published checkpoints, for every
       ClipConfig c = shrunk(name, 3, 2);
       c.siglip = siglip;
       Clip<3, double, Cpu> model(c, 1);
-      CHECK(names_of(model) == published_names(3, 2, name.find("multiscan") != std::string::npos, siglip));
+      CHECK(names_of(model) == published_names(3, 2, name.find("multiscan") != std::string::npos || name == "vit_base_scan_study_token1176", name.find("dual") != std::string::npos, siglip));
     }
   }
 }
@@ -105,6 +106,27 @@ TEST_CASE("clip: features have length 1, and a seed means one model") {
     CHECK(largest_difference(sum(Array(square(f.value())), {1}), Array::ones({2})) < 1e-14);
   }
   CHECK(same_bits(a.encode_image(x).value(), b.encode_image(x).value()));
+}
+
+TEST_CASE("clip: of an encoder with two outputs prompts are compared with the first, reports with the second, and both have length 1") {
+  const ClipConfig c = shrunk("vit_base_scan_study_dualdinotxt1568", 3, 2);
+  Clip<3, double, Cpu> model(c, 1);
+  model.visual.trunk.reg_token = Variable(numbers({1, 1, 12}, 3), true);
+  CHECK(model.visual.head.proj.weight.shape() == Shape{8, 24});
+  CHECK(c.report_output() == 1);
+  const Variable x(numbers({2, 3, 1, 4, 4, 4}, 1));
+  const Array all = model.encode_image_outputs(x).value(), first = model.encode_image(x).value(), second = model.encode_image(x, {}, {}, 1).value();
+  REQUIRE(all.shape() == Shape{4, 8});
+  CHECK(largest_difference(sum(Array(square(all)), {1}), Array::ones({4})) < 1e-14);
+  for (index_t study : {0, 1}) {
+    CHECK(same_bits(Array(first.select(0, study).contiguous()), Array(all.select(0, 2 * study).contiguous())));
+    CHECK(same_bits(Array(second.select(0, study).contiguous()), Array(all.select(0, 2 * study + 1).contiguous())));
+  }
+  CHECK(largest_difference(first, second) > 1e-3);
+  CHECK(error_of([&] { model.encode_image(x, {}, {}, 2); }) == "encode_image: output 2 of 2 that vit_base_scan_study_dualdinotxt1568 has");
+  ClipConfig one = shrunk("vit_base_multiscan_h3_token1176", 3, 2);
+  one.dual_text = true;
+  CHECK(error_of([&] { Clip<3, double, Cpu>(one, 1); }) == "vit_base_multiscan_h3_token1176: two text targets need an encoder with 2 outputs, this one has 1 (hint: pooling token_and_mean, reg_tokens 1)");
 }
 
 TEST_CASE("clip: the pooled text is the first token, or the mean over what is not padding") {

@@ -33,6 +33,22 @@ Array features(const HlipVitConfig& c, const Variable& x, const Context& context
   return encoder<Levels>(c)(x, context, input).value();
 }
 
+void check_encoder_gradient(const std::string& what, const HlipVitConfig& c) {
+  Initializer init(11);
+  HlipVit<3, double, Cpu> vit(c, init);
+  std::vector<Array> inputs = {numbers({1, 2, 1, 4, 2, 4}, 1)};
+  std::vector<Variable*> trained;
+  for (auto& [name, p] : named_parameters(vit))
+    if (p->requires_grad()) {
+      trained.push_back(p);
+      inputs.push_back(numbers(p->shape(), static_cast<std::uint32_t>(inputs.size()), -0.5, 0.5));
+    }
+  check_gradient(what, [&](const std::vector<Variable>& v) {
+    for (std::size_t i = 0; i < trained.size(); ++i) *trained[i] = v[i + 1];
+    return vit(v[0]);
+  }, inputs);
+}
+
 }  // namespace
 
 TEST_CASE("encoder: with every block at the top level the nesting makes no difference") {
@@ -118,19 +134,13 @@ TEST_CASE("encoder: a change of level is one recorded operation, and there is no
 TEST_CASE("encoder: gradients of every parameter and of the volume, through all three levels") {
   HlipVitConfig c = small({{0}, {1}, {2}}, 3);
   c.embed_dim = 6, c.num_heads = 1, c.mlp_ratio = 1, c.reg_tokens = 1, c.max_num_scans = 3;
-  Initializer init(11);
-  HlipVit<3, double, Cpu> vit(c, init);
-  std::vector<Array> inputs = {numbers({1, 2, 1, 4, 2, 4}, 1)};
-  std::vector<Variable*> trained;
-  for (auto& [name, p] : named_parameters(vit))
-    if (p->requires_grad()) {
-      trained.push_back(p);
-      inputs.push_back(numbers(p->shape(), static_cast<std::uint32_t>(inputs.size()), -0.5, 0.5));
-    }
-  check_gradient("encoder", [&](const std::vector<Variable>& v) {
-    for (std::size_t i = 0; i < trained.size(); ++i) *trained[i] = v[i + 1];
-    return vit(v[0]);
-  }, inputs);
+  check_encoder_gradient("encoder", c);
+}
+
+TEST_CASE("encoder: gradients of the variant that pools patches, has no table of scans and ends at the scan level") {
+  HlipVitConfig c = small({{0}, {1}}, 2);
+  c.embed_dim = 6, c.num_heads = 1, c.mlp_ratio = 1, c.reg_tokens = 1, c.max_num_scans = 0, c.pooling = VisualPooling::token_and_mean;
+  check_encoder_gradient("token_and_mean", c);
 }
 
 TEST_CASE("encoder: gradient checkpointing changes no bit, random masks included") {
@@ -193,6 +203,77 @@ TEST_CASE("encoder: more scans than the table has rows work outside training onl
   CHECK(error_of([&] { features<3>(c, volumes(1, 3), Context{true, {}}); }) == "small: 3 scans in training, the scan-position table has 2 rows (hint: raise max_num_scans)");
 }
 
+TEST_CASE("encoder: no table of scan positions, whether 0 or 1 rows are asked for, and then the order of scans does not matter") {
+  HlipVitConfig c = small({{}, {0, 2}, {1, 3}});
+  const Variable x = volumes(1, 3);
+  const Array one = features<3>(c, x);
+  c.max_num_scans = 0;
+  CHECK(same_bits(features<3>(c, x), one));
+  CHECK(same_bits(features<3>(c, x, Context{true, {1, 2, 3}}), one));
+  const auto turned = index_select(x.value().reshape({3, 64}), Tensor<std::int64_t, Cpu>::from_values({3}, {2, 0, 1})).reshape({1, 3, 1, 4, 4, 4});
+  CHECK(largest_difference(features<3>(c, Variable(turned)), one) < 1e-12);
+  auto vit = encoder<3>(c);
+  for (const auto& [name, p] : named_parameters(vit)) CHECK(name != "sequential_posemb");
+}
+
+TEST_CASE("encoder: a last block at the scan level ends in the mean of the scans' class tokens") {
+  const HlipVitConfig ends_at_scan = small({{0, 2}, {1, 3}, {}}), ends_at_study = small({{0, 2}, {}, {1, 3}});
+  const Variable one_scan = volumes(2, 1);
+  CHECK(largest_difference(features<3>(ends_at_scan, one_scan), features<3>(ends_at_study, one_scan)) < 1e-12);  // a scan is the study
+  const Variable x = volumes(1, 3);
+  const auto vit = encoder<3>(ends_at_scan);
+  std::vector<double> mean(12);
+  for (index_t s = 0; s < 3; ++s) {  // scans never meet, so each can be a study of its own
+    const auto collect = [&](std::string_view stage, const auto& seen) {
+      if constexpr (requires { seen.hierarchy; })
+        if (stage == "block3")
+          for (index_t k = 0; k < 12; ++k) mean[static_cast<std::size_t>(k)] += seen.x.value().at({seen.layout().prefix_begin, k}) / 3;
+    };
+    vit(Variable(x.value().slice(1, s, s + 1)), {}, {}, collect);
+  }
+  CHECK(largest_difference(vit(x).value(), vit.norm(Variable(Array::from_values({1, 12}, std::span<const double>(mean)))).value()) < 1e-12);
+}
+
+TEST_CASE("encoder: with token_and_mean every prefix token is an output, the mean of all patch tokens behind it") {
+  for (const Blocks& blocks : {Blocks{{0, 2}, {1}, {3}}, Blocks{{0, 2}, {1, 3}, {}}}) {
+    HlipVitConfig c = small(blocks);
+    c.reg_tokens = 2, c.pooling = VisualPooling::token_and_mean;
+    Initializer init(11);
+    HlipVit<3, double, Cpu> vit(c, init);
+    vit.reg_token = Variable(numbers({1, 2, 12}, 22), true);
+    std::vector<std::vector<double>> expected;
+    const auto collect = [&](std::string_view stage, const auto& seen) {
+      if constexpr (requires { seen.hierarchy; }) {
+        if (stage != "tokens_out") return;
+        const auto at = seen.layout();
+        const Array x = seen.x.value();
+        for (index_t s = 0; s < 2; ++s)
+          for (index_t p = 0; p < 3; ++p) {
+            std::vector<double> row;
+            for (index_t k = 0; k < 12; ++k) row.push_back(x.at({at.prefix_begin + s * 3 + p, k}));
+            for (index_t k = 0; k < 12; ++k) {
+              double total = 0;
+              for (index_t i = 0; i < at.patches; ++i) total += x.at({at.patch_begin + s * at.patches + i, k});
+              row.push_back(total / static_cast<double>(at.patches));
+            }
+            expected.push_back(std::move(row));
+          }
+      }
+    };
+    const Array y = vit(volumes(2, 2), {}, {}, collect).value();
+    CHECK(c.outputs() == 3);
+    CHECK(c.output_width() == 24);
+    REQUIRE(y.shape() == Shape{6, 24});
+    REQUIRE(expected.size() == 6);
+    double most = 0;
+    for (index_t i = 0; i < 6; ++i)
+      for (index_t k = 0; k < 24; ++k) most = std::max(most, std::abs(y.at({i, k}) - expected[static_cast<std::size_t>(i)][static_cast<std::size_t>(k)]));
+    CHECK(most < 1e-13);
+    CHECK(largest_difference(Array(y.slice(0, 0, 1).slice(1, 12, 24)), Array(y.slice(0, 2, 3).slice(1, 12, 24))) == 0);
+    CHECK(largest_difference(Array(y.slice(0, 0, 1).slice(1, 0, 12)), Array(y.slice(0, 2, 3).slice(1, 0, 12))) > 1e-3);
+  }
+}
+
 TEST_CASE("encoder: patch dropout keeps the given number of tokens of every row, and only in training") {
   HlipVitConfig c = small({{0, 2}, {1}, {3}});
   c.patch_dropout = 0.5;
@@ -244,7 +325,8 @@ TEST_CASE("encoder: sizes that make no sense are errors") {
   CHECK(build([](auto& c) { c.img_size = {4, 4, -4}; }) == "small: img_size (4, 4, -4), expected three positive sizes");
   CHECK(build([](auto& c) { c.num_heads = 5; }) == "attention: embed_dim 12 does not divide into 5 heads");
   CHECK(build([](auto& c) { c.embed_dim = 16, c.num_heads = 2; }) == "sincos: embed_dim 16, expected a multiple of 6 for a spatial table");
-  CHECK(build([](auto& c) { c.max_num_scans = 0; }) == "small: max_num_scans 0, expected at least 1");
+  CHECK(build([](auto& c) { c.max_num_scans = -1; }) == "small: max_num_scans -1, expected at least 0");
+  CHECK(build([](auto& c) { c.reg_tokens = -1; }) == "small: reg_tokens -1, expected at least 0");
   CHECK(build([](auto& c) { c.depth = -1; }) == "small: depth -1, expected at least 1");
   CHECK(build([](auto& c) { c.in_chans = 0; }) == "small: in_chans 0, expected at least 1");
   const auto vit = encoder<3>(small({{0, 2}, {1}, {3}}));

@@ -81,6 +81,12 @@ TEST_CASE("memory forecast: a step of the visual tower alone" * doctest::skip(sl
   expect_forecast("patch dropout", c, step, freeze_text);
 }
 
+TEST_CASE("memory forecast: an encoder that pools all patch tokens" * doctest::skip(slow_here)) {
+  ClipConfig c = mid_sized();
+  c.vision.reg_tokens = 1, c.vision.pooling = VisualPooling::token_and_mean;
+  expect_forecast("token_and_mean", c, {.batch_size = 2, .texts = 0}, freeze_text);
+}
+
 TEST_CASE("memory forecast: several scans, whose hidden activations are too large to keep" * doctest::skip(slow_here)) {
   ClipConfig c = mid_sized();
   c.vision.max_num_scans = 8;

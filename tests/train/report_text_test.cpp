@@ -70,3 +70,17 @@ TEST_CASE("report text: the halves of a report share no sentence and leave none 
   RandomStream random({3, 0, 0});
   CHECK(sample_halves({"A."}, "Lead: ", random) == std::pair<std::string, std::string>{"Lead: A.", "Lead: A."});
 }
+
+TEST_CASE("report text: a single sentence is one of the impression, one of the annotation's strings, or one sentence of its only string") {
+  const auto drawn = [](const ReportText& t) {
+    std::set<std::string> texts;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      RandomStream random({5, 0, i});
+      texts.insert(sample_sentence(t, random));
+    }
+    return texts;
+  };
+  CHECK(drawn({{"unused"}, {"I1.", "I2."}, {"F."}}) == std::set<std::string>{"The volume shows: I1.", "The volume shows: I2."});
+  CHECK(drawn({{"The lung shows: A. B.", "The heart shows: C."}, {}, {}}) == std::set<std::string>{"The lung shows: A. B.", "The heart shows: C."});
+  CHECK(drawn({{"The volume shows: A. The volume looks like: B."}, {}, {}}) == std::set<std::string>{"The volume shows: A.", "The volume looks like: B."});
+}

@@ -38,6 +38,23 @@ Var<T, B> gather_features(const Var<T, B>& x, const C& communicator, bool with_g
   });
 }
 
+/// The mean of a loss over several texts a study: pair k of study i is row i·targets + k of both, and only pairs with the same k meet.
+///
+/// @param image, text (studies·targets, E)  @param loss called as loss(image, text), each (studies, E) -> scalar  @return scalar
+template <class T, class B, class Loss>
+Var<T, B> mean_over_targets(const Var<T, B>& image, const Var<T, B>& text, index_t targets, Loss&& loss) {
+  if (targets == 1) return loss(image, text);
+  const index_t rows = image.dim(0);
+  expect(targets >= 1 && rows % targets == 0, "mean_over_targets", "image has {} rows, expected a multiple of {} targets", rows, targets);
+  expect(text.shape() == image.shape(), "mean_over_targets", "text is {}, expected the shape of image {}", to_string(text.shape()), to_string(image.shape()));
+  Var<T, B> total;
+  for (index_t k = 0; k < targets; ++k) {
+    const Var<T, B> one = loss(slice(image, 0, k, rows, targets), slice(text, 0, k, rows, targets));
+    total = k == 0 ? one : Var<T, B>(total + one);
+  }
+  return total * (1.0 / static_cast<double>(targets));
+}
+
 /// Symmetric InfoNCE: ½·[CE(s·I·Tᵀ) + CE(s·T·Iᵀ)] with the matching pair as the label.
 ///
 /// @param image, text (b, E), of length 1  @param scale s itself (not its log), one element  @return scalar

@@ -26,6 +26,10 @@ struct ClipConfig {
   TextPooling text_pooling = TextPooling::cls;
   index_t context_length = 512;  ///< tokens a text is cut to
   bool siglip = false;           ///< SigLIP starts from another scale and has a bias
+  bool dual_text = false;        ///< two outputs: the first learns single sentences of a report, the second the whole
+
+  /// The output of the encoder that whole reports are compared with. Prompts are sentences, they are compared with output 0.
+  index_t report_output() const { return dual_text ? 1 : 0; }
 };
 
 /// A transformer and its projection to the shared space: text.transformer.*, text.proj.weight. With LoRA the transformer's names gain the
@@ -87,7 +91,7 @@ struct VisualTower {
     v("trunk", trunk);
     v("head", head);
   }
-  /// @param x (B, N, C_in, D, H, W)  @return (B, E), not normalised
+  /// @param x (B, N, C_in, D, H, W)  @return (B·outputs, E), not normalised
   Var<T, B> operator()(const Var<T, B>& x, const Context& context = {}, const HlipVitInput<B>& input = {}) const {
     Var<T, B> features;
     {
@@ -114,10 +118,11 @@ struct Clip {
   Clip(const ClipConfig& c, std::uint64_t seed) : Clip(c, Initializer(seed)) {}
   /// @param init Initializer::without_values() for a model whose weights are loaded next
   Clip(const ClipConfig& c, Initializer init) : config(c) {
+    expect(!c.dual_text || c.vision.outputs() == 2, c.name, "two text targets need an encoder with 2 outputs, this one has {} (hint: pooling token_and_mean, reg_tokens 1)", c.vision.outputs());
     logit_scale = Initializer::constant<T, B>({}, c.siglip ? std::log(10.0) : std::log(1 / 0.07));
     if (c.siglip) logit_bias = Initializer::constant<T, B>({}, -10.0);
     visual.trunk = HlipVit<Levels, T, B>(c.vision, init);
-    visual.head.proj.weight = init.uniform<T, B>({c.embed_dim, c.vision.embed_dim}, 1 / std::sqrt(static_cast<double>(c.vision.embed_dim)));
+    visual.head.proj.weight = init.uniform<T, B>({c.embed_dim, c.vision.output_width()}, 1 / std::sqrt(static_cast<double>(c.vision.output_width())));
     text.transformer = Bert<T, B>(c.text, init);
     text.proj.weight = init.uniform<T, B>({c.embed_dim, c.text.hidden_size}, 1 / std::sqrt(static_cast<double>(c.text.hidden_size)));
     text.pooling = c.text_pooling;
@@ -130,8 +135,15 @@ struct Clip {
     v("text", text);
   }
 
-  /// @param volumes (B, N, C_in, D, H, W)  @return (B, E) of length 1
-  Var<T, B> encode_image(const Var<T, B>& volumes, const Context& context = {}, const HlipVitInput<B>& input = {}) const {
+  /// @param volumes (B, N, C_in, D, H, W)  @param output of an encoder with several; 0 is the one for prompts  @return (B, E) of length 1
+  Var<T, B> encode_image(const Var<T, B>& volumes, const Context& context = {}, const HlipVitInput<B>& input = {}, index_t output = 0) const {
+    const index_t outputs = config.vision.outputs();
+    expect(0 <= output && output < outputs, "encode_image", "output {} of {} that {} has", output, outputs, config.name);
+    const Var<T, B> all = encode_image_outputs(volumes, context, input);
+    return outputs == 1 ? all : slice(all, 0, output, all.dim(0), outputs);
+  }
+  /// Every output of the encoder. @return (B·outputs, E) of length 1, those of a study one after the other
+  Var<T, B> encode_image_outputs(const Var<T, B>& volumes, const Context& context = {}, const HlipVitInput<B>& input = {}) const {
     ModuleScope at("visual");
     return l2_normalize(visual(volumes, context.child(11), input));
   }

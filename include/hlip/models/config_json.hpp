@@ -5,8 +5,10 @@
 #include <hlip/models/configs.hpp>
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -60,6 +62,20 @@ struct JsonWriter {
   }
 };
 
+/// An entry that is one of a few words.
+template <class Fields, class X>
+void read_choice(Fields& f, const char* key, X& target, std::initializer_list<std::pair<const char*, X>> choices) {
+  std::string word, known;
+  for (const auto& [name, value] : choices)
+    if (value == target) word = name;
+  f.read(key, word);
+  for (const auto& [name, value] : choices) {
+    known += (known.empty() ? "" : " or ") + std::string(name);
+    if (word == name) target = value;
+  }
+  if (std::none_of(choices.begin(), choices.end(), [&](const auto& c) { return word == c.first; })) fail(key, "is {}, expected {}", word, known);
+}
+
 // One list of entries serves reading and writing.
 template <class Fields>
 void json_entries(Fields& f, HlipVitConfig& v) {
@@ -71,6 +87,7 @@ void json_entries(Fields& f, HlipVitConfig& v) {
   f.read("num_heads", v.num_heads);
   f.read("mlp_ratio", v.mlp_ratio);
   f.read("reg_tokens", v.reg_tokens);
+  read_choice(f, "pooling", v.pooling, {{"token", VisualPooling::token}, {"token_and_mean", VisualPooling::token_and_mean}});
   f.read("max_num_scans", v.max_num_scans);
   f.read("scan_positions_by_batch", v.scan_positions_by_batch);
   f.read("blocks_of_level", v.blocks_of_level);
@@ -100,10 +117,8 @@ void json_entries(Fields& f, ClipConfig& c) {
   f.read("embed_dim", c.embed_dim);
   f.read("context_length", c.context_length);
   f.read("siglip", c.siglip);
-  std::string pooling = c.text_pooling == TextPooling::cls ? "cls" : "mean";
-  f.read("text_pooling", pooling);
-  if (pooling != "cls" && pooling != "mean") fail("text_pooling", "is {}, expected cls or mean", pooling);
-  c.text_pooling = pooling == "cls" ? TextPooling::cls : TextPooling::mean;
+  f.read("dual_text", c.dual_text);
+  read_choice(f, "text_pooling", c.text_pooling, {{"cls", TextPooling::cls}, {"mean", TextPooling::mean}});
 }
 
 }  // namespace detail

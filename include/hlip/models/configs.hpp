@@ -7,13 +7,24 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
 
-/// Names clip_config understands.
+/// Names clip_config understands: the published ones, those of later versions, and those of the demos.
 inline std::vector<std::string> clip_config_names() {
-  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176", "phantom", "brain_phantom"};
+  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176",
+          "vit_base_slice_scan_token2744", "vit_base_slice_scan_dualdinotxt2744", "vit_base_scan_study_token1176", "vit_base_scan_study_dualdinotxt1568",
+          "vit_large_scan_study_dualdinotxt1568", "phantom", "brain_phantom"};
+}
+
+/// The variant with two text targets: a register token beside the class token, each an output together with the mean of the patch tokens.
+/// Source: reference document HLIP §1.11.
+inline void with_dual_text(ClipConfig& c) {
+  c.dual_text = true;
+  c.vision.reg_tokens = 1;
+  c.vision.pooling = VisualPooling::token_and_mean;
 }
 
 /// A configuration by name. @throws on an unknown name, listing the known ones
@@ -28,11 +39,29 @@ inline ClipConfig clip_config(std::string_view name) {
     v.blocks_of_level = {{0, 1, 3, 4, 6, 7, 9, 10}, {}, every_third};
     return c;
   }
+  if (name == "vit_base_slice_scan_token2744" || name == "vit_base_slice_scan_dualdinotxt2744") {  // ends at the scan
+    c = clip_config("vit_base_singlescan_h2_token2744");
+    c.name = c.vision.name = std::string(name);
+    std::swap(v.blocks_of_level[1], v.blocks_of_level[2]);
+    if (name == "vit_base_slice_scan_dualdinotxt2744") with_dual_text(c);
+    return c;
+  }
   c.context_length = 256;
   v.img_size = {48, 224, 224}, v.patch_size = {8, 16, 16};
   v.max_num_scans = 40;
   v.blocks_of_level = {{}, {0, 1, 3, 4, 6, 7, 9, 10}, every_third};
-  if (name == "vit_base_multiscan_h2_token1176") return c;
+  if (name == "vit_base_multiscan_h2_token1176" || name == "vit_base_scan_study_token1176") return c;
+  if (name == "vit_base_scan_study_dualdinotxt1568" || name == "vit_large_scan_study_dualdinotxt1568") {
+    v.patch_size = {6, 16, 16};
+    v.max_num_scans = 0;
+    with_dual_text(c);
+    if (name == "vit_base_scan_study_dualdinotxt1568") return c;
+    c.embed_dim = 768;
+    v.embed_dim = 1024, v.depth = 24, v.num_heads = 16;
+    v.blocks_of_level = {{}, {}, {}};
+    for (int block = 0; block < 24; ++block) (block % 6 == 5 ? v.blocks_of_level[2] : v.blocks_of_level[1]).push_back(block);
+    return c;
+  }
   if (name == "vit_base_multiscan_h2_token588") {
     v.patch_size = {16, 16, 16};
     return c;

@@ -4,6 +4,7 @@
 
 #include <hlip/autograd/checkpoint.hpp>
 #include <hlip/autograd/functions/index.hpp>
+#include <hlip/autograd/functions/reduce.hpp>
 #include <hlip/nn/block.hpp>
 #include <hlip/nn/patch_dropout.hpp>
 #include <hlip/nn/patch_embed.hpp>
@@ -15,6 +16,12 @@
 
 HLIP_BEGIN
 
+/// What an encoder gives of a study.
+enum class VisualPooling {
+  token,           ///< the class token
+  token_and_mean,  ///< every prefix token, each with the mean of all patch tokens behind it: one output of width 2C for each
+};
+
 /// Sizes of a visual encoder. `blocks_of_level[l-1]` lists the blocks that attend at level l (1 = finest).
 struct HlipVitConfig {
   std::string name = "custom";
@@ -24,7 +31,7 @@ struct HlipVitConfig {
   index_t embed_dim = 768, depth = 12, num_heads = 12;
   double mlp_ratio = 4.0;
   index_t reg_tokens = 0;          ///< register tokens beside the class token
-  index_t max_num_scans = 1;       ///< rows of the scan-position table; 1: no table
+  index_t max_num_scans = 1;       ///< rows of the scan-position table; 0 or 1: no table
   /// Published quirk: random scan positions for batches of more than one study and the first ones for a single study, whether or not the
   /// model is training. Without it they are random in training only.
   bool scan_positions_by_batch = false;
@@ -33,10 +40,14 @@ struct HlipVitConfig {
   double drop_path = 0.0;          ///< rate of the last block; earlier ones grow linearly from 0
   double patch_dropout = 0.0;
   double init_std = 0.02;          ///< of the linear layers
+  VisualPooling pooling = VisualPooling::token;
   bool grad_checkpointing = false;
 
   Shape grid() const { return {img_size[0] / patch_size[0], img_size[1] / patch_size[1], img_size[2] / patch_size[2]}; }
   index_t prefix_tokens() const { return 1 + reg_tokens; }
+  /// How many outputs a study has, and their width.
+  index_t outputs() const { return pooling == VisualPooling::token ? 1 : prefix_tokens(); }
+  index_t output_width() const { return pooling == VisualPooling::token ? embed_dim : 2 * embed_dim; }
 
   /// The level of every block. @throws unless every block is in exactly one list
   std::vector<int> levels() const {
@@ -91,7 +102,8 @@ struct HlipVit {
     expect(c.in_chans >= 1, c.name, "in_chans {}, expected at least 1", c.in_chans);
     expect(c.img_size[0] % c.patch_size[0] == 0 && c.img_size[1] % c.patch_size[1] == 0 && c.img_size[2] % c.patch_size[2] == 0, c.name, "img_size {} is not a multiple of patch_size {}",
            to_string(c.img_size), to_string(c.patch_size));
-    expect(c.max_num_scans >= 1, c.name, "max_num_scans {}, expected at least 1", c.max_num_scans);
+    expect(c.max_num_scans >= 0, c.name, "max_num_scans {}, expected at least 0", c.max_num_scans);
+    expect(c.reg_tokens >= 0, c.name, "reg_tokens {}, expected at least 0", c.reg_tokens);
     const index_t dim = c.embed_dim;
     const Shape grid = c.grid();
     cls_token = init.normal<T, B>({1, 1, dim}, 1e-6);
@@ -123,7 +135,7 @@ struct HlipVit {
   ///
   /// @param x (B, N, C_in, D, H, W): studies of N scans  @param observe called as observe(name, stage): "patch_embed"
   /// with a Var, "tokens_in" and "block<i>" with Tokens, "tokens_out" with Tokens after the last norm
-  /// @return (B, C): the class token of each study after the last norm
+  /// @return (B·outputs, width), the outputs of a study one after the other: see pool
   template <class Observe = detail::NoObserver>
   Var<T, B> operator()(const Var<T, B>& x, const Context& context = {}, const HlipVitInput<B>& input = {}, Observe observe = {}) const {
     constexpr bool observed = !std::is_same_v<Observe, detail::NoObserver>;
@@ -155,9 +167,21 @@ struct HlipVit {
       normed.x = norm(tokens.x);
       observe("tokens_out", normed);
     }
-    // Normalisation works row by row: the class tokens are all that is needed.
-    const index_t p = config.prefix_tokens(), first = tokens.layout().prefix_begin;
-    return norm(slice(tokens.x, 0, first, first + studies * p, p));
+    return pool(tokens);
+  }
+
+  /// The outputs of studies from their tokens at the top level. Normalisation works row by row, so rows that are not asked for are left out.
+  /// @return (B, C), the normalised class tokens; with VisualPooling::token_and_mean (B·P, 2C), for each of the P prefix tokens of a study
+  ///         that token and the mean of the study's patch tokens, all normalised
+  /// Source: reference document HLIP §1.11 (the head of DINO.txt).
+  Var<T, B> pool(const Tokens<Levels, T, B>& tokens) const {
+    const TokenLayout at = tokens.layout();
+    const index_t studies = at.sequences, p = at.prefix, c = config.embed_dim;
+    if (config.pooling == VisualPooling::token) return norm(slice(tokens.x, 0, at.prefix_begin, at.prefix_begin + studies * p, p));
+    const Var<T, B> x = norm(tokens.x);
+    const Var<T, B> prefix = reshape(slice(x, 0, at.prefix_begin, at.prefix_begin + studies * p), {studies, p, c});
+    const Var<T, B> patches = mean(reshape(slice(x, 0, at.patch_begin, at.patch_begin + studies * at.patches), {studies, at.patches, c}), {1}, true);
+    return reshape(concat(std::vector<Var<T, B>>{prefix, expand(patches, {studies, p, c})}, 2), {studies * p, 2 * c});
   }
 
  private:

@@ -72,7 +72,9 @@ inline index_t last_block_of_level(const HlipVitConfig& config, int level) {
 /// mean over heads of max(0, A∘dlogit/dA) and A the attention of the last block at `level`. At a level below the study every group
 /// (slice or scan) has a class token and a row of its own. The published form is that of a last block at the study level, the default.
 ///
-/// @param volume (1, N, C_in, D, H, W)  @param logits called as logits(features (1, C)) -> Var (1, classes)
+/// Of an encoder with several outputs the first is explained; what reaches it through the mean of the patch tokens is not in the map.
+///
+/// @param volume (1, N, C_in, D, H, W)  @param logits called as logits(features (1, width)) -> Var (1, classes)
 /// @param level 1 = finest, …, Levels = study
 /// @throws hlip::error unless there is one study, a block attends at `level`, and `target` is a class
 template <int Levels, class T, class B, class Logits>
@@ -107,8 +109,7 @@ Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<
   tokens = tokens_of_sequences(block.mlp(block.norm2(attended), {Activation::none, attended}), tokens);
   for (auto i = static_cast<std::size_t>(chosen_block) + 1; i < trunk.blocks.size(); ++i) tokens = trunk.blocks[i](move_to_level(tokens, levels[i]), {});
   tokens = move_to_level(tokens, Levels);
-  const index_t class_row = tokens.layout().prefix_begin;
-  const Var<T, B> scores = logits(trunk.norm(slice(tokens.x, 0, class_row, class_row + 1)));
+  const Var<T, B> scores = logits(slice(trunk.pool(tokens), 0, 0, 1));
   expect(scores.rank() == 2 && scores.dim(0) == 1 && 0 <= target && target < scores.dim(1), "interpret", "class {} of logits {}", target, to_string(scores.shape()));
   const Var<T, B> chosen = select(select(scores, 1, target), 0, 0);
   chosen.backward();

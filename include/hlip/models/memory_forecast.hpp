@@ -129,7 +129,8 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
       path.recorded = halves.recorded;
     }
   }
-  path.add(rows * c, 0, 2 * rows * c, parts(trunk.norm, tower.head));
+  if (v.pooling == VisualPooling::token) path.add(rows * c, 0, 2 * rows * c, parts(trunk.norm, tower.head));
+  else path.add(rows * c, 2 * rows, 3 * rows * c, parts(trunk.norm, tower.head));  // every row is normalised
 }
 
 template <class T, class B>

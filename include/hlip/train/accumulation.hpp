@@ -11,10 +11,11 @@
 
 HLIP_BEGIN
 
-/// Features of one batch (or micro-batch, or all of them), each (rows, E) of length 1.
+/// Features of one batch (or micro-batch, or all of them), each (studies·targets, E) of length 1.
 template <class T, class B>
 struct PairFeatures {
   Var<T, B> image, text;
+  index_t targets = 1;  ///< pairs of a study, in rows one after the other: see mean_over_targets
 };
 
 enum class AccumulationPass {
@@ -53,7 +54,8 @@ auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
         cached[static_cast<std::size_t>(j)] = fresh;
         return concat(cached, 0);
       };
-      all = {with_part(images, part.image), with_part(texts, part.text)};
+      all.image = with_part(images, part.image);
+      all.text = with_part(texts, part.text);
     }
     const auto value = loss(static_cast<const Features&>(all));
     losses.push_back(static_cast<double>(value.item()));

@@ -37,6 +37,7 @@ class VolumeCache {
 struct ImageTextBatch {
   Tensor<float, Cpu> volumes;     ///< (B, N, 1, D, H, W)
   Tensor<std::int64_t, Cpu> ids;  ///< (B, L), L the longest text of the batch
+  Tensor<std::int64_t, Cpu> sentences;  ///< likewise, one sentence of each report; empty unless the model has two text targets
 };
 
 /// (B, L) of token lists, padded with 0 to the longest.
@@ -55,17 +56,18 @@ HLIP_LAZY Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>
   return stack(studies, 0).reshape({static_cast<index_t>(studies.size()), r == 4 ? s[0] : 1, 1, s[r - 3], s[r - 2], s[r - 1]});
 }
 
-/// Samples with a `volume` and `ids` to a batch.
+/// Samples with a `volume`, `ids` and, where a model has two text targets, a `sentence` to a batch.
 struct CollateImageText {
   template <class Sample>
   ImageTextBatch operator()(const std::vector<Sample>& samples) const {
     std::vector<Tensor<float, Cpu>> volumes;
-    std::vector<std::vector<std::int64_t>> ids;
+    std::vector<std::vector<std::int64_t>> ids, sentences;
     for (const auto& s : samples) {
       volumes.push_back(s.volume);
       ids.push_back(s.ids);
+      if (!s.sentence.empty()) sentences.push_back(s.sentence);
     }
-    return {stack_volumes(volumes), pad_ids(ids)};
+    return {stack_volumes(volumes), pad_ids(ids), sentences.empty() ? Tensor<std::int64_t, Cpu>() : pad_ids(sentences)};
   }
 };
 

@@ -36,6 +36,7 @@ HLIP_LAZY Tensor<float, Cpu> load_scans(const BrainStudy& study, const MriPreset
 struct BrainSample {
   Tensor<float, Cpu> volume;      ///< (num_scans, D, H, W)
   std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
+  std::vector<std::int64_t> sentence;  ///< likewise, one sentence of the report, if the options ask for it
 };
 
 /// Study → (drawn scans, its sentences in random order). A Dataset.
@@ -48,6 +49,7 @@ class BrainSamples {
     bool cache = false;            ///< keep prepared scans in memory
     bool shuffle_reports = false;  ///< the control: the reports are dealt out anew among the studies
     std::uint64_t seed = 0;        ///< of that shuffle
+    bool sentences = false;        ///< one sentence beside the report, for a model with two text targets
   };
   HLIP_LAZY BrainSamples(std::vector<BrainStudy> studies, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
       : studies_(std::move(studies)), tokenizer_(std::move(tokenizer)), options_(options) {
@@ -81,6 +83,7 @@ class BrainSamples {
     BrainSample sample;
     sample.volume = stack(scans, 0);
     sample.ids = tokenizer_->encode_unpadded(std::string(brain_lead) + detail::shuffled_text(reports_[at], random), options_.context_length);
+    if (options_.sentences) sample.sentence = tokenizer_->encode_unpadded(std::string(brain_lead) + detail::shuffled_text(reports_[at], random, 1), options_.context_length);
     return sample;
   }
 

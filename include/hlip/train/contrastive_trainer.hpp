@@ -232,10 +232,12 @@ class ContrastiveTrainer {
     const auto encode = [&](index_t j, AccumulationPass) -> PairFeatures<T, B> {
       return features(parts[static_cast<std::size_t>(j)].data, n == 1 ? context : context.child(static_cast<std::uint64_t>(j)));
     };
-    const auto losses = accumulate_gradients(n, encode, [&](const PairFeatures<T, B>& pair) {
+    const auto losses = accumulate_gradients(n, encode, [&](const PairFeatures<T, B>& pairs) {
       const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
       r.scale = static_cast<double>(scale.item());
-      return options_.siglip ? siglip_loss(pair.image, pair.text, scale, model_.logit_bias, communicator_) : clip_loss(pair.image, pair.text, scale, Var<T, B>(), communicator_, options_.gather);
+      return mean_over_targets(pairs.image, pairs.text, pairs.targets, [&](const Var<T, B>& image, const Var<T, B>& text) {
+        return options_.siglip ? siglip_loss(image, text, scale, model_.logit_bias, communicator_) : clip_loss(image, text, scale, Var<T, B>(), communicator_, options_.gather);
+      });
     });
     r.loss = losses.front();
     // Scale and bias got the gradient of the whole loss in every pass, the towers only once: one step of one large batch is meant.

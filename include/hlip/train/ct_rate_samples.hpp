@@ -34,6 +34,7 @@ HLIP_LAZY std::vector<std::string> cached_files(const std::string& root, const s
 struct CtSample {
   Tensor<float, Cpu> volume;      ///< (D, H, W)
   std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
+  std::vector<std::int64_t> sentence;  ///< likewise, one sentence of the report, if the options ask for it
 };
 
 /// Study → (volume of a randomly drawn reconstruction, drawn text). A Dataset.
@@ -46,6 +47,7 @@ class CtRateSamples {
     bool cache = false;             ///< keep prepared volumes in memory
     bool shuffle_reports = false;   ///< the control: the reports are dealt out anew among the studies
     std::uint64_t seed = 0;         ///< of that shuffle
+    bool sentences = false;         ///< one sentence beside the report, for a model with two text targets
   };
   /// @param cached of cached_files, or none
   HLIP_LAZY CtRateSamples(std::vector<CtRateStudy> studies, std::vector<std::string> cached, std::shared_ptr<const WordPieceTokenizer> tokenizer, const Options& options)
@@ -77,6 +79,7 @@ class CtRateSamples {
     CtSample sample;
     sample.volume = cache_ ? cache_->get(slot, load) : load();
     sample.ids = tokenizer_->encode_unpadded(sample_report(reports_[at], options_.sampling, random), options_.context_length);
+    if (options_.sentences) sample.sentence = tokenizer_->encode_unpadded(sample_sentence(reports_[at], random), options_.context_length);
     return sample;
   }
 

@@ -11,7 +11,7 @@ HLIP_BEGIN
 
 /// Weights in a file of their own, as other programs publish them: the caller says what they are weights of. A bias of the logits makes
 /// it a SigLIP model, matrices of LoRA one with LoRA (alpha = rank, as HLIP trains it).
-/// @param config of the model; the size of its vocabulary is that of the weights
+/// @param config of the model; the sizes of its vocabulary and of the shared feature space are those of the weights
 /// @throws hlip::error with the table of names when a parameter is missing or of another shape
 template <int Levels = 3>
 TrainedModel<Levels> load_published_model(const std::string& file, ClipConfig config, const std::string& vocab) {
@@ -22,6 +22,7 @@ TrainedModel<Levels> load_published_model(const std::string& file, ClipConfig co
   config.siglip = weights.contains("logit_bias");
   for (const auto& name : weights.names()) {
     const Shape& shape = weights.info(name).shape;
+    if (name.ends_with("visual.head.proj.weight") && shape.rank() == 2) config.embed_dim = shape[0];
     if (name.ends_with("embeddings.word_embeddings.weight") && shape.rank() == 2) config.text.vocab_size = shape[0];
     if (name.ends_with(".lora_A.default.weight") && shape.rank() == 2) config.text.lora_rank = shape[0], config.text.lora_alpha = static_cast<double>(shape[0]);
   }

@@ -22,7 +22,8 @@ void write_embeddings(const std::string& path, const Clip<Levels, float, Cpu>& m
   for (index_t k = 0; k < n; ++k) {
     const index_t i = k * all / n;
     rows.push_back(i);
-    images.push_back(scores.features.select(0, i));
+    if (model.config.dual_text) images.push_back(model.encode_image(Var<float, Cpu>(stack_volumes({volumes.get(i)})), {}, {}, model.config.report_output()).value().reshape({dim}));
+    else images.push_back(scores.features.select(0, i));
     if (volumes.report(i).empty()) continue;
     text_of.push_back(k);
     texts.push_back(model.encode_text(pad_ids({tokenizer.encode_unpadded(volumes.report(i), model.config.context_length)})).value().reshape({dim}));

@@ -73,6 +73,14 @@ inline std::string sample_report(const ReportText& report, ReportSampling sampli
   return text.append(detail::findings_lead).append(detail::shuffled_text(report.findings, random, count));
 }
 
+/// One sentence, as prompts are sentences: of the impression, in the words of the whole report's beginning; without sections one of the
+/// annotation's strings (CT-RATE's are about one organ each), or one sentence of the only one.
+inline std::string sample_sentence(const ReportText& report, RandomStream& random) {
+  if (!report.impression.empty()) return std::string(detail::impression_lead) + detail::shuffled_text(report.impression, random, 1);
+  if (report.whole.size() == 1) return detail::shuffled_text(split_sentences(report.whole[0]), random, 1);
+  return detail::shuffled_text(report.whole, random, 1);
+}
+
 /// A text that no text sample_report can draw of this report is longer than, but for the lengths of words.
 inline std::string longest_text(const ReportText& report, ReportSampling sampling) {
   const auto join = [](const std::vector<std::string>& parts) {

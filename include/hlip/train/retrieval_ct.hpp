@@ -27,7 +27,7 @@ RetrievalReport evaluate_retrieval(const Clip<Levels, float, Cpu>& model, std::s
     to.insert(to.end(), values.begin(), values.end());
   };
   while (auto batch = loader.next()) {
-    append(images, model.encode_image(Var<float, Cpu>(batch->data.volumes)));
+    append(images, model.encode_image(Var<float, Cpu>(batch->data.volumes), {}, {}, model.config.report_output()));
     append(texts, model.encode_text(batch->data.ids));
   }
   return retrieval(images, texts, model.config.embed_dim);

@@ -28,7 +28,7 @@ struct RunOptions {
   index_t workers = 1;
   // model
   std::string model, vocab, pretrained, pretrained_image, text_model;
-  bool siglip = false, lora_text = false, lock_text = false, lock_text_freeze_layer_norm = false, grad_checkpointing = false;
+  bool siglip = false, dual_text = false, lora_text = false, lock_text = false, lock_text_freeze_layer_norm = false, grad_checkpointing = false;
   index_t lock_text_unlocked_layers = 0;
   double force_patch_dropout = -1;
   // schedule
@@ -76,6 +76,7 @@ inline void add_model_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--pretrained-image", o.pretrained_image, "weights of a 2-D vision transformer (MAE, timm) for the visual trunk, inflated to 3-D; --pretrained is loaded over them")->check(CLI::ExistingFile)->group(group);
   app.add_option("--text-model", o.text_model, "Hugging Face folder of a BERT: its sizes, vocabulary and weights become those of the text tower")->check(CLI::ExistingDirectory)->group(group);
   app.add_flag("--siglip", o.siglip, "sigmoid loss instead of InfoNCE")->group(group);
+  app.add_flag("--dual-text", o.dual_text, "two outputs of the encoder: the first learns single sentences of a report, the second whole reports; prompts ask the first")->group(group);
   app.add_flag("--lora-text", o.lora_text, "train the text transformer through LoRA alone: rank 8 on query and value, everything else of it frozen")->group(group);
   app.add_flag("--lock-text", o.lock_text, "freeze the text transformer, except its LayerNorms")->group(group);
   app.add_option("--lock-text-unlocked-layers", o.lock_text_unlocked_layers, "last text layers that still train")->check(CLI::Range(0, 1000))->group(group);
@@ -183,6 +184,7 @@ inline std::string run_options_fault(const CLI::App& app, const RunOptions& o) {
 inline ClipConfig model_config(const RunOptions& o) {
   ClipConfig config = clip_config_named(o.model);
   config.siglip = config.siglip || o.siglip;
+  if (o.dual_text) with_dual_text(config);
   if (o.force_patch_dropout >= 0) config.vision.patch_dropout = o.force_patch_dropout;
   config.vision.grad_checkpointing = config.vision.grad_checkpointing || o.grad_checkpointing;
   if (!o.text_model.empty()) config.text = HfTextModel(o.text_model).config();

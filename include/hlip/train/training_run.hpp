@@ -11,6 +11,7 @@
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/batches.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
+#include <hlip/train/encode_pairs.hpp>
 #include <hlip/train/memory_report.hpp>
 #include <hlip/train/process_time.hpp>
 #include <hlip/train/run_options.hpp>
@@ -221,9 +222,7 @@ class TrainingRun {
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.batch_size * o_.accum_batch, .seed = o_.seed};
     DataLoader loader(samples, loading, CollateImageText{});
-    const auto features = [&](const ImageTextBatch& batch, const Context& context) {
-      return PairFeatures<float, Cpu>{model.encode_image(batch.volumes, context), model.encode_text(batch.ids, context)};
-    };
+    const auto features = [&](const ImageTextBatch& batch, const Context& context) { return encode_pairs(model, batch, context); };
     const auto end_of_epoch = [&](std::int64_t epoch) {
       try {
         for (const Evaluation& found : trainer.with_averaged_weights([&] { return evaluate(epoch); })) {
@@ -236,6 +235,7 @@ class TrainingRun {
     };
     const MemoryUse forecast = forecast_memory("image", {.batch_size = o_.batch_size * o_.accum_batch,
                                                          .scans = scans,
+                                                         .texts = model.config.dual_text ? 2 : 1,
                                                          .text_length = model.config.context_length,
                                                          .batches = o_.accum_freq + (o_.workers > 0 ? loading.prefetch_batches : 0),
                                                          .stored_bytes = stored_bytes,

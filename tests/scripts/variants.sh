@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The encoder's later variants through the programs: two text targets, registers, pooled patches, a last block at the scan level, no table of
+# scans. They train, go on from a checkpoint in the same bits, are stored in model.json, and are used as they were trained.
+. "$(dirname "$0")/../support/script.sh"
+bits() { (cd "$1/step_4" && cat model.safetensors optimizer.safetensors | sha256sum); }
+stored() { grep -q "$2" "$1"/step_*/model.json || fail "model.json of $(basename "$1") does not say $2"; }
+
+train=("$bin/train_ct_rate" --phantom 12 --phantom-valid 6 --batch-size 4 --workers 0 --phantom-root "$work/phantom" --text-steps 2)
+expect 0 "${train[@]}" --dual-text --steps 4 --save-frequency-steps 2 --val-frequency 1 --out "$work/dual"
+says "^retrieval on 6 pairs"
+says "^macro AUC"
+for entry in '"dual_text": true' '"pooling": "token_and_mean"' '"reg_tokens": 1'; do stored "$work/dual" "$entry"; done
+expect 0 "$bin/hlip_inspect" "$work/dual/step_4/model.safetensors"
+says '"visual.head.proj.weight" F32 (96, 192)'
+says '"visual.trunk.reg_token" F32 (1, 1, 96)'
+want=$(bits "$work/dual")
+rm -r "$work/dual/step_4"
+expect 0 "$bin/train_ct_rate" --resume latest --out "$work/dual" --phantom 12
+[ "$(bits "$work/dual")" = "$want" ] || fail "the resumed run gives other bits"
+printf '{"name": "phantom", "vision": {"reg_tokens": 1, "pooling": "token_and_mean"}}' >"$work/pooled.json"
+expect 0 "${train[@]}" --steps 4 --model "$work/pooled.json" --out "$work/pooled"
+[ "$(bits "$work/pooled")" != "$want" ] || fail "a second text target changes nothing"
+expect 0 "${train[@]:0:5}" --batch-size 2 --workers 0 --phantom-root "$work/phantom" --dual-text --siglip --accum-freq 2 --steps 2 --out "$work/siglip"
+
+volume=$(find "$work/phantom" -path '*valid*' -name '*.nii.gz' | sort | head -n 1)
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/dual" --volume "$volume" --interpret "$work/looked"
+[ "$(grep -cE ' [01]\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not 16 findings"
+[ -s "$work/looked/relevance_study.nii.gz" ] || fail "no relevance map"
+expect 0 "$bin/evaluate" ct-rate --checkpoint "$work/dual" --data-root "$work/phantom/dataset" --already-hu --out "$work/evaluated" --resamples 20
+says "^macro AUC"
+
+printf '{"name": "phantom", "vision": {"blocks_of_level": [[0, 2], [1, 3], []]}}' >"$work/scan.json"
+expect 0 "${train[@]}" --steps 2 --model "$work/scan.json" --out "$work/scan"
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/scan" --volume "$volume" --interpret "$work/scan_looked"
+[ -s "$work/scan_looked/relevance_scan.nii.gz" ] && [ ! -e "$work/scan_looked/relevance_study.nii.gz" ] || fail "other levels than slice and scan"
+
+printf '{"name": "brain_phantom", "dual_text": true, "vision": {"max_num_scans": 0, "reg_tokens": 1, "pooling": "token_and_mean"}}' >"$work/brain.json"
+expect 0 "$bin/train_brain_mri" --phantom 8 --phantom-valid 6 --steps 2 --text-steps 1 --model "$work/brain.json" --out "$work/brain"
+says "^macro AUC"
+stored "$work/brain" '"max_num_scans": 0'
+
+printf '{"name": "phantom", "dual_text": true}' >"$work/bad.json"
+expect 1 "${train[@]}" --steps 2 --model "$work/bad.json" --out "$work/x"
+says "two text targets need an encoder with 2 outputs, this one has 1"
+echo "variants: trained, resumed and used"
