@@ -33,7 +33,7 @@ namespace {
 struct Options {
   std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, split = "valid", prompts = "volume";
   bool already_hu = false, allow_absent = false;
-  index_t num_slices = 144;
+  index_t num_slices = 0;
   int threads = 0;
   BootstrapOptions bootstrap;
 };
@@ -193,6 +193,16 @@ Score pair_scores(const std::vector<ZeroShotClass>& classes) {
   return [classes](const Model& m, const Embeddings& e) { return zero_shot_classifier(m.model, *m.tokenizer, classes).probabilities(e.features); };
 }
 
+void expect_ct_model(const Model& m) {
+  if (m.mri) fail_file(m.path, "", "is a model for MRI, this set is of CT");
+}
+
+/// As published, or as the published preparation leaves it.
+std::string rad_chestct_file(const std::string& root, const std::string& id) {
+  const std::string prepared = fmt::format("{}/{}.pt", root, id);
+  return is_file(prepared) ? prepared : fmt::format("{}/{}.npz", root, id);
+}
+
 Tensor<float> one_scan(const Tensor<float>& x) { return x.reshape({1, x.dim(0), x.dim(1), x.dim(2)}); }
 
 int run_ct_rate(const Options& o) {
@@ -221,6 +231,7 @@ int run_ct_rate(const Options& o) {
         if (labels.row_of.contains(r.name)) s.names.push_back(r.name), volumes->push_back(r);
     CtPreset preset = m.preset;
     preset.already_hu = o.already_hu;
+    expect_ct_model(m);
     s.load = [volumes, preset](index_t i) { return one_scan(preprocess_ct(open_ct_rate_volume((*volumes)[static_cast<std::size_t>(i)], preset), preset)); };
     return s;
   };
@@ -243,10 +254,11 @@ int run_rad_chestct(const Options& o) {
     Studies s;
     std::string absent;
     for (const auto& id : labels.studies)
-      if (is_file(o.data_root + "/" + id + ".npz")) s.names.push_back(id);
-      else if (absent.empty()) absent = o.data_root + "/" + id + ".npz";
+      if (const auto path = rad_chestct_file(o.data_root, id); is_file(path)) s.names.push_back(id);
+      else if (absent.empty()) absent = path;
     if (!absent.empty() && !o.allow_absent) fail_file(absent, "", "is absent, and {} of {} in all; hint: --allow-absent", labels.studies.size() - s.names.size(), labels.studies.size());
-    s.load = [root = o.data_root, names = s.names, preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_rad_chestct(root + "/" + names[static_cast<std::size_t>(i)] + ".npz"), preset)); };
+    expect_ct_model(m);
+    s.load = [root = o.data_root, names = s.names, preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_rad_chestct(rad_chestct_file(root, names[static_cast<std::size_t>(i)])), preset)); };
     return s;
   };
   const auto scores = obtain_scores(o, names, bare, find, pair_scores(rad_chestct_prompts(prompt_template(o.prompts))));
@@ -256,9 +268,17 @@ int run_rad_chestct(const Options& o) {
   return 0;
 }
 
+/// How scans of a study are prepared: as in the training of the checkpoint if it says so, otherwise as HLIP evaluates.
+MriPreset scan_preset(const Options& o, const Model& m) {
+  MriPreset preset = m.mri ? *m.mri : mri_preset(MriPreset{}.num_slices, m.model.config.vision.img_size[1]);
+  if (o.num_slices > 0) preset.num_slices = o.num_slices;
+  return preset;
+}
+
 /// Studies that are folders of scans.
 Studies scan_studies(const Options& o, const Model& m, std::vector<std::string> names, std::vector<std::vector<std::string>> files, RawScans raw) {
-  const MriPreset preset = mri_preset(o.num_slices, m.model.config.vision.img_size[1]);
+  const MriPreset preset = scan_preset(o, m);
+  fmt::print("preparation of scans: {}\n", to_string(preset));
   Studies s;
   s.names = std::move(names);
   s.load = [files = std::move(files), preset, raw](index_t i) {
@@ -385,7 +405,7 @@ int main(int argc, char** argv) {
       sub->add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->excludes(scores);
       sub->add_flag("--allow-absent", o.allow_absent, "evaluate the volumes that are there")->excludes(scores)->excludes(embeddings);
     }
-    if (set.slices) sub->add_option("--num-slices", o.num_slices, "slices each scan is brought to")->check(CLI::Range(1, 4096))->capture_default_str()->excludes(scores)->excludes(embeddings);
+    if (set.slices) sub->add_option("--num-slices", o.num_slices, "slices each scan is brought to (default: as in the training of the checkpoint, 144 for a file of weights)")->check(CLI::Range(1, 4096))->excludes(scores)->excludes(embeddings);
     sub->add_option("--out", o.out, "folder of the results")->required();
     sub->add_option("--resamples", o.bootstrap.resamples, "bootstrap resamples of the intervals")->check(CLI::Range(1, 1000000))->capture_default_str();
     sub->add_option("--confidence", o.bootstrap.confidence, "of the intervals")->check(CLI::Range(0.01, 0.999))->capture_default_str();

@@ -1,12 +1,16 @@
-// preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI) to the size HLIP's brain models are trained on, once, and writes
+// preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI, DICOM) to the size HLIP's brain models are trained on, once, and writes
 // the JSON that train_brain_mri reads. It can be stopped at any time and started again: finished scans are left alone, and no half-written
 // file ever has a final name.
 #include <hlip/data/brain_scan.hpp>
+#include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/preparation.hpp>
 
+#ifdef HLIP_WITH_DICOM
+#include <hlip/data/dicom.hpp>
+#endif
 #include <cctype>
 #include <filesystem>
 #include <map>
@@ -27,21 +31,30 @@ struct Scan {
   std::string view;
 };
 
-/// "T1W.nii.gz" without its endings, or nothing for a file that is no scan: segmentations and masks lie beside scans in public sets.
-std::string scan_name(const std::string& file) {
-  std::string stem = file, lower;
-  bool nifti = false;
-  for (const char* end : {".gz", ".nii"})
-    if (stem.ends_with(end)) stem.resize(stem.size() - std::string_view(end).size()), nifti = nifti || std::string_view(end) == ".nii";
-  for (const char c : stem) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return nifti && lower.find("seg") == lower.npos && lower.find("mask") == lower.npos ? stem : "";
+/// Whether a folder holds the files of a DICOM series.
+bool is_series(const std::filesystem::path& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.is_regular_file() && hlip::is_dicom_file(entry.path().string())) return true;
+  return false;
 }
 
-/// Every folder that holds scans is a study.
+/// "T1W.nii.gz" without its endings, the name of a folder that holds a DICOM series, or nothing for what is no scan: segmentations and masks
+/// lie beside scans in public sets.
+std::string scan_name(const std::filesystem::path& path) {
+  std::string stem = path.filename().string(), lower;
+  bool scan = std::filesystem::is_directory(path) && is_series(path);
+  if (std::filesystem::is_regular_file(path))
+    for (const char* end : {".gz", ".nii"})
+      if (stem.ends_with(end)) stem.resize(stem.size() - std::string_view(end).size()), scan = scan || std::string_view(end) == ".nii";
+  for (const char c : stem) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return scan && lower.find("seg") == lower.npos && lower.find("mask") == lower.npos ? stem : "";
+}
+
+/// Every folder that holds scans, be they files or the folders of DICOM series, is a study.
 std::vector<hlip::StudyAnnotation> studies_below(const std::string& root) {
   std::map<std::string, hlip::StudyAnnotation> found;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-    if (!entry.is_regular_file() || scan_name(entry.path().filename().string()).empty()) continue;
+    if (scan_name(entry.path()).empty()) continue;
     const auto relative = std::filesystem::relative(entry.path(), root);
     const std::string name = relative.has_parent_path() ? relative.parent_path().generic_string() : std::filesystem::absolute(root).filename().string();
     found[name].study = name;
@@ -54,9 +67,29 @@ std::vector<hlip::StudyAnnotation> studies_below(const std::string& root) {
 
 /// What decides the contents of a prepared file.
 std::string stamp_of(const Arguments& a, const std::string& path) {
-  std::error_code failed;
-  const auto bytes = std::filesystem::file_size(path, failed);
-  return fmt::format("mri=1 bytes={} slices={} size={} keep_axes={}", failed ? 0 : bytes, a.num_slices, a.size, a.keep_axes ? "yes" : "no");
+  std::uintmax_t bytes = 0;
+  const auto add = [&](const std::filesystem::path& file) {
+    std::error_code failed;
+    if (const auto size = std::filesystem::file_size(file, failed); !failed) bytes += size;
+  };
+  if (!hlip::is_folder(path)) add(path);
+  else
+    for (const auto& entry : std::filesystem::directory_iterator(path)) add(entry.path());
+  return fmt::format("mri=1 bytes={} slices={} size={} keep_axes={}", bytes, a.num_slices, a.size, a.keep_axes ? "yes" : "no");
+}
+
+/// A scan from NIfTI or a DICOM series, 0 … 1 at its own size. What was assumed about it is said.
+hlip::MriSlices read_scan(const Arguments& a, const std::string& path) {
+  if (!hlip::is_folder(path)) return hlip::read_raw_scan(path, a.keep_axes);
+#ifdef HLIP_WITH_DICOM
+  const hlip::Volume series = hlip::read_dicom(path, {.modality = "MR"});
+  for (const auto& w : series.warnings) fmt::print(stderr, "{}: warning: {}\n", path, w);
+  hlip::MriSlices scan = hlip::mri_slices(series, a.keep_axes);
+  scan.voxels = hlip::scale_by_percentiles(scan.voxels);
+  return scan;
+#else
+  hlip::fail_without_dicom(path);
+#endif
 }
 
 /// Whether a sound file with this stamp is there; then the scan gets to know what it was made of.
@@ -77,7 +110,7 @@ bool is_prepared(Scan& scan, const std::string& stamp) {
 bool prepare(const Arguments& a, Scan& scan) {
   const std::string stamp = stamp_of(a, scan.from);
   if (is_prepared(scan, stamp)) return false;
-  const hlip::MriSlices raw = hlip::read_raw_scan(scan.from, a.keep_axes);
+  const hlip::MriSlices raw = read_scan(a, scan.from);
   std::filesystem::create_directories(std::filesystem::path(scan.to).parent_path());
   hlip::write_brain_scan(scan.to, hlip::fit_mri(raw.voxels, hlip::mri_preset(a.num_slices, a.size)),
                          {{"source", scan.from}, {"view", std::string(raw.view)}, {"num_slices", std::to_string(raw.voxels.dim(0))}, {"stamp", stamp}});
@@ -94,8 +127,8 @@ int run(const Arguments& a) {
   std::set<std::string> taken;
   for (const auto& study : studies)
     for (const auto& path : study.scans) {
-      const std::string name = scan_name(std::filesystem::path(path).filename().string());
-      if (name.empty()) problems.push_back(fmt::format("{}/{}: is not a scan (.nii or .nii.gz, and neither a segmentation nor a mask)", a.data_root, path));
+      const std::string name = scan_name(a.data_root + "/" + path);
+      if (name.empty()) problems.push_back(fmt::format("{}/{}: is not a scan (.nii, .nii.gz or the folder of a DICOM series, and neither a segmentation nor a mask)", a.data_root, path));
       else if (!taken.insert(study.study + "/" + name).second) problems.push_back(fmt::format("{}/{}: study {} has two scans of this name", a.data_root, path, study.study));
       else scans.push_back({study.study, name, a.data_root + "/" + path, fmt::format("{}/{}/{}/img.safetensors", folder, study.study, name), 0, ""});
     }
@@ -123,9 +156,9 @@ int run(const Arguments& a) {
 
 int main(int argc, char** argv) {
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Prepares MRI scans (NIfTI) for the brain models: reorientation, percentile scaling, slices first, square slices of one size.", "preprocess_brain_mri");
+  CLI::App app("Prepares MRI scans (NIfTI files, folders of DICOM series) for the brain models: reorientation, percentile scaling, slices first, square slices of one size.", "preprocess_brain_mri");
   Arguments a;
-  app.add_option("--data-root", a.data_root, "folder of the scans; every folder in it that holds scans is a study")->required()->check(CLI::ExistingDirectory);
+  app.add_option("--data-root", a.data_root, "folder of the scans; every folder in it that holds scans (NIfTI files, or folders of one DICOM series each) is a study")->required()->check(CLI::ExistingDirectory);
   app.add_option("--studies", a.studies, "JSON {study: {\"scans\": [path below --data-root, …], \"report\": [sentence, …]}}, instead of looking")->check(CLI::ExistingFile);
   app.add_option("--out", a.out, "folder for SPLIT/<study>/<scan>/img.safetensors and SPLIT_studies.json")->required();
   app.add_option("--split", a.split, "name of the split, without underscore")->capture_default_str()->check([](const std::string& s) {

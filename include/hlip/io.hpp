@@ -1,4 +1,5 @@
-// Files: bounded reads and atomic writes, JSON, CSV, safetensors, PyTorch checkpoints. Needs nlohmann_json and libcsv.
+// Files: bounded reads and atomic writes, JSON, CSV, safetensors, PyTorch checkpoints. Needs nlohmann_json, libcsv, libdeflate
+// and zlib.
 #pragma once
 
 #include <hlip/io/csv.hpp>

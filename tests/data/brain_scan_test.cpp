@@ -1,6 +1,7 @@
 #include <hlip/data/brain_scan.hpp>
 
 #include "../io/temp_folder.hpp"
+#include "../io/torch_bytes.hpp"
 #include "../support/errors.hpp"
 
 #include <doctest/doctest.h>
@@ -41,6 +42,19 @@ TEST_CASE("brain scan: a prepared scan comes back within half a grey value, and 
     CHECK(loaded.data()[i] == (back.data()[i] - 0.449f) / 0.226f);
   }
   CHECK(load_brain_scan(at(folder / "img.safetensors"), {12, 32, 28}).shape() == Shape{12, 28, 28});
+}
+
+TEST_CASE("brain scan: the published img.pt is read, and img.safetensors goes before it") {
+  TempFolder folder;
+  std::string bytes(6 * 14 * 14, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i % 256);
+  atomic_write(folder / "img.pt", test::torch::file_of({6, 14, 14}, bytes));
+  CHECK(brain_scan_file(folder.string()) == folder / "img.pt");
+  const auto x = load_brain_scan(at(folder / "img.pt"), small);
+  REQUIRE(x.shape() == Shape{6, 14, 14});
+  CHECK(x.data()[200] == (200.f / 255 - 0.449f) / 0.226f);
+  atomic_write(folder / "img.safetensors", "x");
+  CHECK(brain_scan_file(folder.string()) == folder / "img.safetensors");
 }
 
 TEST_CASE("brain scan: NIfTI is turned to RPI with the widest axis first, and gives what its prepared file gives") {
@@ -91,7 +105,7 @@ TEST_CASE("brain scan: what is no prepared scan is refused with its name and fau
   CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<std::int64_t>::zeros({1, 2, 2})); }).find("img is I64") != std::string::npos);
   CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<float>::full({1, 2, 2}, 255.f)); }).find("go from 0 to 255, expected 0 to 1 (or uint8)") != std::string::npos);
   CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<float>::full({1, 2, 2}, std::nanf(""))); }).find("voxel 0 is not finite") != std::string::npos);
-  CHECK(test::error_of([&] { load_brain_scan({"T1", "train/s1/T1", ""}, small); }).find("train/s1/T1: holds no scan, expected img.safetensors, img.nii.gz or img.nii") != std::string::npos);
+  CHECK(test::error_of([&] { load_brain_scan({"T1", "train/s1/T1", ""}, small); }).find("train/s1/T1: holds no scan, expected img.safetensors, img.pt, img.nii.gz or img.nii") != std::string::npos);
 }
 
 TEST_CASE("mri preset: the text of a preset reads back, and what cannot be carried out is refused") {

@@ -1,4 +1,5 @@
 #include "../io/temp_folder.hpp"
+#include "../io/torch_bytes.hpp"
 #include "../support/errors.hpp"
 
 #include <hlip/data/public_studies.hpp>
@@ -26,7 +27,7 @@ TEST_CASE("public studies: a folder's scans are found in order, masks and other 
   TempFolder folder;
   CHECK(says(test::error_of([&] { scan_files(folder.string()); }), "holds no scans"));
   for (const char* name : {"t2.nii.gz", "flair.npy", "t1_seg.nii.gz", "brain_mask.npy", "img.pt", ".hidden.npy", "a.safetensors"}) atomic_write(folder / name, "x");
-  CHECK(scan_files(folder.string()) == std::vector<std::string>{folder / "a.safetensors", folder / "flair.npy", folder / "t2.nii.gz"});
+  CHECK(scan_files(folder.string()) == std::vector<std::string>{folder / "a.safetensors", folder / "flair.npy", folder / "img.pt", folder / "t2.nii.gz"});
   CHECK(says(test::error_of([&] { scan_files(folder / "absent"); }), "cannot be listed"));
   CHECK(says(test::error_of([&] { folders_in(folder.string()); }), "holds no folders"));
 }
@@ -40,8 +41,21 @@ TEST_CASE("public studies: prepared arrays of bytes are divided by 255, values b
   atomic_write(folder / "four.npy", npy("|u1", "(1, 2, 2, 2)", std::string("\xff\1\0\2\xff\3\xff\4", 8)));
   CHECK(load_public_scan(folder / "four.npy", small, RawScans::refuse).to_vector() == std::vector<float>{1, 0, 1, 1, 1, 0, 1, 1});  // first channel, one slice for two
   atomic_write(folder / "hu.npy", npy("<f4", "(1, 1, 1)", std::string("\0\0\x7a\xc4", 4)));
-  CHECK(says(test::error_of([&] { load_public_scan(folder / "hu.npy", small, RawScans::refuse); }), "is no prepared scan: value 0 is -1000"));
+  CHECK(says(test::error_of([&] { load_public_scan(folder / "hu.npy", small, RawScans::refuse); }), "is not a prepared scan: its values go from -1000 to 0, expected 0 to 1 (or uint8)"));
   atomic_write(folder / "flat.npy", npy("|u1", "(2, 2)", "abcd"));
-  CHECK(says(test::error_of([&] { load_public_scan(folder / "flat.npy", small, RawScans::refuse); }), "is (2, 2), expected (slices, rows, columns)"));
+  CHECK(says(test::error_of([&] { load_public_scan(folder / "flat.npy", small, RawScans::refuse); }), "the array is (2, 2), expected (slices, rows, columns)"));
   CHECK(says(test::error_of([&] { load_public_scan(folder / "ct.nii.gz", small, RawScans::refuse); }), "is not prepared"));
+}
+
+TEST_CASE("public studies: the published .pt files are read like arrays, without PyTorch") {
+  TempFolder folder;
+  const std::string bytes("\xff\0\x33\xff\0\xff\0\xff", 8);
+  atomic_write(folder / "u.npy", npy("|u1", "(2, 2, 2)", bytes));
+  atomic_write(folder / "u.pt", test::torch::file_of({2, 2, 2}, bytes));
+  CHECK(load_public_scan(folder / "u.pt", small, RawScans::refuse).to_vector() == load_public_scan(folder / "u.npy", small, RawScans::refuse).to_vector());
+  const Volume ct = read_rad_chestct(folder / "u.pt");
+  CHECK(ct.spacing == std::array<double, 3>{3, 1, 1});
+  CHECK(ct.voxels.to_vector() == std::vector<float>{255, 0, 51, 255, 0, 255, 0, 255});
+  atomic_write(folder / "two.pt", test::torch::checkpoint(test::torch::dict(test::torch::text("w") + test::torch::tensor(test::torch::storage("0", 6), 0, {2, 3}, {3, 1}))));
+  CHECK(says(test::error_of([&] { load_public_scan(folder / "two.pt", small, RawScans::refuse); }), "it has no tensor \"img\""));
 }

@@ -66,6 +66,29 @@ expect 0 "$bin/preprocess_brain_mri" --data-root "$work/raw" --studies "$work/st
 expect 0 "$bin/train_brain_mri" --data-root "$work/listed" --train-json "$work/listed/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/trained"
 says "2 training studies (3 scans"
 
+# ---- the folder of a DICOM series is a scan --------------------------------------------------------------------------
+dicom=$shared/data/dicom
+if [ -d "$dicom" ]; then
+  mkdir -p "$work/dicom/patient"
+  mkdir "$work/dicom/patient/T1"
+  cp "$dicom"/mr_t1_series/*18[4-9]* "$work/dicom/patient/T1"  # of an unevenly spaced series those slices that are even
+  cp "$work/raw/a/scan1.nii.gz" "$work/dicom/patient/FLAIR.nii.gz"
+  if "$bin/preprocess_brain_mri" --data-root "$work/dicom" --out "$work/series" --num-slices 12 --size 32 >"$work/log" 2>&1; then
+    says "^2 written"
+    says "train_studies.json: 1 studies"
+    grep -A 3 '"T1"' "$work/series/train_studies.json" | grep -q '"num_slices": 274' || fail "the widest spacing of the series, 0.7 mm, is between its 274 columns"
+    expect 0 "$bin/preprocess_brain_mri" --data-root "$work/dicom" --out "$work/series" --num-slices 12 --size 32
+    says "^0 written, 2 already there"
+    cp -r "$dicom/mr_t1_series" "$work/dicom/patient/uneven"
+    cp -r "$dicom/ct_series_j2k" "$work/dicom/patient/CT"
+    expect 1 "$bin/preprocess_brain_mri" --data-root "$work/dicom" --out "$work/series" --num-slices 12 --size 32
+    says "uneven"
+    says "Modality: is CT, expected MR"
+  else
+    says "built without DICOM support"
+  fi
+fi
+
 # ---- wrong usage -----------------------------------------------------------------------------------------------------
 expect 2 "$bin/train_brain_mri" --out "$work/x"
 expect 2 "$bin/train_brain_mri" --data-root "$work/listed" --out "$work/x"

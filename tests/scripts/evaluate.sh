@@ -87,6 +87,15 @@ expect 0 "$evaluate" cq500 --checkpoint "$work/run" --data-root "$work/cq500" --
 expect 0 "$evaluate" cq500 --scores "$work/h2/scores.csv" --labels "$work/cq500.csv" --out "$work/h3" --resamples 20
 cmp "$work/h2/metrics.csv" "$work/h3/metrics.csv"
 
+# a model for brain studies says how scans are prepared, and is none for CT
+expect 0 "$bin/train_brain_mri" --phantom 8 --phantom-valid 6 --steps 1 --text-steps 1 --out "$work/mri"
+expect 0 "$evaluate" pub-brain-5 --checkpoint "$work/mri" --data-root "$work/brain" --labels "$work/brain.csv" --out "$work/b3" --resamples 20
+says "preparation of scans: mri num_slices=12 resize=36 crop=32 "
+expect 0 "$evaluate" pub-brain-5 --checkpoint "$work/mri" --data-root "$work/brain" --labels "$work/brain.csv" --out "$work/b3" --num-slices 9 --resamples 20
+says "mri num_slices=9 "
+expect 1 "$evaluate" ct-rate --checkpoint "$work/mri" --data-root "$tree" --already-hu --out "$work/x"
+says "is a model for MRI, this set is of CT"
+
 # wrong usage
 expect 2 "$evaluate"
 expect 2 "$evaluate" rad-chestct --labels "$work/rad.csv" --out "$work/x"

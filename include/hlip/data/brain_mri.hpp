@@ -1,5 +1,5 @@
-// Brain MRI (or head CT) studies of many scans in HLIP's JSON layout, with every fault found listed at once. Needs libcsv, zlib and
-// nlohmann_json.
+// Brain MRI (or head CT) studies of many scans in HLIP's JSON layout, with every fault found listed at once. Needs libcsv, zlib, libdeflate
+// and nlohmann_json.
 #pragma once
 
 #include <hlip/data/brain_scan.hpp>
@@ -54,8 +54,8 @@ HLIP_LAZY std::string brain_scan_fault(const BrainScan& scan, VolumeCheck check)
   try {
     if (scan.path.empty()) fail_absent_scan(scan.folder);
     if (check == VolumeCheck::exists) return "";
-    if (!scan.path.ends_with(".safetensors")) inspect_nifti(scan.path, check == VolumeCheck::voxels);
-    else if (const SafetensorsFile file(scan.path); check == VolumeCheck::voxels) read_prepared_scan(file);
+    if (!is_prepared_name(scan.path)) inspect_nifti(scan.path, check == VolumeCheck::voxels);
+    else if (const TensorFile file = open_weights(scan.path); check == VolumeCheck::voxels) read_prepared_scan(file);
   } catch (const std::exception& e) {
     return e.what();
   }

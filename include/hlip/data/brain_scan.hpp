@@ -1,10 +1,11 @@
-// One scan of a brain study on disk: prepared (img.safetensors, what preprocess_brain_mri writes) or as it came (NIfTI). The published
-// layout keeps PyTorch pickles here, which are programs and not data. Needs zlib and nlohmann_json.
+// One scan of a brain study on disk: prepared (img.safetensors, what preprocess_brain_mri writes, or img.pt, as the published layout keeps
+// it) or as it came (NIfTI). Needs zlib, libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/data/nifti.hpp>
 #include <hlip/data/preprocess_mri.hpp>
 #include <hlip/io/safetensors.hpp>
+#include <hlip/io/weights_file.hpp>
 #include <hlip/ops/shape.hpp>
 
 #include <algorithm>
@@ -24,7 +25,10 @@ struct BrainScan {
 };
 
 /// Names under which a scan's folder may hold its voxels, the first that is there counts.
-inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.nii.gz", "img.nii"};
+inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.pt", "img.nii.gz", "img.nii"};
+
+/// Whether a scan's file is prepared, by its name.
+inline bool is_prepared_name(std::string_view path) { return path.ends_with(".safetensors") || is_torch_name(path); }
 
 /// The file of a scan's folder. @return an empty string when there is none
 inline std::string brain_scan_file(const std::string& folder) {
@@ -35,7 +39,7 @@ inline std::string brain_scan_file(const std::string& folder) {
 
 namespace detail {
 [[noreturn]] inline void fail_absent_scan(const std::string& folder) {
-  fail_file(folder, "", "holds no scan, expected {}, {} or {}", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2]);
+  fail_file(folder, "", "holds no scan, expected {}, {}, {} or {}", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2], brain_scan_names[3]);
 }
 }  // namespace detail
 
@@ -52,24 +56,36 @@ HLIP_LAZY void write_brain_scan(const std::string& path, const Tensor<float, Cpu
   file.write(path);
 }
 
-/// A prepared scan, 0 … 1. Stored as uint8 it is divided by 255; floating-point values are taken as 0 … 1.
-/// @return (slices, rows, columns)  @throws hlip::error naming file and fault
-HLIP_LAZY Tensor<float, Cpu> read_prepared_scan(const SafetensorsFile& file) {
-  const auto fault = [&](const std::string& what) { fail_file(file.path(), "", "is not a prepared scan: {}", what); };
-  if (!file.contains("img")) fault("it has no tensor \"img\"");
-  const auto& info = file.info("img");
-  if (info.shape.rank() != 3 || info.shape.numel() == 0) fault(fmt::format("img is {}, expected (slices, rows, columns)", to_string(info.shape)));
-  if (info.dtype != DType::U8 && info.dtype != DType::F16 && info.dtype != DType::F32) fault(fmt::format("img is {}, expected U8, F16 or F32", dtype_name(info.dtype)));
-  const auto x = file.tensor<float>("img");
+namespace detail {
+
+/// Values of a prepared scan as 0 … 1, in place: bytes are divided by 255. Of four axes the last are channels, and the first of them counts.
+/// @param name of the array, for messages  @return (slices, rows, columns)
+HLIP_LAZY Tensor<float, Cpu> prepared_values(Tensor<float, Cpu> x, bool bytes, const std::string& path, const std::string& name) {
+  const auto fault = [&](const std::string& what) { fail_file(path, "", "is not a prepared scan: {}", what); };
+  if (x.rank() == 4 && x.dim(3) > 0) x = x.slice(3, 0, 1).reshape({x.dim(0), x.dim(1), x.dim(2)}).contiguous();
+  if (x.rank() != 3 || x.numel() == 0) fault(fmt::format("{} is {}, expected (slices, rows, columns)", name, to_string(x.shape())));
   float low = 0, high = 0;
   for (index_t i = 0; i < x.numel(); ++i) {
     float& v = x.data()[i];
-    if (info.dtype == DType::U8) v /= 255;
+    if (bytes) v /= 255;
     if (!std::isfinite(v)) fault(fmt::format("voxel {} is not finite", i));
     low = std::min(low, v), high = std::max(high, v);
   }
   if (low < 0 || high > 1) fault(fmt::format("its values go from {} to {}, expected 0 to 1 (or uint8)", low, high));
   return x;
+}
+
+}  // namespace detail
+
+/// A prepared scan, 0 … 1. Stored as uint8 it is divided by 255; floating-point values are taken as 0 … 1.
+/// @param file with the tensor "img", or a PyTorch file of one tensor and nothing else, as published
+/// @return (slices, rows, columns)  @throws hlip::error naming file and fault
+HLIP_LAZY Tensor<float, Cpu> read_prepared_scan(const TensorFile& file) {
+  const std::string name = file.names().size() == 1 && file.contains("tensor") ? "tensor" : "img";
+  if (!file.contains(name)) fail_file(file.path(), "", "is not a prepared scan: it has no tensor \"img\"");
+  const DType type = file.info(name).dtype;
+  if (type != DType::U8 && type != DType::F16 && type != DType::F32) fail_file(file.path(), "", "is not a prepared scan: {} is {}, expected U8, F16 or F32", name, dtype_name(type));
+  return detail::prepared_values(file.tensor<float>(name), type == DType::U8, file.path(), name);
 }
 
 /// A scan from NIfTI, scaled to 0 … 1 by its percentiles, at its own size. The two volumes of a diffusion file are put one behind the
@@ -90,8 +106,8 @@ HLIP_LAZY Tensor<float, Cpu> load_brain_scan(const BrainScan& scan, const MriPre
   const std::string& path = scan.path;
   if (path.empty()) detail::fail_absent_scan(scan.folder);
   Tensor<float, Cpu> x;
-  if (path.ends_with(".safetensors")) {
-    x = read_prepared_scan(SafetensorsFile(path));
+  if (is_prepared_name(path)) {
+    x = read_prepared_scan(open_weights(path));
     if (!(x.shape() == Shape{preset.num_slices, preset.crop, preset.crop})) x = fit_mri(x, preset);
   } else {
     x = fit_mri(read_raw_scan(path).voxels, preset);

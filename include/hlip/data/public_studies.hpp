@@ -1,5 +1,5 @@
-// Studies of the public test sets on disk: Rad-ChestCT, and the folders of prepared or raw scans of Pub-Brain-5, RSNA and CQ500. Needs zlib
-// and nlohmann_json.
+// Studies of the public test sets on disk: Rad-ChestCT, and the folders of prepared or raw scans of Pub-Brain-5, RSNA and CQ500. Needs zlib,
+// libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/data/brain_scan.hpp>
@@ -14,13 +14,16 @@
 
 HLIP_BEGIN
 
-/// A Rad-ChestCT volume: array "ct" of a .npz, in HU, 0.8 mm apart in all directions. How it lies in the patient is not said.
+/// A Rad-ChestCT volume in HU: array "ct" of a .npz, 0.8 mm apart in all directions, or the one tensor of a .pt, as the published preparation
+/// leaves it, 3 x 1 x 1 mm apart. How it lies in the patient is not said.
 /// @return voxels (D, H, W), as the array has them  @throws hlip::error naming file and fault
 HLIP_LAZY Volume read_rad_chestct(const std::string& path) {
   Volume out;
-  out.voxels = read_npz(path, "ct");
-  if (out.voxels.rank() != 3 || out.voxels.numel() == 0) fail_file(path, "array \"ct\"", "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
-  out.spacing = {0.8, 0.8, 0.8};
+  const bool prepared = is_torch_name(path);
+  out.voxels = prepared ? open_weights(path).tensor<float>("tensor") : read_npz(path, "ct");
+  if (out.voxels.rank() != 3 || out.voxels.numel() == 0) fail_file(path, prepared ? "" : "array \"ct\"", "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
+  if (prepared) out.spacing = {3, 1, 1};
+  else out.spacing = {0.8, 0.8, 0.8};
   out.affine = scaling_affine(out.spacing);
   out.orientation_known = false;
   out.source = path;
@@ -28,18 +31,18 @@ HLIP_LAZY Volume read_rad_chestct(const std::string& path) {
   return to_hounsfield(std::move(out), 1, 0);
 }
 
-/// Files of scans in a folder, sorted by name: .safetensors, .npy, .nii and .nii.gz. Hidden files and those whose name has "seg" or "mask" in
+/// Files of scans in a folder, sorted by name: .safetensors, .pt, .npy, .nii and .nii.gz. Hidden files and those whose name has "seg" or "mask" in
 /// it are no scans. @throws hlip::error when there is none
 HLIP_LAZY std::vector<std::string> scan_files(const std::string& folder) {
   std::vector<std::string> out;
   std::error_code failed;
   for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
     const std::string name = it->path().filename().string();
-    const bool scan = name.ends_with(".safetensors") || name.ends_with(".npy") || name.ends_with(".nii") || name.ends_with(".nii.gz");
+    const bool scan = name.ends_with(".safetensors") || name.ends_with(".pt") || name.ends_with(".npy") || name.ends_with(".nii") || name.ends_with(".nii.gz");
     if (scan && !name.starts_with('.') && name.find("seg") == name.npos && name.find("mask") == name.npos) out.push_back(it->path().string());
   }
   if (failed) fail_file(folder, "", "cannot be listed: {}", failed.message());
-  if (out.empty()) fail_file(folder, "", "holds no scans (.safetensors, .npy, .nii or .nii.gz; PyTorch files have to be converted)");
+  if (out.empty()) fail_file(folder, "", "holds no scans (.safetensors, .pt, .npy, .nii or .nii.gz)");
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -59,27 +62,19 @@ HLIP_LAZY std::vector<std::string> folders_in(const std::string& folder) {
 /// Whether raw scans may be prepared here (brain MRI) or have to be prepared already (head CT, whose preparation is not published).
 enum class RawScans { prepare, refuse };
 
-/// One scan as the network wants it. Prepared ones (.safetensors, .npy) hold (slices, rows, columns) as uint8 or 0 … 1; of a 4-D array the
-/// first channel, the last axis, counts. Of BraTS scans the axes stay.
+/// One scan as the network wants it. Prepared ones (.safetensors, .pt, .npy) hold (slices, rows, columns) as uint8 or 0 … 1; of a 4-D array
+/// the first channel, the last axis, counts. Of BraTS scans the axes stay.
 /// @return (num_slices, crop, crop)  @throws hlip::error naming file and fault
 HLIP_LAZY Tensor<float, Cpu> load_public_scan(const std::string& path, const MriPreset& preset, RawScans raw) {
   Tensor<float, Cpu> x;
-  if (path.ends_with(".safetensors")) {
-    x = read_prepared_scan(SafetensorsFile(path));
+  if (is_prepared_name(path)) {
+    x = read_prepared_scan(open_weights(path));
   } else if (path.ends_with(".npy")) {
     const MappedFile file(path);
     const NpyArray array = parse_npy(file.bytes(), path);
-    x = npy_tensor(array);
-    if (x.rank() == 4 && x.dim(3) > 0) x = x.slice(3, 0, 1).reshape({x.dim(0), x.dim(1), x.dim(2)});
-    if (x.rank() != 3 || x.numel() == 0) fail_file(path, "", "is {}, expected (slices, rows, columns)", to_string(x.shape()));
-    x = x.contiguous();
-    const bool bytes = array.kind() == 'u' && array.item_bytes() == 1;
-    for (index_t i = 0; i < x.numel(); ++i) {
-      if (bytes) x.data()[i] /= 255;
-      if (!(x.data()[i] >= 0 && x.data()[i] <= 1)) fail_file(path, "", "is no prepared scan: value {} is {}, expected 0 to 1 (or uint8)", i, x.data()[i]);
-    }
+    x = detail::prepared_values(npy_tensor(array), array.kind() == 'u' && array.item_bytes() == 1, path, "the array");
   } else if (raw == RawScans::refuse) {
-    fail_file(path, "", "is not prepared: head CT is read from .safetensors and .npy that hold uint8 or 0 … 1");
+    fail_file(path, "", "is not prepared: head CT is read from .safetensors, .pt and .npy that hold uint8 or 0 … 1");
   } else {
     std::string lower = path;
     for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
