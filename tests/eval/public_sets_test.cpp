@@ -56,9 +56,13 @@ TEST_CASE("auc_table: ranks only; a finding without positives is left out of the
   CHECK(table.macro_auc() == 0.6875);
   CHECK(table.left_out() == std::vector<std::string>{"never"});
   CHECK(says(table.to_text(), "left out of the mean, because all studies have the same label: never"));
-  CHECK(table.to_csv().starts_with("finding,positives,negatives,auc,auc_low,auc_high\na,2,2,0.75,"));
+  CHECK(table.to_csv().starts_with("finding,positives,negatives,auc,auc_low,auc_high,interval_note\na,2,2,0.75,"));
   CHECK(says(table.to_csv(), "\n\"b, c\",2,2,0.625,"));
-  CHECK(says(table.to_csv(), "\nnever,0,4,,,\nmean,,,0.6875,"));
+  CHECK(says(table.to_csv(), "\nnever,0,4,,,,\nmean,,,0.6875,"));
+  CHECK(table.to_text().find(interval_mark) == std::string::npos);
+  const AucTable sole(std::vector<std::string>{"a"}, std::vector<double>{0.1, 0.9, 0.2}, std::vector<std::int64_t>{0, 1, 0}, few);
+  CHECK(says(sole.to_text(), "1.000-1.000†\n† too narrow"));
+  CHECK(says(sole.to_csv(), "\na,1,2,1,1,1,one positive: too narrow\n"));
 }
 
 TEST_CASE("head CT prompts: one template for RSNA, eighteen for CQ500") {
@@ -103,6 +107,9 @@ TEST_CASE("pub_brain_5: who takes part, and metrics by hand") {
   CHECK(results[5].auc == doctest::Approx(macro_roc_auc(p, std::vector<std::int64_t>(labels.begin(), labels.end()), 5)).epsilon(1e-14));
   CHECK(says(pub_brain_csv(results), "\nstroke,4,0.5,"));
   CHECK(says(pub_brain_text(results), "disease"));
+  CHECK(results[0].note().empty());
+  CHECK(says(pub_brain_csv(results), ",one study of a class: too narrow\ndisease,"));
+  CHECK(says(pub_brain_text(results), "† too narrow"));
 }
 
 TEST_CASE("pub_brain_5: a task with one class has no metrics, a label outside of the task is refused") {
@@ -156,4 +163,25 @@ TEST_CASE("score tables: faults are named with their place") {
   atomic_write(folder / "l.csv", "study,A\nx,1\n");
   const auto table = read_label_table(folder / "l.csv", "study", {{"A"}}, plain);
   CHECK(says(test::error_of([&] { labels_of({{"A"}, {"y"}, {0.5}}, table, "l.csv"); }), "study \"y\" has scores but no row of labels"));
+}
+
+TEST_CASE("zero-shot tables: what was written is read, to the last digit, and nothing is computed again") {
+  TempFolder folder;
+  const std::vector<std::string> names = {"a", "b, c", "never"};
+  std::vector<double> scores;
+  std::vector<std::int64_t> labels;
+  for (int i = 0; i < 30; ++i)
+    for (int c = 0; c < 3; ++c) scores.push_back(uniform_at({3, 1, 0}, static_cast<std::uint64_t>(3 * i + c))), labels.push_back(c < 2 && (i + c) % 3 == 0);
+  const ZeroShotTable table(names, scores, labels, few);
+  atomic_write(folder / "t.csv", table.to_csv());
+  const ZeroShotTable back = read_zero_shot_table(folder / "t.csv");
+  CHECK(back.to_csv() == table.to_csv());
+  CHECK(back.to_text(true) == table.to_text(true));
+  CHECK(back.last_line() == table.last_line());
+  CHECK(back.left_out() == std::vector<std::string>{"never"});
+  const std::string csv = table.to_csv();
+  atomic_write(folder / "t.csv", csv.substr(0, csv.find("\nmean") + 1));
+  CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "expected a last row \"mean\"; is the file cut?"));
+  atomic_write(folder / "t.csv", csv.substr(0, csv.find('\n') + 1));
+  CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "t.csv: "));
 }

@@ -108,6 +108,24 @@ TEST_CASE("ZeroShotTable: classes without both answers are named and left out of
   CHECK(table.scalars().front().second == 50);
 }
 
+TEST_CASE("ZeroShotTable: an interval of a finding with one positive or one negative is marked as too narrow") {
+  CHECK(interval_note(2, 2).empty());
+  CHECK(interval_note(0, 1).empty());  // no metrics at all, which is said elsewhere
+  CHECK(interval_note(1, 7) == "one positive: too narrow");
+  CHECK(interval_note(7, 1) == "one negative: too narrow");
+  CHECK(interval_note(1, 1) == "one positive, one negative: too narrow");
+  const std::vector<std::string> names = {"rare", "common"};
+  const std::vector<double> scores = {0.1, 0.2, 0.9, 0.8, 0.3, 0.3, 0.2, 0.7};
+  const std::vector<std::int64_t> labels = {0, 0, 1, 1, 0, 0, 0, 1};
+  const ZeroShotTable table(names, scores, labels);
+  const std::string text = table.to_text(), csv = table.to_csv();
+  CHECK(text.find("1.000-1.000†") != std::string::npos);
+  CHECK(text.find(interval_mark) != text.rfind(interval_mark));
+  CHECK(text.find("† too narrow: of one kind of study there is only one") != std::string::npos);
+  CHECK(csv.find(",one positive: too narrow\ncommon,") != std::string::npos);
+  CHECK(csv.find("\nmean,,,") != std::string::npos);
+}
+
 TEST_CASE("macro_auc_line: has the promised form") {
   CHECK(macro_auc_line(0.87249, {0.8611, 0.8839}, 400) == "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)");
 }

@@ -23,6 +23,7 @@ void write_run(const TempFolder& folder) {
   const std::vector<double> scores = {0.9, 0.2, 0.4, 0.3, 0.1, 0.7, 0.6, 0.6};
   const std::vector<std::int64_t> labels = {1, 0, 0, 0, 0, 1, 1, 1};
   atomic_write(folder / "zero_shot_scores.csv", scores_to_csv(findings, volumes, scores, labels));
+  atomic_write(folder / "zero_shot.csv", ZeroShotTable(findings, scores, labels).to_csv());
   std::filesystem::create_directories(folder / "report");
   Json summary = {{"title", evil}, {"notes", {evil}}, {"facts", {{"vocabulary", evil}}}, {"environment", {{evil, "x"}}}};
   summary["examples"] = {{{"picture", "example_1.png"}, {"caption", evil}}, {{"picture", "../metrics.csv"}, {"caption", "outside"}}};
@@ -79,4 +80,7 @@ TEST_CASE("run report: damaged files are named with their fault") {
   CHECK_THROWS_WITH_AS(run_report(folder.string()), doctest::Contains("column score A: is \"much\", expected a number"), error);
   atomic_write(folder / "zero_shot_scores.csv", "VolumeName,score A\nx,0.5\n");
   CHECK_THROWS_WITH_AS(run_report(folder.string()), doctest::Contains("label A"), error);
+  write_run(folder);
+  atomic_write(folder / "zero_shot.csv", ZeroShotTable(std::vector<std::string>{"Other"}, std::vector<double>{0.1, 0.2}, std::vector<std::int64_t>{0, 1}).to_csv());
+  CHECK_THROWS_WITH_AS(run_report(folder.string()), doctest::Contains("has other findings than zero_shot_scores.csv"), error);
 }

@@ -15,6 +15,7 @@ class AucTable {
     std::int64_t positives = 0, negatives = 0;
     double auc = not_a_number;
     Interval interval;
+    std::string note() const { return interval_note(positives, negatives); }
   };
 
   /// @param names of the findings, C of them; @param scores higher means more likely, row-major (studies, C); @param labels 0 or 1, likewise
@@ -62,10 +63,13 @@ class AucTable {
     std::size_t width = 7;
     for (const auto& r : rows_) width = std::max(width, r.name.size());
     std::string text = fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}\n", "finding", width, "pos", "neg", "AUC", fmt::format("{:g} % CI", confidence_ * 100)), missing;
+    bool marked = false;
     for (const auto& r : rows_) {
-      text += fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}-{}\n", r.name, width, r.positives, r.negatives, detail::table_cell(r.auc), detail::table_cell(r.interval.low), detail::table_cell(r.interval.high));
+      text += fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}\n", r.name, width, r.positives, r.negatives, detail::table_cell(r.auc), detail::table_range(r.interval.low, r.interval.high, r.note().empty() ? "" : interval_mark));
+      marked = marked || !r.note().empty();
       if (std::isnan(r.auc)) missing += (missing.empty() ? "" : ", ") + r.name;
     }
+    if (marked) text += interval_mark_line;
     if (!missing.empty()) text += fmt::format("left out of the mean, because all studies have the same label: {}\n", missing);
     return text;
   }
@@ -73,10 +77,10 @@ class AucTable {
   /// CSV with a header line and a last row "mean"; undefined values are empty fields.
   HLIP_LAZY std::string to_csv() const {
     using detail::csv_number;
-    std::string text = "finding,positives,negatives,auc,auc_low,auc_high\n";
+    std::string text = "finding,positives,negatives,auc,auc_low,auc_high,interval_note\n";
     for (const auto& r : rows_)
-      text += fmt::format("{},{},{},{},{},{}\n", detail::csv_field(r.name), r.positives, r.negatives, csv_number(r.auc), csv_number(r.interval.low), csv_number(r.interval.high));
-    return text + fmt::format("mean,,,{},{},{}\n", csv_number(macro_), csv_number(macro_interval_.low), csv_number(macro_interval_.high));
+      text += fmt::format("{},{},{},{},{},{},{}\n", detail::csv_field(r.name), r.positives, r.negatives, csv_number(r.auc), csv_number(r.interval.low), csv_number(r.interval.high), detail::csv_field(r.note()));
+    return text + fmt::format("mean,,,{},{},{},\n", csv_number(macro_), csv_number(macro_interval_.low), csv_number(macro_interval_.high));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <hlip/eval/auc.hpp>
 
 #include <array>
+#include <iterator>
 
 HLIP_BEGIN
 
@@ -83,6 +84,12 @@ struct BinaryMetrics {
   static constexpr std::array<std::string_view, columns> names = {
       "balanced_accuracy", "weighted_f1",        "recall",        "precision",       "auc", "fitted_threshold",
       "fitted_accuracy",   "fitted_weighted_f1", "fitted_recall", "fitted_precision"};
+  /// The value of that name. @param k index among `names`
+  double& value(std::size_t k) {
+    double* const all[] = {&balanced_accuracy, &weighted_f1, &recall, &precision, &auc, &fitted_threshold, &fitted_accuracy, &fitted_weighted_f1, &fitted_recall, &fitted_precision};
+    static_assert(std::size(all) == columns);
+    return *all[k];
+  }
   /// The values in the order of `names`.
   std::array<double, columns> values() const {
     return {balanced_accuracy, weighted_f1,        recall,        precision,       auc, fitted_threshold,

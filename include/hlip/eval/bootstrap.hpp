@@ -4,12 +4,25 @@
 #include <hlip/core/random.hpp>
 #include <hlip/eval/auc.hpp>
 
+#include <string>
+#include <string_view>
+
 HLIP_BEGIN
 
 /// A range; NaN if it could not be estimated.
 struct Interval {
   double low = not_a_number, high = not_a_number;
 };
+
+/// What to know before trusting an interval, or nothing. A kind of study of which there is only one is in a resample or is not, but is never
+/// another one: how much hangs on it does not show, and the interval is too narrow, often of no width at all.
+inline std::string interval_note(std::int64_t positives, std::int64_t negatives) {
+  if (positives == 0 || negatives == 0 || (positives > 1 && negatives > 1)) return "";
+  return fmt::format("{}{}{}: too narrow", positives == 1 ? "one positive" : "", positives == 1 && negatives == 1 ? ", " : "", negatives == 1 ? "one negative" : "");
+}
+/// The mark of such an interval in a table, and the line below the table that explains it.
+inline constexpr std::string_view interval_mark = "†";
+inline constexpr std::string_view interval_mark_line = "† too narrow: of one kind of study there is only one, and resampling cannot show how much hangs on it\n";
 
 /// How intervals are resampled.
 struct BootstrapOptions {

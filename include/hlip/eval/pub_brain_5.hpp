@@ -51,6 +51,8 @@ struct PubBrainResult {
   double weighted_f1 = not_a_number, recall = not_a_number, precision = not_a_number;  ///< detections only
 
   std::int64_t studies() const { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
+  /// As interval_note.
+  std::string note() const { return !std::isnan(auc) && std::count(counts.begin(), counts.end(), 1) > 0 ? "one study of a class: too narrow" : ""; }
 };
 
 /// Scores one task: softmax over the task's logits.
@@ -124,22 +126,26 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::spa
 /// CSV with a header line; undefined values are empty fields.
 HLIP_LAZY std::string pub_brain_csv(const std::vector<PubBrainResult>& results) {
   using detail::csv_number;
-  std::string text = "task,studies,balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,auc,auc_low,auc_high,weighted_f1,recall,precision\n";
+  std::string text = "task,studies,balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,auc,auc_low,auc_high,weighted_f1,recall,precision,interval_note\n";
   for (const auto& r : results)
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", r.name, r.studies(), csv_number(r.balanced_accuracy), csv_number(r.balanced_accuracy_interval.low), csv_number(r.balanced_accuracy_interval.high),
-                        csv_number(r.auc), csv_number(r.auc_interval.low), csv_number(r.auc_interval.high), csv_number(r.weighted_f1), csv_number(r.recall), csv_number(r.precision));
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", r.name, r.studies(), csv_number(r.balanced_accuracy), csv_number(r.balanced_accuracy_interval.low), csv_number(r.balanced_accuracy_interval.high),
+                        csv_number(r.auc), csv_number(r.auc_interval.low), csv_number(r.auc_interval.high), csv_number(r.weighted_f1), csv_number(r.recall), csv_number(r.precision), detail::csv_field(r.note()));
   return text;
 }
 
 /// Aligned table for a console.
 HLIP_LAZY std::string pub_brain_text(const std::vector<PubBrainResult>& results) {
-  using detail::table_cell;
+  using detail::table_cell, detail::table_range;
+  bool marked = false;
   std::string text = fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", "task", "studies", "bal.acc", "CI", "AUC", "CI", "wF1", "recall", "prec");
-  for (const auto& r : results)
+  for (const auto& r : results) {
+    const std::string_view mark = r.note().empty() ? "" : interval_mark;
     text += fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", r.name, r.studies(), table_cell(r.balanced_accuracy),
-                        table_cell(r.balanced_accuracy_interval.low) + "-" + table_cell(r.balanced_accuracy_interval.high), table_cell(r.auc), table_cell(r.auc_interval.low) + "-" + table_cell(r.auc_interval.high),
+                        table_range(r.balanced_accuracy_interval.low, r.balanced_accuracy_interval.high, mark), table_cell(r.auc), table_range(r.auc_interval.low, r.auc_interval.high, mark),
                         table_cell(r.weighted_f1), table_cell(r.recall), table_cell(r.precision));
-  return text;
+    marked = marked || !mark.empty();
+  }
+  return marked ? text + std::string(interval_mark_line) : text;
 }
 
 HLIP_END

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <hlip/eval/table_text.hpp>
+#include <hlip/eval/zero_shot_table.hpp>
 #include <hlip/io/csv.hpp>
 
-#include <charconv>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -55,11 +55,8 @@ ScoreTable read_score_table(const std::string& path, const std::vector<std::stri
     if (const auto [first, added] = lines.emplace(out.studies.back(), table.line(r)); !added)
       fail_file(path, table.place(r, 0), "{} is already in line {}", quote_text(out.studies.back()), first->second);
     for (const auto& c : columns) {
-      const auto text = table.at(r, table.column(c));
-      double value = 0;
-      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) fail_file(path, table.place(r, table.column(c)), "is {}, expected a number", quote_text(text));
-      out.values.push_back(value);
+      out.values.push_back(table_number<double>(table, r, table.column(c)));
+      if (!std::isfinite(out.values.back())) fail_file(path, table.place(r, table.column(c)), "is {}, expected a number", quote_text(table.at(r, table.column(c))));
     }
   }
   return out;
@@ -113,6 +110,30 @@ HLIP_LAZY std::vector<std::int64_t> labels_of(const ScoreTable& scores, const La
     out.insert(out.end(), values.begin(), values.end());
   }
   return out;
+}
+
+/// Reads what ZeroShotTable::to_csv writes: nothing is computed again. @throws hlip::error naming line and fault
+HLIP_LAZY ZeroShotTable read_zero_shot_table(const std::string& path) {
+  std::vector<std::string> wanted = {"finding", "positives", "negatives", "auc_low", "auc_high"};
+  for (const auto name : BinaryMetrics::names) wanted.emplace_back(name);
+  const CsvTable table = read_csv(path, wanted);
+  std::vector<ZeroShotTable::Row> rows;
+  const auto number = [&](std::size_t r, const std::string& column) {  // an empty field is an undefined value
+    const int c = table.column(column);
+    return table.at(r, c).empty() ? not_a_number : table_number<double>(table, r, c);
+  };
+  for (std::size_t r = 0; r < table.rows(); ++r) {
+    ZeroShotTable::Row row{std::string(table.at(r, table.column("finding"))), {}, {number(r, "auc_low"), number(r, "auc_high")}};
+    for (std::size_t k = 0; k < BinaryMetrics::columns; ++k) row.metrics.value(k) = number(r, std::string(BinaryMetrics::names[k]));
+    if (r + 1 == table.rows()) {
+      if (row.name != "mean") fail_file(path, table.place(r, 0), "is {}, expected a last row \"mean\"; is the file cut?", quote_text(row.name));
+      return ZeroShotTable(std::move(rows), row.metrics.values(), row.auc_interval);
+    }
+    row.metrics.positives = table_number<std::int64_t>(table, r, table.column("positives"));
+    row.metrics.negatives = table_number<std::int64_t>(table, r, table.column("negatives"));
+    rows.push_back(std::move(row));
+  }
+  fail_file(path, "", "holds no table");
 }
 
 HLIP_END

@@ -21,6 +21,7 @@ class ZeroShotTable {
     std::string name;
     BinaryMetrics metrics;
     Interval auc_interval;
+    std::string note() const { return interval_note(metrics.positives, metrics.negatives); }
   };
 
   /// @param names of the findings, C of them
@@ -56,6 +57,12 @@ class ZeroShotTable {
     macro_interval_ = intervals[C];
   }
 
+  /// The table that was written as CSV: see read_zero_shot_table.
+  HLIP_LAZY ZeroShotTable(std::vector<Row> rows, const std::array<double, BinaryMetrics::columns>& means, const Interval& macro)
+      : rows_(std::move(rows)), means_(means), macro_interval_(macro), confidence_(BootstrapOptions{}.confidence) {
+    if (!rows_.empty()) studies_ = rows_.front().metrics.positives + rows_.front().metrics.negatives;
+  }
+
   const std::vector<Row>& rows() const { return rows_; }
   std::int64_t studies() const { return studies_; }
   /// Means over the findings in the order of BinaryMetrics::names.
@@ -83,9 +90,10 @@ class ZeroShotTable {
     text += '\n';
     for (const auto& r : rows_) {
       text += fmt::format("{:<{}}  {:>5} {:>5}", r.name, width, r.metrics.positives, r.metrics.negatives);
-      text += line(r.metrics.values(), r.auc_interval, fitted);
+      text += line(r.metrics.values(), r.auc_interval, fitted, r.note().empty() ? "" : interval_mark);
     }
     text += fmt::format("{:<{}}  {:>5} {:>5}", "mean of findings", width, "", "") + line(means_, macro_interval_, fitted);
+    if (std::any_of(rows_.begin(), rows_.end(), [](const Row& r) { return !r.note().empty(); })) text += interval_mark_line;
     if (fitted) text += "* at the threshold fitted on these same test labels, which is optimistic; acc* is plain, not balanced accuracy\n";
     std::string missing;
     for (const auto& name : left_out()) missing += (missing.empty() ? "" : ", ") + name;
@@ -97,18 +105,18 @@ class ZeroShotTable {
   std::string to_csv() const {
     std::string text = "finding,positives,negatives,auc_low,auc_high";
     for (const auto name : BinaryMetrics::names) (text += ',') += name;
-    text += '\n';
-    const auto append = [&](const Interval& interval, const std::array<double, BinaryMetrics::columns>& values) {
+    text += ",interval_note\n";
+    const auto append = [&](const Interval& interval, const std::array<double, BinaryMetrics::columns>& values, const std::string& note) {
       text += ',' + detail::csv_number(interval.low) + ',' + detail::csv_number(interval.high);
       for (const double v : values) text += ',' + detail::csv_number(v);
-      text += '\n';
+      text += ',' + detail::csv_field(note) + '\n';
     };
     for (const auto& r : rows_) {
       text += fmt::format("{},{},{}", detail::csv_field(r.name), r.metrics.positives, r.metrics.negatives);
-      append(r.auc_interval, r.metrics.values());
+      append(r.auc_interval, r.metrics.values(), r.note());
     }
     text += "mean,,";
-    append(macro_interval_, means_);
+    append(macro_interval_, means_, "");
     return text;
   }
 
@@ -126,8 +134,8 @@ class ZeroShotTable {
   }
 
  private:
-  static std::string line(const std::array<double, BinaryMetrics::columns>& v, const Interval& interval, bool fitted) {
-    const auto range = std::isnan(interval.low) ? std::string("-") : fmt::format("{:.3f}-{:.3f}", interval.low, interval.high);
+  static std::string line(const std::array<double, BinaryMetrics::columns>& v, const Interval& interval, bool fitted, std::string_view mark = "") {
+    const auto range = detail::table_range(interval.low, interval.high, mark);
     auto text = fmt::format("  {:>6}  {:^13}  {:>8} {:>6} {:>6} {:>6}", detail::table_cell(v[4]), range, detail::table_cell(v[0]), detail::table_cell(v[1]), detail::table_cell(v[2]), detail::table_cell(v[3]));
     if (fitted) text += fmt::format("  | {:>6} {:>6} {:>6} {:>6} {:>6}", detail::table_cell(v[5]), detail::table_cell(v[6]), detail::table_cell(v[7]), detail::table_cell(v[8]), detail::table_cell(v[9]));
     return text + '\n';

@@ -7,6 +7,7 @@
 #include <csv.h>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -56,6 +57,16 @@ class CsvTable {
   std::vector<std::size_t> ends_;  // where each of them ends
   std::vector<std::size_t> lines_;
 };
+
+/// The number in a field. @throws hlip::error with file, line and column for anything else
+template <class T>
+T table_number(const CsvTable& table, std::size_t row, int column) {
+  const auto text = table.at(row, column);
+  T value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size()) fail_file(table.path(), table.place(row, column), "is {}, expected a number", quote_text(text));
+  return value;
+}
 
 /// Feeds libcsv line by line, which is how rows get their line numbers.
 class CsvReader {

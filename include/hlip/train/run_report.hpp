@@ -3,6 +3,7 @@
 
 #include <hlip/eval/pca.hpp>
 #include <hlip/eval/roc_curve.hpp>
+#include <hlip/eval/score_table.hpp>
 #include <hlip/eval/zero_shot_table.hpp>
 #include <hlip/io/csv.hpp>
 #include <hlip/io/json.hpp>
@@ -14,7 +15,6 @@
 
 #include <sys/utsname.h>
 
-#include <charconv>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -25,7 +25,7 @@ HLIP_BEGIN
 
 /// The names of what a run leaves for its report, below its folder.
 struct RunFiles {
-  static constexpr std::string_view metrics = "metrics.csv", config = "config.toml", scores = "zero_shot_scores.csv", summary = "report/summary.json", embeddings = "report/embeddings.safetensors";
+  static constexpr std::string_view metrics = "metrics.csv", config = "config.toml", table = "zero_shot.csv", scores = "zero_shot_scores.csv", summary = "report/summary.json", embeddings = "report/embeddings.safetensors";
 };
 
 /// What the machine and the build were, for anybody who wants to repeat a run.
@@ -63,16 +63,10 @@ HLIP_LAZY Json describe_environment(int threads) {
 /// The scores of an evaluation as a table: volume, then P(positive) and label of every finding.
 HLIP_LAZY std::string scores_to_csv(const std::vector<std::string>& findings, const std::vector<std::string>& volumes, std::span<const double> scores, std::span<const std::int64_t> labels) {
   std::string text = "VolumeName";
-  const auto field = [](const std::string& s) {
-    if (s.find_first_of(",\"\r\n") == s.npos) return s;
-    std::string out = "\"";
-    for (const char c : s) out += c == '"' ? "\"\"" : std::string(1, c);
-    return out + '"';
-  };
-  for (const auto& f : findings) text += fmt::format(",{},{}", field("score " + f), field("label " + f));
+  for (const auto& f : findings) text += fmt::format(",{},{}", detail::csv_field("score " + f), detail::csv_field("label " + f));
   text += '\n';
   for (std::size_t i = 0; i < volumes.size(); ++i) {
-    text += field(volumes[i]);
+    text += detail::csv_field(volumes[i]);
     for (std::size_t c = 0; c < findings.size(); ++c) text += fmt::format(",{},{}", scores[i * findings.size() + c], labels[i * findings.size() + c]);
     text += '\n';
   }
@@ -87,15 +81,6 @@ struct FindingScores {
   std::vector<double> scores;
   std::vector<std::int64_t> labels;
 };
-
-template <class T>
-T table_number(const CsvTable& table, std::size_t row, int column) {
-  const auto text = table.at(row, column);
-  T value{};
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size()) fail_file(table.path(), table.place(row, column), "is {}, expected a number", quote_text(text));
-  return value;
-}
 
 /// Reads what scores_to_csv writes.
 HLIP_LAZY std::vector<FindingScores> read_scores(const std::string& path) {
@@ -168,16 +153,19 @@ inline std::string interval_bar(double value, const Interval& interval) {
 
 HLIP_LAZY std::string zero_shot_section(const ZeroShotTable& table, const std::vector<FindingScores>& findings) {
   const auto cell = [](double v) { return std::isnan(v) ? std::string("–") : fmt::format("{:.3f}", v); };
-  const auto range = [&](const Interval& i) { return std::isnan(i.low) ? std::string("–") : fmt::format("{:.3f} – {:.3f}", i.low, i.high); };
+  const auto range = [&](const Interval& i, std::string_view mark = "") { return std::isnan(i.low) ? std::string("–") : fmt::format("{:.3f} – {:.3f}{}", i.low, i.high, mark); };
+  bool marked = false;
   std::string out = "<h2>Zero-shot findings</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>finding</th><th>with</th><th>without</th><th>AUC</th><th>95 % interval</th><th style=\"text-align: center\">0 to 1</th><th>balanced accuracy</th><th>weighted F1</th><th>recall</th><th>precision</th></tr></thead>\n<tbody>\n";
   for (const auto& r : table.rows()) {
     const auto& m = r.metrics;
-    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escape_html(r.name), m.positives, m.negatives, cell(m.auc), range(r.auc_interval),
+    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escape_html(r.name), m.positives, m.negatives, cell(m.auc), range(r.auc_interval, r.note().empty() ? "" : interval_mark),
                        interval_bar(m.auc, r.auc_interval), cell(m.balanced_accuracy), cell(m.weighted_f1), cell(m.recall), cell(m.precision));
+    marked = marked || !r.note().empty();
   }
   const auto& means = table.means();
   out += fmt::format("</tbody>\n<tfoot><tr><td>mean of findings</td><td></td><td></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></tfoot>\n</table></div>\n", cell(table.macro_auc()), range(table.macro_interval()),
                      interval_bar(table.macro_auc(), table.macro_interval()), cell(means[0]), cell(means[1]), cell(means[2]), cell(means[3]));
+  if (marked) out += fmt::format("<p class=\"soft\">{}</p>\n", interval_mark_line);
   out += "<p class=\"soft\">Decisions at a probability of one half, nothing fitted on these labels. Intervals by resampling volumes. The dashed mark is chance.</p>\n<h3>ROC curves</h3>\n<div class=\"small\">\n";
   for (const auto& f : findings) {
     const auto curve = roc_curve(f.scores, f.labels);
@@ -263,15 +251,11 @@ HLIP_LAZY std::string run_report(const std::string& folder) {
   std::vector<detail::FindingScores> findings;
   std::string evaluation;
   const detail::FindingScores* best = nullptr;
-  if (is_file(file(RunFiles::scores))) {
+  if (is_file(file(RunFiles::table)) && is_file(file(RunFiles::scores))) {
     findings = detail::read_scores(file(RunFiles::scores));
-    std::vector<std::string> names;
-    std::vector<double> scores;
-    std::vector<std::int64_t> labels;
-    for (const auto& f : findings) names.push_back(f.name);
-    for (std::size_t i = 0; !findings.empty() && i < findings[0].scores.size(); ++i)
-      for (const auto& f : findings) scores.push_back(f.scores[i]), labels.push_back(f.labels[i]);
-    const ZeroShotTable table(names, scores, labels);
+    const ZeroShotTable table = read_zero_shot_table(file(RunFiles::table));
+    if (!std::equal(findings.begin(), findings.end(), table.rows().begin(), table.rows().end(), [](const auto& f, const auto& r) { return f.name == r.name; }))
+      fail_file(file(RunFiles::table), "", "has other findings than {}", RunFiles::scores);
     tiles.emplace_back("macro AUC, zero-shot", fmt::format("{:.3f}", table.macro_auc()));
     tiles.emplace_back("95 % interval", fmt::format("{:.3f}–{:.3f}", table.macro_interval().low, table.macro_interval().high));
     tiles.emplace_back("evaluated", fmt::format("{}", table.studies()));
