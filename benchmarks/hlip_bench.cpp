@@ -50,6 +50,8 @@ int main(int argc, char** argv) {
       if (!subject->parsed()) continue;
       const auto* provider = subject->get_option_no_throw("--provider");
       if (provider && provider->count() > 0 && provider->as<std::string>() != bench::built_provider) become_program_with(provider->as<std::string>(), argv);
+      const auto* precision = subject->get_option_no_throw("--precision");
+      if (precision && precision->as<std::string>() == "bf16") set_matrix_precision(hlip::Cpu{}, hlip::MatrixPrecision::bfloat16);
       run();
     }
     return 0;

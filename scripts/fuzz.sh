@@ -3,7 +3,8 @@
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET…]      SECONDS for each target (default 600), targets: the files of tests/fuzz
 #
-# Starts from tests/fuzz/corpus/TARGET; what is found on the way stays in build/fuzz/corpus. A finding is left in build/fuzz/findings, and
+# HLIP_FUZZ_SEED=N makes the inputs those of every other run with N, as far as it gets: so in CI, where the outcome must depend on the
+# change alone. Starts from tests/fuzz/corpus/TARGET; what is found on the way stays in build/fuzz/corpus. A finding is left in build/fuzz/findings, and
 # `build/fuzz/tests/fuzz/fuzz_TARGET FILE` repeats it. The last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -30,7 +31,7 @@ fuzz() {  # fuzz TARGET: 0 without a finding
   local seeds=(tests/fuzz/corpus/"$t")
   [ "$t" = torch ] && seeds+=(tests/golden/interop)
   # (Leaks are looked for at the end only: looking after every input takes longer than the reading.)
-  OMP_NUM_THREADS=1 "build/fuzz/tests/fuzz/fuzz_$t" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 -detect_leaks=0 -print_final_stats=1 \
+  OMP_NUM_THREADS=1 "build/fuzz/tests/fuzz/fuzz_$t" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 -detect_leaks=0 -print_final_stats=1 -seed="${HLIP_FUZZ_SEED:-0}" \
     -artifact_prefix="build/fuzz/findings/$t-" "build/fuzz/corpus/$t" "${seeds[@]}" >"$log" 2>&1 || code=$?
   local runs
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

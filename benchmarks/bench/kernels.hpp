@@ -60,6 +60,7 @@ inline void add_gemm(CLI::App& root, Subjects& subjects) {
               app->add_option("--trans-a", o->trans_a, "A is stored (k, m)")->capture_default_str(), app->add_option("--trans-b", o->trans_b, "B is stored (n, k)")->capture_default_str()};
   o->named = add_shape_options(app, *o, o->sizes);
   add_run_options(app, *o, 15);
+  add_precision(app, *o);
   subjects.emplace_back(app, [o] {
     if (any_given(o->sizes)) return bench_gemm(*o, Json::object(), o->m, o->n, o->k, o->trans_a, o->trans_b);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {

@@ -91,6 +91,7 @@ inline void print(const char* op, const Json& what, int threads, index_t steps, 
   line.update(what);
   line["threads"] = threads;
   line["provider"] = built_provider;
+  if (matrix_precision(Cpu{}) == MatrixPrecision::bfloat16) line["precision"] = "bf16";
   line["steps"] = steps;
   line["seconds_per_step"] = seconds.median;
   line["best"] = seconds.best;

@@ -62,6 +62,7 @@ struct VisualOptions : RunOptions, ModelOptions {
 inline void add_visual_options(CLI::App* app, VisualOptions& o, index_t steps) {
   add_model_options(app, o);
   add_run_options(app, o, steps);
+  add_precision(app, o);
   add_count(app, "--warmup", o.warmup, "steps before the timed ones", 0);
   app->add_option("--levels", o.levels, "what the blocks attend over, instead of what the model has: study is full attention in every block")
       ->check(CLI::IsMember({"study", "scan+study", "slice+scan+study"}));
@@ -138,6 +139,7 @@ inline void add_text(CLI::App& root, Subjects& subjects) {
   add_count(app, "--batch", o->batch, "texts");
   add_count(app, "--tokens", o->tokens, "tokens of a text");
   add_run_options(app, *o, 3);
+  add_precision(app, *o);
   subjects.emplace_back(app, [o] {
     ClipConfig config = clip_config(o->model);
     config.text.dropout = 0;

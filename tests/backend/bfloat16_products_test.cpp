@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -58,7 +59,7 @@ bool supported() {
 TEST_CASE("bfloat16 products: operands are rounded to bfloat16, sums are not") {
   if (!supported()) return;
   const Precision precision(MatrixPrecision::bfloat16);
-  for (const auto& [m, n, k] : {std::array<index_t, 3>{1, 1, 1}, {12, 32, 2}, {13, 33, 7}, {50, 70, 300}, {3, 100, 513}})
+  for (const auto& [m, n, k] : {std::array<index_t, 3>{1, 1, 1}, {12, 32, 2}, {13, 33, 7}, {50, 70, 300}, {3, 100, 513}, {13, 33, 4500}, {4100, 33, 3}, {5, 4130, 9}})
     for (int form = 0; form < 4; ++form)
       for (const float beta : {0.f, 2.f}) {
         const Case c(m, n, k, form & 1, form & 2);
@@ -82,10 +83,34 @@ TEST_CASE("bfloat16 products: operands are rounded to bfloat16, sums are not") {
       }
 }
 
-TEST_CASE("bfloat16 products: rounding is that of the storage type, NaN and infinity stay what they are") {
-  for (const float x : {0.f, -0.f, 1.f, 1.00390625f, 1.01171875f, -3.14159f, 1e-40f, 3.3e38f, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
-    CHECK((detail::bfloat16_bits(x) >> 16) == bfloat16(x).bits);
-  CHECK(std::isnan(std::bit_cast<float>(detail::bfloat16_bits(std::numeric_limits<float>::quiet_NaN()) & 0xFFFF0000u)));
+TEST_CASE("bfloat16 products: packing rounds as the storage type does, in pairs of either layout") {
+  if (!supported()) return;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> special{0.f, -0.f, 1.f, 1.00390625f, 1.01171875f, -3.14159f, 1e-30f, 3.3e38f, 3.4e38f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN()};
+  for (const index_t k : {1, 2, 31, 32, 33, 70})
+    for (const index_t width : {1, 5, 12, 16, 17, 32})
+      for (const bool deep : {false, true}) {
+        const index_t step = width > 12 ? 32 : width, pairs = (k + 1) / 2;
+        std::vector<float> x(static_cast<std::size_t>(k * width)), to(static_cast<std::size_t>(pairs * step + 1), 7.f);
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % 5 ? static_cast<float>(uniform_at({6, 0, 0}, i) - 0.5) : special[i / 5 % special.size()];
+        detail::pack_bfloat16_pairs(k, width, x.data(), deep ? k : width, deep, to.data(), step);
+        CHECK(to.back() == 7.f);  // nothing behind the panel
+        bool same = true;
+        for (index_t p = 0; p < pairs; ++p)
+          for (index_t i = 0; i < step; ++i)
+            for (index_t half = 0; half < 2; ++half) {
+              const index_t e = 2 * p + half;
+              const float want = i < width && e < k ? x[static_cast<std::size_t>(deep ? i * k + e : e * width + i)] : 0.f;
+              const std::uint32_t both = std::bit_cast<std::uint32_t>(to[static_cast<std::size_t>(p * step + i)]);
+              bfloat16 got;
+              got.bits = static_cast<std::uint16_t>(half ? both >> 16 : both);
+              same = same && (std::isnan(want) ? std::isnan(static_cast<float>(got)) : got.bits == bfloat16(want).bits);
+            }
+        CAPTURE(k);
+        CAPTURE(width);
+        CAPTURE(deep);
+        CHECK(same);
+      }
 }
 
 #if defined(_OPENMP)

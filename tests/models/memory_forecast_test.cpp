@@ -106,3 +106,13 @@ TEST_CASE("memory forecast: a step of the joint model, and of parts of it" * doc
   c.text_pooling = TextPooling::mean;
   expect_forecast("texts without dropout", c, {.batch_size = 8, .scans = 0, .texts = 2, .text_length = 64}, freeze_images);
 }
+
+TEST_CASE("memory forecast: with products in bfloat16 attention keeps half" * doctest::skip(slow_here)) {
+  if (!has_bfloat16_products(Cpu{})) return;
+  set_matrix_precision(Cpu{}, MatrixPrecision::bfloat16);
+  ClipConfig c = mid_sized();
+  c.vision.max_num_scans = 8;
+  expect_forecast("scans in bfloat16", c, {.batch_size = 2, .scans = 4, .texts = 0}, freeze_text);
+  expect_forecast("texts in bfloat16", mid_sized(), {.batch_size = 8, .scans = 0, .texts = 2, .text_length = 64}, freeze_images);
+  set_matrix_precision(Cpu{}, MatrixPrecision::float32);
+}

@@ -2,6 +2,7 @@
 // everything else is a named function in autograd/functions/, forward and backward side by side.
 #pragma once
 
+#include <hlip/autograd/kept.hpp>
 #include <hlip/autograd/node.hpp>
 #include <hlip/backend/backend.hpp>
 #include <hlip/ops/reduce.hpp>
@@ -135,17 +136,17 @@ class SavedInput {
   explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->remakes() ? input.node().get() : nullptr) {
     const index_t columns = input.rank() > 0 ? input.dim(-1) : 0;
     rows_ = columns > 0 ? input.numel() / columns : 0;
-    if (!maker_) value_ = input.value().reshape({rows_, columns});
+    if (!maker_) value_.emplace(input.value().reshape({rows_, columns}), !input.node() || input.node()->is_leaf());
   }
   index_t rows() const { return rows_; }
   /// Rows to ask for at a time, so that what is remade stays small.
-  index_t rows_at_a_time() const { return maker_ ? std::min<index_t>(rows_, 1024) : rows_; }
+  index_t rows_at_a_time() const { return maker_ || value_->rounded() ? std::min<index_t>(rows_, 1024) : rows_; }
   /// Rows [first, last) of the input as (rows, columns), contiguous; computed at every call if they were not kept.
-  Tensor<T, B> rows(index_t first, index_t last) const { return maker_ ? maker_->remake(first, last) : value_.slice(0, first, last); }
+  Tensor<T, B> rows(index_t first, index_t last) const { return maker_ ? maker_->remake(first, last) : value_->rows(first, last); }
 
  private:
   const Node<T, B>* maker_;  // the node that holds this one's pull-back owns it through its inputs
-  Tensor<T, B> value_;
+  std::optional<Kept<T, B>> value_;
   index_t rows_;
 };
 

@@ -15,7 +15,8 @@
 // (+…): with drop path, which needs the branch beside the sum, or dropout, whose sum keeps its operands. What LayerNorm and GELU give is
 // computed again from what they were given, a thousand rows at a time; patches are cut again. Each attention also keeps H numbers, each
 // LayerNorm 2. The hidden activations are kept, M more, where they are small (keep_hidden_bytes); then `back` computes none again.
-// A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
+// Where matrix products round to bfloat16, attention keeps rounded copies of q, k, v and mixed: 2C instead of 4C. They lie beside
+// the originals for a moment: `there` and `back` grow by C and 2C. A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
 // nothing.
 //
 // Left out, being small: the heads, the loss, ids and masks, and the workspace of kernels, which is no tensor.
@@ -93,6 +94,15 @@ double kept_hidden(double hidden) {
   return hidden * static_cast<double>(sizeof(T)) <= static_cast<double>(keep_hidden_bytes) ? hidden : 0;
 }
 
+/// What an attention keeps, and what more it needs for a moment, in widths of a token.
+struct ForecastAttention {
+  double kept = 4, more_there = 0, more_back = 0;
+};
+template <class T, class B>
+ForecastAttention forecast_attention() {
+  return keeps_bfloat16<T, B>() ? ForecastAttention{2, 1, 2} : ForecastAttention{};
+}
+
 template <int Levels, class T, class B>
 void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, B>& tower, const StepSizes& step) {
   auto& trunk = tower.trunk;
@@ -110,6 +120,7 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
   const double held = all * c;  // the embedded patches, until the tower is through
   const double rows = patches + prefix, hidden = std::floor(c * v.mlp_ratio), cut = static_cast<double>(v.in_chans * v.patch_size.numel());
 
+  const ForecastAttention mixing = forecast_attention<T, B>();
   ForecastPath path{stages};
   path.add(all * (cut + c), v.patch_dropout > 0 ? patches * c : 0, (v.patch_dropout > 0 ? all + patches : rows) * c + std::min(all, 1024.0) * cut,
            parts(trunk.patch_embed) + of(trunk.cls_token) + of(trunk.reg_token));
@@ -117,7 +128,8 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
     const double drop = block.drop_path > 0 ? c : 0, x = c + 2, pre = kept_hidden<T>(rows * hidden);
     std::vector<ForecastStage> inside;
     ForecastPath halves{inside, path.recorded};
-    halves.add(rows * (7 * c + drop), rows * (x + heads + 4 * c) + room * c, rows * (x + heads + 9 * c) + room * c, parts(block.norm1, block.attn));
+    halves.add(rows * ((7 + mixing.more_there) * c + drop), rows * (x + heads + mixing.kept * c) + room * c, rows * (x + heads + (9 + mixing.more_back) * c) + room * c,
+               parts(block.norm1, block.attn));
     halves.add(rows * (3 * c + hidden + drop) + pre, rows * x + pre, rows * (x + c + drop + 2 * hidden), parts(block.norm2, block.mlp));
     if (v.grad_checkpointing) {
       // On the way back: both halves as if they were a step, beside the gradient of what they give; then that, too.
@@ -142,12 +154,13 @@ void forecast_text(std::vector<ForecastStage>& stages, TextTower<T, B>& tower, c
   const double c = static_cast<double>(t.hidden_size), hidden = static_cast<double>(t.intermediate_size), heads = static_cast<double>(t.num_heads);
   const double drop = t.dropout > 0 ? c : 0, pre = kept_hidden<T>(rows * hidden);
 
+  const ForecastAttention mixing = forecast_attention<T, B>();
   ForecastPath path{stages};
   const index_t tables = parts(bert.embeddings.word, bert.embeddings.position, bert.embeddings.token_type);
   const double words = tables > 0 ? (rows + length) * c : 0;  // the sum of three tables keeps its operands
   path.add((3 * rows + length) * c, words + rows * (2 * c + 2 - drop), words + rows * (tables > 0 ? 4 * c : 2 * c), tables + parts(bert.embeddings.layer_norm));
   for (auto& layer : bert.encoder.layer) {
-    path.add(rows * (7 * c + drop), rows * (5 * c + 2 * drop + heads + 2), rows * (9 * c + drop + heads), parts(layer.attention));
+    path.add(rows * ((7 + mixing.more_there) * c + drop), rows * ((1 + mixing.kept) * c + 2 * drop + heads + 2), rows * ((9 + mixing.more_back) * c + drop + heads), parts(layer.attention));
     path.add(rows * (3 * c + hidden + drop) + pre, rows * (c + 2 * drop + 2) + pre, rows * std::max(2 * hidden + c + drop, 3 * c + 2 * drop), parts(layer.intermediate, layer.output));
   }
   const double mean = tower.pooling == TextPooling::mean ? rows * c : 0;

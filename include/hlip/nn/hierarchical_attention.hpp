@@ -34,6 +34,7 @@ struct HierarchicalAttention {
       packed = qkv(normed);
     }
     const Var<T, B> mixed = attention(packed, tokens.layout(), num_heads);
+    packed = {};  // the widest tensor of this half: not beside the next product, unless the way back keeps it
     ModuleScope at("proj");
     return proj(mixed, options);
   }

@@ -50,6 +50,14 @@ AttentionArgs<T> attention_args(const TokenLayout& layout, index_t heads, index_
   return a;
 }
 
+/// The node of an attention whose result is kept as `kept_y`; where that is a rounded copy, those who need the result again take
+/// it from there.
+template <class T, class B, class Pull>
+Var<T, B> record_attention(const Tensor<T, B>& y, const std::vector<Var<T, B>>& inputs, const Kept<T, B>& kept_y, Pull pull) {
+  if (!kept_y.rounded()) return record("attention", y, inputs, std::move(pull));
+  return record("attention", y, inputs, std::move(pull), false, [kept_y](index_t first, index_t last) { return kept_y.rows(first, last); });
+}
+
 }  // namespace detail
 
 /// Attention of packed queries, keys and values, as qkv = Linear(C → 3C) makes them.
@@ -65,18 +73,24 @@ Var<T, B> attention(const Var<T, B>& qkv, const TokenLayout& layout, index_t hea
   const Tensor<std::uint8_t, B> keys = key_mask.contiguous();
   const auto y = Tensor<T, B>::empty({layout.rows(), dim});
   const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
-  AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
-  const T* in = input.data();
-  args.q = detail::token_rows(in, 3 * dim, layout);
-  args.k = detail::token_rows(in + dim, 3 * dim, layout);
-  args.v = detail::token_rows(in + 2 * dim, 3 * dim, layout);
-  args.out = detail::token_rows(y.data(), dim, layout);
-  args.lse = lse.data();
-  attention_forward(B{}, args);
-  return record("attention", y, {qkv}, [args, layout, dim, input, keys, y, lse](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const auto d = Tensor<T, B>::empty(input.shape());
+  const auto args_of = [=](const Tensor<T, B>& in, const Tensor<T, B>& out) {
+    AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
+    const T* first = in.data();
+    args.q = detail::token_rows(first, 3 * dim, layout);
+    args.k = detail::token_rows(first + dim, 3 * dim, layout);
+    args.v = detail::token_rows(first + 2 * dim, 3 * dim, layout);
+    args.out = detail::token_rows(out.data(), dim, layout);
+    args.lse = lse.data();
+    return args;
+  };
+  attention_forward(B{}, args_of(input, y));
+  if (!is_recorded<T, B>({&qkv})) return Var<T, B>(y);
+  const Kept<T, B> kept(input), kept_y(y);
+  return detail::record_attention(y, {qkv}, kept_y, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+    const Tensor<T, B> in = kept.value(), out = kept_y.value();
+    const auto d = Tensor<T, B>::empty(in.shape());
     AttentionGradArgs<T> g;
-    g.forward = args;
+    g.forward = args_of(in, out);
     g.d_out = detail::token_rows(static_cast<const T*>(dy.data()), dim, layout);
     g.dq = detail::token_rows(d.data(), 3 * dim, layout);
     g.dk = detail::token_rows(d.data() + dim, 3 * dim, layout);
@@ -96,18 +110,23 @@ Var<T, B> attention(const Var<T, B>& q, const Var<T, B>& k, const Var<T, B>& v, 
   const Tensor<std::uint8_t, B> keys = key_mask.contiguous();
   const auto y = Tensor<T, B>::empty({layout.rows(), dim});
   const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
-  AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
-  args.q = detail::token_rows(static_cast<const T*>(qt.data()), dim, layout);
-  args.k = detail::token_rows(static_cast<const T*>(kt.data()), dim, layout);
-  args.v = detail::token_rows(static_cast<const T*>(vt.data()), dim, layout);
-  args.out = detail::token_rows(y.data(), dim, layout);
-  args.lse = lse.data();
-  attention_forward(B{}, args);
-  // y, lse and keys are captured because `args` points into them.
-  return record("attention", y, {q, k, v}, [args, layout, dim, qt, kt, vt, keys, y, lse](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const auto dq = Tensor<T, B>::empty(qt.shape()), dk = Tensor<T, B>::empty(kt.shape()), dv = Tensor<T, B>::empty(vt.shape());
+  const auto args_of = [=](const Tensor<T, B>& qs, const Tensor<T, B>& ks, const Tensor<T, B>& vs, const Tensor<T, B>& out) {
+    AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
+    args.q = detail::token_rows(static_cast<const T*>(qs.data()), dim, layout);
+    args.k = detail::token_rows(static_cast<const T*>(ks.data()), dim, layout);
+    args.v = detail::token_rows(static_cast<const T*>(vs.data()), dim, layout);
+    args.out = detail::token_rows(out.data(), dim, layout);
+    args.lse = lse.data();
+    return args;
+  };
+  attention_forward(B{}, args_of(qt, kt, vt, y));
+  if (!is_recorded<T, B>({&q, &k, &v})) return Var<T, B>(y);
+  const Kept<T, B> kept_q(qt), kept_k(kt), kept_v(vt), kept_y(y);
+  return detail::record_attention(y, {q, k, v}, kept_y, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+    const Tensor<T, B> qs = kept_q.value(), ks = kept_k.value(), vs = kept_v.value(), out = kept_y.value();
+    const auto dq = Tensor<T, B>::empty(qs.shape()), dk = Tensor<T, B>::empty(ks.shape()), dv = Tensor<T, B>::empty(vs.shape());
     AttentionGradArgs<T> g;
-    g.forward = args;
+    g.forward = args_of(qs, ks, vs, out);
     g.d_out = detail::token_rows(static_cast<const T*>(dy.data()), dim, layout);
     g.dq = detail::token_rows(dq.data(), dim, layout);
     g.dk = detail::token_rows(dk.data(), dim, layout);

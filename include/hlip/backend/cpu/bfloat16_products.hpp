@@ -1,14 +1,14 @@
-// Matrix products of bfloat16 operands with float sums, where the processor has such an instruction (AVX512-BF16).
-// Operands stay float in memory and are rounded while they are packed; see gemm.hpp.
+// The register tile of bfloat16 operands with float sums, where the processor has such an instruction (AVX512-BF16), how
+// its operands are packed, and the switch that chooses it; see bfloat16_gemm.hpp.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
-#include <bit>
-#include <cstdint>
 
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
@@ -19,31 +19,6 @@ HLIP_BEGIN
 namespace detail {
 
 inline std::atomic<MatrixPrecision> matrix_precision{MatrixPrecision::float32};
-
-/// Rounds a to bfloat16, in the upper half of the result.
-inline std::uint32_t bfloat16_bits(float x) {
-  const auto u = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t rounded = u + 0x7FFFu + ((u >> 16) & 1u);
-  return (u & 0x7FFFFFFFu) > 0x7F800000u ? u | 0x400000u : rounded;  // a NaN stays one
-}
-
-/// Turns a packed panel of k rows of `width` floats into rows of pairs, in place: pair (p, i) holds rows 2p and 2p + 1 of
-/// column i, the first in the lower half; a missing last row counts as 0. @return the number of rows of pairs
-inline index_t to_bfloat16_pairs(index_t k, index_t width, float* panel) {
-  const index_t pairs = div_up(k, 2);
-  for (index_t p = 0; p < pairs; ++p) {
-    const float *low = panel + 2 * p * width, *high = low + width;
-    float* to = panel + p * width;
-    if (2 * p + 1 < k) {
-#pragma GCC ivdep
-      for (index_t i = 0; i < width; ++i) to[i] = std::bit_cast<float>((bfloat16_bits(high[i]) & 0xFFFF0000u) | bfloat16_bits(low[i]) >> 16);
-    } else {
-#pragma GCC ivdep
-      for (index_t i = 0; i < width; ++i) to[i] = std::bit_cast<float>(bfloat16_bits(low[i]) >> 16);
-    }
-  }
-  return pairs;
-}
 
 #if defined(__AVX512BF16__)
 inline constexpr bool bfloat16_products = true;
@@ -56,6 +31,45 @@ inline __m512bh as_pairs(__m512 x) {
 #endif
   return (__m512bh)x;
 }
+
+#if !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // see transpose_into
+#endif
+
+/// Rounds `width` columns of k floats to rows of pairs: pair (p, i), at to[p · step + i], holds elements 2p and 2p + 1 of
+/// column i, the first in its lower half; an element past the last counts as 0. Element e of column i is
+/// x[i · ld + e] when `deep`, else x[e · ld + i]. Columns up to `step` are filled with zeros.
+/// Subnormal numbers become 0, which the product would take them for anyway.
+inline void pack_bfloat16_pairs(index_t k, index_t width, const float* x, index_t ld, bool deep, float* to, index_t step) {
+  const auto lanes = [](index_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1); };
+  for (index_t i0 = 0; i0 < step; i0 += 16) {
+    const __mmask16 read = lanes(width - i0), write = lanes(step - i0);
+    if (deep) {
+      for (index_t e = 0; e < k; e += 32) {
+        simd::PacketBlock<Packet<float>, 16> block;
+        const __mmask16 low = lanes(k - e), high = lanes(k - e - 16);
+        for (index_t i = 0; i < 16; ++i) {
+          const float* from = x + (i0 + i) * ld + e;
+          block.packet[i] = i0 + i < width ? (__m512)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, from + 16), _mm512_maskz_loadu_ps(low, from)) : _mm512_setzero_ps();
+        }
+        simd::ptranspose(block);
+        const index_t pairs = std::min<index_t>(16, div_up(k - e, 2));
+        for (index_t p = 0; p < pairs; ++p) _mm512_mask_storeu_ps(to + (e / 2 + p) * step + i0, write, block.packet[p]);
+      }
+    } else {
+      const auto wide = [&](index_t e, __mmask16 mask) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + e * ld + i0))); };
+      for (index_t e = 0; e < k; e += 2) {
+        const __m512i pair = _mm512_or_si512(wide(e, read), _mm512_slli_epi32(e + 1 < k ? wide(e + 1, read) : _mm512_setzero_si512(), 16));
+        _mm512_mask_storeu_epi32(to + e / 2 * step + i0, write, pair);
+      }
+    }
+  }
+}
+
+#if !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 /// tile_product on rows of pairs.
 template <int R>
@@ -89,7 +103,13 @@ inline constexpr std::array<TileProduct<float>, tile_rows> bfloat16_tile_product
 #else
 inline constexpr bool bfloat16_products = false;
 inline constexpr std::array<TileProduct<float>, tile_rows> bfloat16_tile_products{};  // never called
+inline void pack_bfloat16_pairs(index_t, index_t, const float*, index_t, bool, float*, index_t) {}
 #endif
+
+/// Whether float products round their operands now.
+inline bool in_bfloat16() {
+  return bfloat16_products && matrix_precision.load(std::memory_order_relaxed) == MatrixPrecision::bfloat16;
+}
 
 }  // namespace detail
 

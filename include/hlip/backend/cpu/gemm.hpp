@@ -4,8 +4,9 @@
 #pragma once
 
 #include <hlip/backend/backend.hpp>
-#include <hlip/backend/cpu/bfloat16_products.hpp>
+#include <hlip/backend/cpu/bfloat16_gemm.hpp>
 #include <hlip/backend/cpu/cblas.hpp>
+#include <hlip/backend/cpu/gemm_tiles.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
 
@@ -15,24 +16,6 @@ namespace detail {
 
 /// K is cut into equal blocks of at most this: a packed panel of B (gemm_k · tile_cols) stays in the first-level cache.
 inline constexpr index_t gemm_k = 256;
-
-struct GemmTiles {
-  index_t rows, cols;
-};
-
-/// The output tile for a shape: large for reuse of the packed operands, smaller until there is work for several threads.
-inline GemmTiles gemm_tiles(index_t m, index_t n, index_t batch, int cols_unit) {
-  index_t down = div_up(m, 512), across = div_up(n, 384);
-  const auto rows = [&] { return round_up(div_up(m, down), 4); };
-  const auto cols = [&] { return round_up(div_up(n, across), cols_unit); };
-  while (batch * down * across < 8) {
-    if (rows() >= cols() && rows() > 48) down *= 2;
-    else if (cols() > 2 * cols_unit) across *= 2;
-    else if (rows() > 48) down *= 2;
-    else break;
-  }
-  return {rows(), cols()};
-}
 
 /// Rows [0, m) of op(A), columns [0, k), as panels of register-tile height: panel t holds [p][row].
 template <class T>
@@ -77,54 +60,6 @@ void pack_b(index_t k, index_t n, const T* b, index_t ldb, bool trans, T* to) {
   }
 }
 
-/// Puts beta · C + bias into a tile that needs it before the first product; returns whether products are added to it.
-template <class T>
-bool gemm_start(const GemmArgs<T>& g, T* c, const T* bias, index_t rows, index_t cols) {
-  const bool add = g.beta != T(0) || bias;
-  if (add || g.k == 0)
-    for (index_t i = 0; i < rows; ++i)
-      for (index_t j = 0; j < cols; ++j) c[i * g.ldc + j] = (g.beta != T(0) ? g.beta * c[i * g.ldc + j] : T(0)) + (bias ? bias[j] : T(0));
-  return add;
-}
-
-template <class T>
-bool has_epilogue(const GemmArgs<T>& g) {
-  return g.activation != Activation::none || g.pre_activation || g.residual;
-}
-
-/// Pre-activation copy, activation and residual on a finished tile that begins at element `at` of C.
-template <class T>
-void gemm_epilogue(const GemmArgs<T>& g, index_t at, index_t rows, index_t cols) {
-  using P = Pack<T>;
-  if (!has_epilogue(g)) return;
-  for (index_t i = 0; i < rows; ++i, at += g.ldc) {
-    if (g.pre_activation) std::copy(g.c + at, g.c + at + cols, g.pre_activation + at);
-    for (index_t j = 0; j < cols; j += pack_size) {
-      P x = load_lanes(g.c + at + j, cols - j);
-      if (g.activation == Activation::gelu) x = P(T(0.5)) * x * (P(T(1)) + erf_(P(T(0.70710678118654752440) * x.v)));
-      if (g.residual) x = x + load_lanes(g.residual + at + j, cols - j);
-      store_lanes(g.c + at + j, cols - j, x);
-    }
-  }
-}
-
-/// Whether this product rounds its operands to bfloat16.
-template <class T>
-bool in_bfloat16(const GemmArgs<T>&) {
-  if constexpr (std::is_same_v<T, float> && bfloat16_products) return matrix_precision.load(std::memory_order_relaxed) == MatrixPrecision::bfloat16;
-  else return false;
-}
-
-/// Rounds packed panels to bfloat16 pairs where they lie. @return rows of a panel from now on
-template <class T>
-index_t round_panels(const RowSplit& split, index_t k, index_t cols, T* packed_a, T* packed_b) {
-  if constexpr (std::is_same_v<T, float>) {
-    for (index_t t = 0; t < split.count; ++t) to_bfloat16_pairs(k, split.begin(t + 1) - split.begin(t), packed_a + split.begin(t) * k);
-    for (index_t j = 0; j < cols; j += tile_cols<T>) to_bfloat16_pairs(k, tile_cols<T>, packed_b + j * k);
-  }
-  return div_up(k, 2);
-}
-
 template <class T>
 [[gnu::noinline]] void gemm_tile(const GemmArgs<T>& g, index_t matrix, index_t i0, index_t rows, index_t j0, index_t cols) {
   constexpr int nr = tile_cols<T>;
@@ -139,29 +74,11 @@ template <class T>
   bool add = gemm_start(g, c, g.bias ? g.bias + j0 : nullptr, rows, cols);
 
   const RowSplit split(rows);
-  const bool rounded = in_bfloat16(g);
-  const auto* products = &tile_products<1, T>;
-  if constexpr (std::is_same_v<T, float>)
-    if (rounded) products = &bfloat16_tile_products;
   for (index_t k0 = 0; k0 < g.k; k0 += depth, add = true) {
     const index_t k = std::min(depth, g.k - k0);
     pack_a(rows, k, a + (g.trans_a ? k0 * g.lda : k0), g.lda, g.trans_a, packed_a);
     pack_b(k, cols, b + (g.trans_b ? k0 : k0 * g.ldb), g.ldb, g.trans_b, packed_b);
-    const index_t steps = rounded ? round_panels(split, k, cols, packed_a, packed_b) : k;
-    for (index_t j = 0; j < cols; j += nr)
-      for (index_t t = 0; t < split.count; ++t) {
-        const index_t i = split.begin(t), r = split.begin(t + 1) - i, width = std::min<index_t>(nr, cols - j);
-        const auto product = (*products)[static_cast<std::size_t>(r - 1)];
-        T* to = c + i * g.ldc + j;
-        if (width == nr) {
-          product(steps, packed_a + i * k, r, packed_b + j * k, nr, to, g.ldc, g.alpha, add);
-        } else {
-          alignas(64) T edge[tile_rows * nr];
-          product(steps, packed_a + i * k, r, packed_b + j * k, nr, edge, nr, g.alpha, false);
-          for (index_t x = 0; x < r; ++x)
-            for (index_t y = 0; y < width; ++y) to[x * g.ldc + y] = (add ? to[x * g.ldc + y] : T(0)) + edge[x * nr + y];
-        }
-      }
+    multiply_panels(tile_products<1, T>, split, 0, split.count, cols, PackedPanels<T>{packed_a, packed_b, k, 0, k}, c, g.ldc, g.alpha, add);
   }
   gemm_epilogue(g, matrix * g.stride_c + i0 * g.ldc + j0, rows, cols);
 }
@@ -172,8 +89,10 @@ template <class T>
 template <class T>
 void gemm(Cpu, const GemmArgs<T>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
+  if constexpr (std::is_same_v<T, float>)
+    if (detail::in_bfloat16()) return detail::bfloat16_gemm(g);
 #if defined(HLIP_WITH_CBLAS)
-  if (detail::fits_cblas(g) && !detail::in_bfloat16(g)) {
+  if (detail::fits_cblas(g)) {
     GemmArgs<T> rest = g;  // what the product of the CBLAS leaves to do
     rest.beta = T(1);
     const bool any_rest = g.bias || detail::has_epilogue(g);
