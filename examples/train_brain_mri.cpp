@@ -139,7 +139,7 @@ int train(Options& o, const std::string& resolved) {
   const auto samples = std::make_shared<const BrainSamples>(train_set.studies, tokenizer, sampling);
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<> run(o, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} {}training studies ({} scans{}, {} a step), {} for evaluation", samples->size(), o.phantom > 0 ? "synthetic " : "", scans, sampling.cache ? ", cached" : "", o.num_scans, valid.size()), resolved);
   if (o.highest_level != "study") fmt::print("attention is limited to the {} level\n", o.highest_level);
 

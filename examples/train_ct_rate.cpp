@@ -156,7 +156,7 @@ int train(Options& o, const std::string& resolved) {
   }
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<> run(o, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} training studies ({} volumes{}), {} for evaluation", samples->size(), volumes, sampling.cache ? ", cached" : "", valid ? valid->size() : 0), resolved);
 
   // ---- text stage: the text tower learns to match the sections of one report -----------------

@@ -255,6 +255,13 @@ Tensor<T, To> to_backend(const Tensor<T, From>& x) {
   return copy;
 }
 
+/// The tensor itself if it is in To's memory, else a copy there.
+template <class To, class T, class From>
+Tensor<T, To> on_backend(const Tensor<T, From>& x) {
+  if constexpr (std::is_same_v<To, From>) return x;
+  else return to_backend<To>(x);
+}
+
 HLIP_END
 
 #include <hlip/tensor/expr.hpp>

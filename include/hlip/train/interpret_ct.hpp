@@ -29,14 +29,14 @@ inline std::string level_name(int level) {
 /// s·cos(image, positive prompt); the negative prompt has no part in it, as published.
 /// @param volume the network's input (D, H, W)  @param finding index among the classifier's classes
 template <class B>
-std::vector<MontageMap> relevance_by_level(const Clip<3, float, B>& model, const ZeroShotClassifier& classifier, const Tensor<float, B>& volume, std::size_t finding) {
+std::vector<MontageMap> relevance_by_level(const Clip<3, float, B>& model, const ZeroShotClassifier& classifier, const Tensor<float, Cpu>& volume, std::size_t finding) {
   const auto embedding = classifier.positive_embedding(finding);
   const std::vector<float> values(embedding.begin(), embedding.end());
   const Var<float, B> prompt(Tensor<float, B>::from_values({static_cast<index_t>(values.size()), 1}, std::span<const float>(values)));
   const auto logits = [&](const Var<float, B>& features) { return Var<float, B>(matmul(l2_normalize(model.visual.head.proj(features)), prompt) * classifier.scale()); };
   std::vector<MontageMap> maps;
   for (int level = 1; level <= 3; ++level)
-    if (last_block_of_level(model.config.vision, level) >= 0) maps.push_back({level_name(level), interpret(model.visual.trunk, stack_volumes({volume}), logits, 0, {}, level).relevance});
+    if (last_block_of_level(model.config.vision, level) >= 0) maps.push_back({level_name(level), on_backend<Cpu>(interpret(model.visual.trunk, on_backend<B>(stack_volumes({volume})), logits, 0, {}, level).relevance)});
   return maps;
 }
 

@@ -13,8 +13,8 @@
 HLIP_BEGIN
 
 /// Writes the embeddings of at most `most` volumes, evenly chosen, and of their reports.
-template <int Levels>
-void write_embeddings(const std::string& path, const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const ZeroShotScores& scores, index_t most = 300) {
+template <int Levels, class B>
+void write_embeddings(const std::string& path, const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const ZeroShotScores& scores, index_t most = 300) {
   NoGrad guard;
   const index_t all = volumes.size(), n = std::min(all, most), dim = scores.features.dim(1);
   std::vector<std::int64_t> rows, text_of;
@@ -22,11 +22,11 @@ void write_embeddings(const std::string& path, const Clip<Levels, float, Cpu>& m
   for (index_t k = 0; k < n; ++k) {
     const index_t i = k * all / n;
     rows.push_back(i);
-    if (model.config.dual_text) images.push_back(model.encode_image(Var<float, Cpu>(stack_volumes({volumes.get(i)})), {}, {}, model.config.report_output()).value().reshape({dim}));
+    if (model.config.dual_text) images.push_back(on_backend<Cpu>(model.encode_image(Var<float, B>(on_backend<B>(stack_volumes({volumes.get(i)}))), {}, {}, model.config.report_output()).value()).reshape({dim}));
     else images.push_back(scores.features.select(0, i));
     if (volumes.report(i).empty()) continue;
     text_of.push_back(k);
-    texts.push_back(model.encode_text(pad_ids({tokenizer.encode_unpadded(volumes.report(i), model.config.context_length)})).value().reshape({dim}));
+    texts.push_back(on_backend<Cpu>(model.encode_text(on_backend<B>(pad_ids({tokenizer.encode_unpadded(volumes.report(i), model.config.context_length)}))).value()).reshape({dim}));
   }
   SafetensorsWriter file;
   file.add("image", stack(images, 0));
@@ -73,7 +73,8 @@ HLIP_LAZY MontageView view_of(const CtRateVolume& volume) {
 }  // namespace detail
 
 /// Draws examples as PNG files into `folder`. @return the entries of summary.json: caption and picture
-HLIP_LAZY Json write_examples(const std::string& folder, const Clip<3, float, Cpu>& model, const ZeroShotClassifier& classifier, const CtRateVolumes& volumes, const ZeroShotScores& scores, const CtPreset& preset, std::size_t count) {
+template <class B>
+Json write_examples(const std::string& folder, const Clip<3, float, B>& model, const ZeroShotClassifier& classifier, const CtRateVolumes& volumes, const ZeroShotScores& scores, const CtPreset& preset, std::size_t count) {
   Json list = Json::array();
   for (const auto& e : choose_examples(scores, count)) {
     const auto input = volumes.get(static_cast<index_t>(e.volume));

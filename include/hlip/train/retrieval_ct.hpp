@@ -14,21 +14,21 @@ HLIP_BEGIN
 
 /// Encodes every pair once, in order and without a graph, and ranks them against each other.
 /// @param pairs studies with reports; of several reconstructions the same one is drawn every time  @throws hlip::error if a volume cannot be read
-template <int Levels>
-RetrievalReport evaluate_retrieval(const Clip<Levels, float, Cpu>& model, std::shared_ptr<const CtRateSamples> pairs, index_t batch_size = 16, index_t workers = 1) {
+template <int Levels, class B>
+RetrievalReport evaluate_retrieval(const Clip<Levels, float, B>& model, std::shared_ptr<const CtRateSamples> pairs, index_t batch_size = 16, index_t workers = 1) {
   NoGrad guard;
   LoaderOptions loading;
   loading.sampler = {.batch_size = batch_size, .shuffle = false, .drop_last = false};
   loading.workers = workers;
   DataLoader loader(std::move(pairs), loading, CollateImageText{});
   std::vector<double> images, texts;
-  const auto append = [](std::vector<double>& to, const Var<float, Cpu>& features) {
+  const auto append = [](std::vector<double>& to, const Var<float, B>& features) {
     const auto values = features.value().to_vector();
     to.insert(to.end(), values.begin(), values.end());
   };
   while (auto batch = loader.next()) {
-    append(images, model.encode_image(Var<float, Cpu>(batch->data.volumes), {}, {}, model.config.report_output()));
-    append(texts, model.encode_text(batch->data.ids));
+    append(images, model.encode_image(Var<float, B>(on_backend<B>(batch->data.volumes)), {}, {}, model.config.report_output()));
+    append(texts, model.encode_text(on_backend<B>(batch->data.ids)));
   }
   return retrieval(images, texts, model.config.embed_dim);
 }

@@ -82,7 +82,8 @@ std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const RunOptions& o, co
 }
 
 /// Weights to start from: those of the towers, and over them those of a whole model. What became of every tensor is printed.
-inline void load_weights(const RunOptions& o, Clip<>& model) {
+template <class B>
+void load_weights(const RunOptions& o, Clip<3, float, B>& model) {
   if (!o.text_model.empty()) fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
   const auto load = [](const std::string& path, auto load_into_model) {
     NamedWeights weights(open_weights(path));
@@ -124,10 +125,11 @@ inline void report_zero_shot(const RunOptions& o, const ZeroShotScores& scores, 
   atomic_write(o.out + "/zero_shot_scores.csv", scores_to_csv(scores.findings, scores.volumes, scores.scores, scores.labels));
 }
 
-/// A run with its model, from its first line to its last checkpoint.
+/// A run with its model, from its first line to its last checkpoint. Data come from the host; B computes.
+template <class B = Cpu>
 class TrainingRun {
  public:
-  Clip<> model;
+  Clip<3, float, B> model;
 
   /// Makes the model and loads what it starts from.
   /// @param o batch sizes are cut to the number of studies; must outlive the run  @param preprocessing goes to model.json
@@ -141,7 +143,7 @@ class TrainingRun {
     if (studies_per_step > studies)
       fail("options", "a step takes --batch-size {} x --accum-batch {} x --accum-freq {} = {} studies, there are {}", o.batch_size, o.accum_batch, o.accum_freq, studies_per_step, studies);
     o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies);
-    model = Clip<>(config, o.seed);
+    model = Clip<3, float, B>(config, o.seed);
     load_weights(o, model);
     if (o.lora_text) lock_text_beside_lora(model);
     steps_per_epoch_ = studies / (o.batch_size * o.accum_batch) / o.accum_freq;
@@ -187,13 +189,13 @@ class TrainingRun {
     t.grad_clip_norm = 1.0;
     t.fixed_scale = o_.text_scale;
     set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.", 0) != 0; });
-    ContrastiveTrainer<> trainer(model, t, store_);
+    ContrastiveTrainer<3, float, B> trainer(model, t, store_);
     if (from_.prefix == "text_step") trainer.restore(from_.path);
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.text_batch_size, .seed = o_.seed + 1};
     DataLoader loader(ReportPairs<Samples>(samples, tokenizer_), loading, CollateTextPairs{});
     const auto features = [&](const TextPairBatch& batch, const Context& context) {
-      return PairFeatures<float, Cpu>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
+      return PairFeatures<float, B>{model.encode_text(on_backend<B>(batch.first), context.child(0)), model.encode_text(on_backend<B>(batch.second), context.child(1))};
     };
     const MemoryUse forecast = forecast_memory("text", {.batch_size = o_.text_batch_size, .scans = 0, .texts = 2, .text_length = model.config.context_length});
     const TrainOutcome outcome = trainer.run(loader, features, [this](const std::string& path) { write_extra(path); }, *log_, progress_, [](std::int64_t) {});
@@ -217,7 +219,7 @@ class TrainingRun {
     options.siglip = model.config.siglip;
     options.accum_freq = o_.accum_freq;
     options.ema_decay = o_.model_ema_decay;
-    ContrastiveTrainer<> trainer(model, options, store_);
+    ContrastiveTrainer<3, float, B> trainer(model, options, store_);
     if (from_.prefix == "step") trainer.restore(from_.path);
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.batch_size * o_.accum_batch, .seed = o_.seed};
@@ -325,11 +327,11 @@ class TrainingRun {
   MemoryUse forecast_memory(const char* stage, const StepSizes& step) {
     const MemoryUse forecast = memory_forecast(model, step);
     fmt::print("{} stage, expected peak memory {} (texts of up to {} tokens)\n", stage, memory_line(forecast), step.text_length);
-    memory_statistics<Cpu>().reset_peak();
+    memory_statistics<B>().reset_peak();
     return forecast;
   }
   void print_memory(const char* stage, const MemoryUse& forecast) const {
-    if (o_.memory_report) fmt::print("\n{} stage, {}", stage, memory_table(forecast, memory_statistics<Cpu>().peak(), held_for_reuse(Cpu{}), peak_rss_bytes()));
+    if (o_.memory_report) fmt::print("\n{} stage, {}", stage, memory_table(forecast, memory_statistics<B>().peak(), held_for_reuse(B{}), peak_rss_bytes()));
   }
 
   RunOptions& o_;

@@ -12,13 +12,13 @@
 HLIP_BEGIN
 
 /// The classifier a model and its tokenizer make of a list of findings.
-template <int Levels>
-ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
+template <int Levels, class B>
+ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
   NoGrad guard;
   const auto encode = [&](const std::vector<std::string>& prompts) {
     std::vector<std::vector<std::int64_t>> ids;
     for (const auto& p : prompts) ids.push_back(tokenizer.encode_unpadded(p, model.config.context_length));
-    return model.encode_text(pad_ids(ids)).value().to_vector();
+    return model.encode_text(on_backend<B>(pad_ids(ids))).value().to_vector();
   };
   return ZeroShotClassifier(classes, encode, std::exp(static_cast<double>(model.logit_scale.item())));
 }
@@ -41,8 +41,8 @@ struct ZeroShotScores {
 /// Scores every study of a data set for these findings.
 /// @param volumes a Dataset of volumes or studies; with a batch size above 1 all of one size
 /// @param label called as label(i, class) -> 0 or 1  @throws hlip::error if a volume cannot be read
-template <int Levels, class Volumes, class Label>
-ZeroShotScores score_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const Volumes& volumes, const std::vector<ZeroShotClass>& classes, Label label,
+template <int Levels, class B, class Volumes, class Label>
+ZeroShotScores score_zero_shot(const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const Volumes& volumes, const std::vector<ZeroShotClass>& classes, Label label,
                                const ZeroShotOptions& options) {
   const ZeroShotClassifier classifier = zero_shot_classifier(model, tokenizer, classes);
   NoGrad guard;
@@ -53,7 +53,7 @@ ZeroShotScores score_zero_shot(const Clip<Levels, float, Cpu>& model, const Word
   ZeroShotScores out;
   std::vector<Tensor<float, Cpu>> features;
   while (auto batch = loader.next()) {
-    features.push_back(model.encode_image(Var<float, Cpu>(batch->data)).value());
+    features.push_back(on_backend<Cpu>(model.encode_image(Var<float, B>(on_backend<B>(batch->data))).value()));
     const auto p = classifier.probabilities(features.back().to_vector());
     out.scores.insert(out.scores.end(), p.begin(), p.end());
     for (const index_t i : batch->indices) {

@@ -56,8 +56,8 @@ HLIP_LAZY std::vector<ZeroShotClass> evaluable_findings(const CtRateVolumes& vol
 
 /// Scores every labelled volume for these findings.
 /// @param classes of evaluable_findings  @throws hlip::error if a volume cannot be read
-template <int Levels>
-ZeroShotScores score_zero_shot(const Clip<Levels, float, Cpu>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
+template <int Levels, class B>
+ZeroShotScores score_zero_shot(const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const CtRateVolumes& volumes, const std::vector<ZeroShotClass>& classes,
                                const ZeroShotOptions& options = {}) {
   return score_zero_shot(model, tokenizer, volumes, classes, [&](index_t i, const ZeroShotClass& c) { return volumes.labels(i)[label_column(c)]; }, options);
 }
