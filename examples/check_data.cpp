@@ -3,10 +3,11 @@
 #include <hlip/data/check_ct_rate.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/report/data_check_page.hpp>
-#include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/progress.hpp>
+#include <hlip/train/report_tokenizer.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -22,19 +23,18 @@ struct Arguments {
   int threads = 0;
 };
 
-/// As train_ct_rate does without --vocab: learned from the reports.
+/// As train_ct_rate makes it; none where there is neither a vocabulary nor a report.
 std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const Arguments& a) {
-  if (!a.vocab.empty()) return std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(a.vocab));
-  std::vector<std::string> texts;
+  std::vector<CtRateStudy> studies;
   CtRateOptions reading;
   reading.need_reports = false;
   reading.already_hu = a.already_hu;
   reading.check = VolumeCheck::none;
-  for (const auto& split : a.splits)
-    for (const auto& s : read_ct_rate(a.data_root, split, reading).studies)
-      for (const auto& part : s.report) texts.push_back(clean_report(part));
-  if (texts.empty()) return nullptr;
-  return std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer(learn_wordpiece(texts, {.max_size = 30522})));
+  if (a.vocab.empty())
+    for (const auto& split : a.splits)
+      for (auto& s : read_ct_rate(a.data_root, split, reading).studies) studies.push_back(std::move(s));
+  if (a.vocab.empty() && std::all_of(studies.begin(), studies.end(), [](const CtRateStudy& s) { return s.report.empty(); })) return nullptr;
+  return std::make_shared<const WordPieceTokenizer>(report_tokenizer(a.vocab, studies));
 }
 
 int run(Arguments a) {

@@ -1,8 +1,9 @@
-// Zero-shot evaluation on the public test sets, each in its published layout.
+// Zero-shot evaluation on the public test sets, each in its published layout, and on studies in the layout of train_brain_mri.
 //
 //   evaluate ct-rate     --checkpoint runs/x --data-root CT-RATE/dataset --out results
 //   evaluate rad-chestct --checkpoint runs/x --data-root rad_chestct --labels rad_chestct_labels.csv --out results
 //   evaluate pub-brain-5 --checkpoint runs/x --data-root pub_brain_5 --labels pub_brain_5.csv --out results
+//   evaluate brain-mri   --checkpoint runs/x --data-root DIR --studies DIR/valid_studies.json --labels DIR/valid_labels.csv --out results
 //   evaluate rad-chestct --scores results/scores.csv --labels rad_chestct_labels.csv --out again      (no model needed)
 #include <hlip/hlip.hpp>
 
@@ -15,6 +16,7 @@
 #include <hlip/eval/pub_brain_5.hpp>
 #include <hlip/eval/rad_chestct.hpp>
 #include <hlip/eval/score_table.hpp>
+#include <hlip/train/brain_samples.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
@@ -31,7 +33,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, split = "valid", prompts = "volume";
+  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume";
   bool already_hu = false, allow_absent = false;
   index_t num_slices = 0;
   int threads = 0;
@@ -100,21 +102,9 @@ Embeddings read_embeddings(const std::string& path) {
   return e;
 }
 
-/// Prompts to features of length 1, row-major (prompts, dim).
-std::vector<double> embed_prompts(const Model& m, const std::vector<std::string>& prompts) {
-  NoGrad guard;
-  std::vector<double> out;
-  for (std::size_t at = 0; at < prompts.size(); at += 16) {
-    std::vector<std::vector<std::int64_t>> ids;
-    for (std::size_t i = at; i < std::min(at + 16, prompts.size()); ++i) ids.push_back(m.tokenizer->encode_unpadded(prompts[i], m.model.config.context_length));
-    for (const float v : m.model.encode_text(pad_ids(ids)).value().to_vector()) out.push_back(v);
-  }
-  return out;
-}
-
 /// scale * cosine of studies and prompts, each the mean of its templates.
 std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std::vector<std::string>& prompts, std::size_t templates, double scale) {
-  const auto embedded = embed_prompts(m, prompts);
+  const auto embedded = encode_prompts(m.model, *m.tokenizer, prompts);
   const auto n = static_cast<std::int64_t>(prompts.size() / templates);
   return zero_shot_logits(e.features, zero_shot_weights(embedded, n, static_cast<std::int64_t>(templates), e.dim), e.dim, scale);
 }
@@ -137,6 +127,7 @@ ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& colum
 }
 
 Json json_number(double v) { return std::isnan(v) ? Json() : Json(v); }
+Json json_note(const std::string& note) { return note.empty() ? Json() : Json(note); }
 
 /// What every result says about itself.
 Json about(const Options& o, const std::string& dataset, std::size_t studies) {
@@ -164,7 +155,7 @@ void report_findings(const Options& o, const std::string& dataset, std::span<con
   j["left_out"] = table.left_out();
   for (std::size_t k = 0; k < BinaryMetrics::columns; ++k) j["means"][std::string(BinaryMetrics::names[k])] = json_number(table.means()[k]);
   for (const auto& r : table.rows()) {
-    Json f = {{"finding", r.name}, {"positives", r.metrics.positives}, {"negatives", r.metrics.negatives}, {"auc_low", json_number(r.auc_interval.low)}, {"auc_high", json_number(r.auc_interval.high)}};
+    Json f = {{"finding", r.name}, {"positives", r.metrics.positives}, {"negatives", r.metrics.negatives}, {"auc_low", json_number(r.auc_interval.low)}, {"auc_high", json_number(r.auc_interval.high)}, {"interval_note", json_note(r.note())}};
     for (std::size_t k = 0; k < BinaryMetrics::columns; ++k) f[std::string(BinaryMetrics::names[k])] = json_number(r.metrics.values()[k]);
     j["findings"].push_back(std::move(f));
   }
@@ -178,7 +169,7 @@ void report_ranking(const Options& o, const std::string& dataset, const AucTable
   j["macro_auc"] = {{"value", json_number(table.macro_auc())}, {"low", json_number(table.macro_interval().low)}, {"high", json_number(table.macro_interval().high)}};
   j["left_out"] = table.left_out();
   for (const auto& r : table.rows())
-    j["findings"].push_back({{"finding", r.name}, {"positives", r.positives}, {"negatives", r.negatives}, {"auc", json_number(r.auc)}, {"auc_low", json_number(r.interval.low)}, {"auc_high", json_number(r.interval.high)}});
+    j["findings"].push_back({{"finding", r.name}, {"positives", r.positives}, {"negatives", r.negatives}, {"auc", json_number(r.auc)}, {"auc_low", json_number(r.interval.low)}, {"auc_high", json_number(r.interval.high)}, {"interval_note", json_note(r.note())}});
   fmt::print("{}", table.to_text());
   write_results(o, table.to_csv(), j);
   fmt::print("{}\n", table.last_line());
@@ -205,7 +196,8 @@ std::string rad_chestct_file(const std::string& root, const std::string& id) {
 
 Tensor<float> one_scan(const Tensor<float>& x) { return x.reshape({1, x.dim(0), x.dim(1), x.dim(2)}); }
 
-int run_ct_rate(const Options& o) {
+int run_ct_rate(Options o) {
+  if (o.split.empty()) o.split = "valid";
   const auto classes = ct_rate_prompts(prompt_template(o.prompts));
   std::vector<std::string> names;
   std::vector<std::vector<std::string>> columns;
@@ -333,9 +325,38 @@ int run_pub_brain_5(const Options& o) {
                           {"auc_high", json_number(r.auc_interval.high)},
                           {"weighted_f1", json_number(r.weighted_f1)},
                           {"recall", json_number(r.recall)},
-                          {"precision", json_number(r.precision)}});
+                          {"precision", json_number(r.precision)},
+                          {"interval_note", json_note(r.note())}});
   fmt::print("{}", pub_brain_text(results));
   write_results(o, pub_brain_csv(results), j);
+  return 0;
+}
+
+/// Studies as train_brain_mri takes them for its last evaluation, which this repeats without training. Every column of the labels is a finding.
+int run_brain_mri(const Options& o) {
+  const auto as_it_is = [](std::string_view s) { return std::string(s); };
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  const CsvTable table = read_csv(o.labels, {"study"});
+  for (const auto& c : table.columns())
+    if (c != "study") names.push_back(c), columns.push_back({c});
+  if (names.empty()) fail_file(o.labels, "", "has no column beside study, expected one for each finding");
+  const auto labels = read_label_table(o.labels, "study", columns, as_it_is);
+  const Find find = [&](const Model& m) {
+    BrainDataset data = read_brain_mri(o.data_root, o.studies, {.split = o.split, .need_reports = false, .check = VolumeCheck::header});
+    expect_no_problems(data.problems, data.root, data.split);
+    std::erase_if(data.studies, [&](const BrainStudy& s) { return !labels.row_of.contains(s.name); });
+    if (data.studies.empty()) fail_file(o.studies, "", "holds no study that {} has labels of", o.labels);
+    const MriPreset preset = scan_preset(o, m);
+    const auto volumes = std::make_shared<const BrainVolumes>(std::move(data.studies), preset);
+    Studies s;
+    for (index_t i = 0; i < volumes->size(); ++i) s.names.push_back(volumes->name(i));
+    s.load = [volumes](index_t i) { return volumes->get(i); };
+    return s;
+  };
+  const auto scores = obtain_scores(o, names, as_it_is, find, pair_scores(brain_prompts(names)));
+  say_unscored(labels.studies.size(), scores.studies.size());
+  report_findings(o, "brain MRI", names, scores.values, labels_of(scores, labels, o.labels));
   return 0;
 }
 
@@ -373,7 +394,7 @@ int run_head_ct(const Options& o, bool rsna) {
 
 int main(int argc, char** argv) {
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Zero-shot evaluation on the public test sets. Each has its own options: evaluate SET --help.", "evaluate");
+  CLI::App app("Zero-shot evaluation on the public test sets, or on brain studies of your own. Each has its own options: evaluate SET --help.", "evaluate");
   app.require_subcommand(1);
   Options o;
   struct Set {
@@ -385,7 +406,8 @@ int main(int argc, char** argv) {
                       {"rad-chestct", "Rad-ChestCT: 15 findings, the two calcifications merged", true, false, run_rad_chestct},
                       {"pub-brain-5", "Pub-Brain-5: four detections, tumours, diseases", false, true, run_pub_brain_5},
                       {"rsna", "RSNA intracranial hemorrhage: 5 findings", false, true, [](const Options& x) { return run_head_ct(x, true); }},
-                      {"cq500", "CQ500: 11 findings", false, true, [](const Options& x) { return run_head_ct(x, false); }}};
+                      {"cq500", "CQ500: 11 findings", false, true, [](const Options& x) { return run_head_ct(x, false); }},
+                      {"brain-mri", "studies in the layout of train_brain_mri, with findings of your own", false, true, run_brain_mri}};
   for (const auto& set : sets) {
     auto* sub = app.add_subcommand(set.name, set.says);
     auto* scores = sub->add_option("--scores", o.scores, "score this table again (scores.csv of an earlier run, or of the reference): needs no model and no images")->check(CLI::ExistingFile);
@@ -395,8 +417,12 @@ int main(int argc, char** argv) {
     auto* embeddings = sub->add_option("--embeddings", o.embeddings, "embeddings.safetensors of an earlier run of the same model: needs no images")->check(CLI::ExistingFile)->needs(checkpoint);
     auto* root = sub->add_option("--data-root", o.data_root, "folder of the images, in the published layout")->check(CLI::ExistingDirectory);
     auto* labels = sub->add_option("--labels", o.labels, "table of labels (CSV)")->check(CLI::ExistingFile);
+    if (std::string_view(set.name) == "brain-mri") {
+      sub->add_option("--studies", o.studies, "studies to evaluate: {study: {\"series\": {scan: …}}}")->check(CLI::ExistingFile)->excludes(scores)->excludes(embeddings);
+      sub->add_option("--split", o.split, "folder of their voxels (default: the JSON's name up to its first underscore)")->excludes(scores)->excludes(embeddings);
+    }
     if (std::string_view(set.name) == "ct-rate") {
-      sub->add_option("--split", o.split, "split of the tree")->capture_default_str();
+      sub->add_option("--split", o.split, "split of the tree (default: valid)");
       sub->add_flag("--already-hu", o.already_hu, "the volumes are in HU: slope and intercept of the table are not applied")->excludes(scores)->excludes(embeddings);
     } else {
       labels->required();
@@ -423,6 +449,7 @@ int main(int argc, char** argv) {
     if (weights && (o.model.empty() || o.vocab.empty())) return wrong("a file of weights needs --model NAME and --vocab FILE");
     if (!weights && !(o.model.empty() && o.vocab.empty())) return wrong("--model and --vocab say what a file of weights is: they mean nothing with a checkpoint folder, which says it itself");
     if (o.data_root.empty() && o.scores.empty() && o.embeddings.empty()) return wrong("give --data-root DIR, the folder of the images");
+    if (app.got_subcommand("brain-mri") && o.studies.empty() && o.scores.empty() && o.embeddings.empty()) return wrong("give --studies FILE, the studies to evaluate");
     if (o.threads > 0) omp_set_num_threads(o.threads);
     std::error_code failed;
     std::filesystem::create_directories(o.out, failed);

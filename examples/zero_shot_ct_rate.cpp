@@ -221,7 +221,7 @@ int main(int argc, char** argv) {
   app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
   return run_program(app, argc, argv, [&] {
     if (o.checkpoint.empty() && o.model.empty()) {
-      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint PATH or --model NAME (one of {})\n", fmt::join(clip_config_names(), ", "));
+      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint PATH or --model NAME (one of {})\n", clip_config_list());
       return 2;
     }
     if (!o.checkpoint.empty() && !o.published() && (!o.model.empty() || !o.vocab.empty())) {

@@ -33,6 +33,9 @@ grep -q '"scan_positions_by_batch": true' "$work/quirk/step_2/model.json" || fai
 tree=(--data-root "$work/phantom" --train-json "$work/phantom/train_phantom.json" --model brain_phantom --num-scans 3 --steps 2 --batch-size 4 --warmup 0)
 expect 0 "$bin/train_brain_mri" "${tree[@]}" --valid-json "$work/phantom/valid_phantom.json" --valid-labels "$work/phantom/valid_labels.csv" --out "$work/layout"
 says "^macro AUC"
+expect 0 "$bin/evaluate" brain-mri --checkpoint "$work/layout" --data-root "$work/phantom" --studies "$work/phantom/valid_phantom.json" --labels "$work/phantom/valid_labels.csv" --out "$work/evaluated"
+for file in "$work/layout/zero_shot.csv" "$work/evaluated/metrics.csv"; do grep '^Ischaemic stroke' "$file" | cut -d, -f1-7; done | uniq | wc -l | grep -q '^1$' || fail "evaluate gives another table than the run's last evaluation"
+expect 2 "$bin/evaluate" brain-mri --checkpoint "$work/layout" --data-root "$work/phantom" --labels "$work/phantom/valid_labels.csv" --out "$work/x"
 rm "$work/phantom/train/train_000003/DWI/img.safetensors"
 expect 1 "$bin/train_brain_mri" "${tree[@]}" --out "$work/bad"
 says "train_000003/DWI: holds no scan"
@@ -61,6 +64,8 @@ says "^0 written, 6 already there, 0 failed"
 [ -z "$(find "$work/prepared" -path '*seg*')" ] || fail "a segmentation was taken for a scan"
 expect 1 "$bin/train_brain_mri" --data-root "$work/prepared" --train-json "$work/prepared/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/x"
 says "has no report"
+expect 0 "$bin/hlip_inspect" "$work/prepared/train_studies.json"
+says "warning: 2 of 2 studies have no report, which training needs"
 printf '{"s/1": {"scans": ["a/scan1.nii.gz", "a/scan2.nii.gz"], "report": ["One finding.", "Another."]}, "s/2": {"scans": ["b/scan4.nii.gz"], "report": ["Nothing."]}}' >"$work/studies.json"
 expect 0 "$bin/preprocess_brain_mri" --data-root "$work/raw" --studies "$work/studies.json" --out "$work/listed" --num-slices 12 --size 32 --threads 2
 expect 0 "$bin/train_brain_mri" --data-root "$work/listed" --train-json "$work/listed/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/trained"

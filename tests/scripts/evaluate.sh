@@ -66,6 +66,9 @@ with open(work + "/cq500.csv", "w") as f:
 PY
 expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r1" --resamples 20
 says "^Calcification "
+says "^† too narrow"
+grep -q '^Calcification,1,3,.*,one positive: too narrow$' "$work/r1/metrics.csv" || fail "the CSV does not say that an interval is too narrow"
+grep -q '"interval_note": "one positive: too narrow"' "$work/r1/metrics.json" || fail "the JSON does not say that an interval is too narrow"
 [ "$(wc -l <"$work/r1/metrics.csv")" = 16 ] || fail "not a line for each of 14 findings, a header and a mean"
 expect 0 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --labels "$work/rad.csv" --out "$work/r2" --resamples 20
 cmp "$work/r1/metrics.csv" "$work/r2/metrics.csv"
@@ -98,6 +101,8 @@ says "is a model for MRI, this set is of CT"
 
 # wrong usage
 expect 2 "$evaluate"
+expect 2 "$evaluate" pub-brain --labels "$work/brain.csv" --out "$work/x"
+says "did you mean pub-brain-5"
 expect 2 "$evaluate" rad-chestct --labels "$work/rad.csv" --out "$work/x"
 expect 2 "$evaluate" rad-chestct --checkpoint "$work/run" --labels "$work/rad.csv" --out "$work/x"
 expect 2 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --checkpoint "$work/run" --labels "$work/rad.csv" --out "$work/x"

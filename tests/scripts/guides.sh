@@ -3,12 +3,8 @@
 # `<!-- prints -->` after it; `…` stands for any characters, alone in a line for any lines. `<!-- run with dicom -->` needs the sample
 # data and a build with DCMTK.
 # Usage: guides.sh FOLDER_OF_PROGRAMS
-set -euo pipefail
-bin=$(cd "$1" && pwd)
-source=${HLIP_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-shared=${HLIP_SHARED:-$source/../shared}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/../support/script.sh"
+bin=$(cd "$bin" && pwd)
 cd "$work"
 
 have=()

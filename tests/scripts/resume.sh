@@ -1,17 +1,13 @@
 #!/usr/bin/env bash
 # A run killed at random moments and resumed each time ends in the same bits as one that was left alone; so do runs with
 # other numbers of threads, and a run stopped by SIGTERM exits with 0. KILLS sets how often (default 5).
-set -euo pipefail
-bin=$1
+. "$(dirname "$0")/../support/script.sh"
 kills=${KILLS:-5}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 train=("$bin/train_ct_rate" --phantom 24 --steps 16 --batch-size 8 --save-frequency-steps 2 --phantom-root "$work/phantom")
 bits() { (cd "$1/step_16" && cat model.safetensors optimizer.safetensors | sha256sum); }
-fail() { echo "resume: $*" >&2; exit 1; }
 
 began=$(date +%s%N)
-"${train[@]}" --out "$work/straight" --threads 2 >"$work/log" || { cat "$work/log"; fail "the uninterrupted run failed"; }
+"${train[@]}" --out "$work/straight" --threads 2 >"$work/log" || fail "the uninterrupted run failed"
 took=$((($(date +%s%N) - began) / 1000000))
 want=$(bits "$work/straight")
 
@@ -33,7 +29,7 @@ for attempt in $(seq $((kills * 6))); do
     rm -rf "$work/killed"
   fi
 done
-"$bin/train_ct_rate" --out "$work/killed" --resume latest --phantom 24 >"$work/log" 2>&1 || { cat "$work/log"; fail "the resumed run failed"; }
+"$bin/train_ct_rate" --out "$work/killed" --resume latest --phantom 24 >"$work/log" 2>&1 || fail "the resumed run failed"
 [ "$(bits "$work/killed")" = "$want" ] || fail "the run killed $killed times gives other bits"
 [ "$killed" = "$kills" ] || fail "only $killed of $kills runs were killed: the moments were badly chosen"
 # the log of a killed run has every step once

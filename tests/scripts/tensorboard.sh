@@ -1,16 +1,9 @@
 #!/usr/bin/env bash
 # The event files of a run as the real tensorboard package reads them, also of a run that was killed and went on, and of files that end
 # in the middle of a record. Skipped, visibly, where the package is not installed; HLIP_TENSORBOARD_PYTHON names a Python that has it.
-set -euo pipefail
-bin=$1
+. "$(dirname "$0")/../support/script.sh"
 python=${HLIP_TENSORBOARD_PYTHON:-python3}
-if ! "$python" -c 'import tensorboard' 2>/dev/null; then
-  echo "tensorboard: SKIPPED, $python has no package tensorboard (pip install tensorboard, or set HLIP_TENSORBOARD_PYTHON)"
-  exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "tensorboard: $*" >&2; exit 1; }
+"$python" -c 'import tensorboard' 2>/dev/null || skip "$python has no package tensorboard (pip install tensorboard, or set HLIP_TENSORBOARD_PYTHON)"
 train=("$bin/train_ct_rate" --phantom 24 --steps 12 --batch-size 8 --save-frequency-steps 4 --report-to tensorboard --out "$work/run")
 
 "${train[@]}" >"$work/log" 2>&1 &
@@ -18,7 +11,7 @@ pid=$!
 until [ -d "$work/run/step_4" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 kill -9 "$pid" 2>/dev/null || fail "the run ended before it could be killed"
 wait "$pid" 2>/dev/null || true
-"${train[@]}" --resume latest >"$work/log" 2>&1 || { cat "$work/log"; fail "the run did not go on"; }
+expect 0 "${train[@]}" --resume latest
 
 cat >"$work/read.py" <<'PYTHON'
 import csv, pathlib, shutil, sys
@@ -55,4 +48,5 @@ for size in range(60, len(whole), 97):
 assert counts == sorted(counts) and counts[-1] > 20, counts
 print(f"tensorboard: {len(rows)} rows of metrics.csv read back; {len(counts)} cut files read")
 PYTHON
-"$python" "$work/read.py" "$work/run" 2>"$work/errors" || { cat "$work/errors"; fail "read back wrongly"; }
+expect 0 "$python" "$work/read.py" "$work/run"
+cat "$work/log"

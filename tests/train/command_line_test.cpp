@@ -35,6 +35,21 @@ TEST_CASE("command line: the configuration text holds given values and defaults"
 
 TEST_CASE("command line: edit distance") {
   CHECK(edit_distance("", "abc") == 3);
-  CHECK(edit_distance("--stesp", "--steps") == 2);
+  CHECK(edit_distance("--stesp", "--steps") == 1);  // neighbours exchanged
+  CHECK(edit_distance("ca", "abc") == 3);
   CHECK(edit_distance("kitten", "sitting") == 3);
+}
+
+TEST_CASE("command line: a suggestion is near what was given, or there is none") {
+  const std::vector<std::string> names{"steps", "text-steps", "lr", "lr-scheduler", "batch-size", "warmup", "out"};
+  CHECK(nearest_name("stesp", names) == "steps");
+  CHECK(nearest_name("batch_size", names) == "batch-size");
+  CHECK(nearest_name("batchsize", names) == "batch-size");
+  CHECK(nearest_name("lr-sched", names) == "lr-scheduler");
+  CHECK(nearest_name("warm", names) == "warmup");
+  CHECK(nearest_name("output", names).empty());  // "out" is three letters away
+  CHECK(nearest_name("zzzzzzz", names).empty());
+  CHECK(nearest_name("x", names).empty());
+  CHECK(nearest_name("", names).empty());
+  CHECK(nearest_name("vit_base_multiscan_h3_token1167", {"vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176"}) == "vit_base_multiscan_h3_token1176");
 }

@@ -90,9 +90,11 @@ HLIP_LAZY void inspect_table(const std::string& path, FileReport& report) {
 }
 
 HLIP_LAZY void inspect_annotation(const std::string& path, FileReport& report) {
-  const auto studies = study_annotations(read_json(path), path, report.problems);
+  const auto studies = study_annotations(read_json(path), path, report.problems, false);
   std::size_t scans = 0, sentences = 0;
   for (const auto& s : studies) scans += s.scans.size(), sentences += s.report.size();
+  if (const auto without = std::count_if(studies.begin(), studies.end(), [](const StudyAnnotation& s) { return s.report.empty(); }); without > 0)
+    report.warnings.push_back(fmt::format("{} of {} studies have no report, which training needs and evaluation does not", without, studies.size()));
   report.rows = studies.size();
   report.summary = fmt::format("annotation of {} stud{}, {} scans, {} report texts", studies.size(), studies.size() == 1 ? "y" : "ies", scans, sentences);
 }

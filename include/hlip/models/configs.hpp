@@ -19,6 +19,13 @@ inline std::vector<std::string> clip_config_names() {
           "vit_large_scan_study_dualdinotxt1568", "phantom", "brain_phantom"};
 }
 
+/// Those names as a text: "a, b, c".
+inline std::string clip_config_list() {
+  std::string list;
+  for (const auto& name : clip_config_names()) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
 /// The variant with two text targets: a register token beside the class token, each an output together with the mean of the patch tokens.
 /// Source: reference document HLIP §1.11.
 inline void with_dual_text(ClipConfig& c) {
@@ -89,9 +96,7 @@ inline ClipConfig clip_config(std::string_view name) {
     v.blocks_of_level = {{0, 3}, {1, 4}, {2, 5}};
     return c;
   }
-  std::string known;
-  for (const auto& n : clip_config_names()) known += (known.empty() ? "" : ", ") + n;
-  fail("model", "'{}' is not a known configuration, expected one of {}", name, known);
+  fail("model", "'{}' is not a known configuration, expected one of {}", name, clip_config_list());
 }
 
 /// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at `highest` instead. The encoder then joins

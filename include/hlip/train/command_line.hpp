@@ -17,20 +17,32 @@
 
 HLIP_BEGIN
 
-/// Edits (insert, delete, replace) that turn one word into the other.
+/// Edits (insert, delete, replace, exchange two neighbours) that turn one word into the other.
 inline std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
+  std::vector<std::size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
+    next[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      diagonal = above;
+      next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) next[j] = std::min(next[j], before[j - 2] + 1);
     }
+    std::swap(before, row);
+    std::swap(row, next);
   }
   return row[b.size()];
+}
+
+/// The name somebody may have meant: the first that begins with what was given (three letters or more), otherwise the nearest that is at most
+/// a third of its letters away. Empty when there is none: a far-fetched suggestion is worse than no suggestion.
+inline std::string nearest_name(const std::string& given, const std::vector<std::string>& names) {
+  std::string nearest;
+  std::size_t least = std::min(given.size(), (given.size() + 2) / 3 + 1);
+  for (const auto& name : names) {
+    if (given.size() >= 3 && name.starts_with(given)) return name;
+    if (const std::size_t d = edit_distance(given, name); d < least) least = d, nearest = name;
+  }
+  return nearest;
 }
 
 /// All options as they stand - given, or with a default worth writing down - in a form that set_config reads back.
@@ -71,25 +83,17 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
     std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
     std::vector<const CLI::App*> levels{&app};  // the program's options, and those of the subcommand that was given
     for (const auto* subcommand : app.get_subcommands()) levels.push_back(subcommand);
-    for (int i = 1; i < argc; ++i) {
-      std::string given = argv[i];
-      if (given.rfind("--", 0) != 0) continue;
-      given = given.substr(0, given.find('='));
-      std::string nearest;
-      std::size_t distance = given.size();
-      bool known = false;
-      for (const auto* level : levels)
-        for (const auto* option : level->get_options())
-          for (const auto& name : option->get_lnames()) {
-            const std::size_t d = edit_distance(given, "--" + name);
-            known = known || d == 0;
-            if (d < distance) {
-              distance = d;
-              nearest = "--" + name;
-            }
-          }
-      if (!known && !nearest.empty()) std::fprintf(stderr, "%s is not an option; did you mean %s?\n", given.c_str(), nearest.c_str());
-    }
+    std::vector<std::string> options, subcommands;
+    for (const auto* level : levels)
+      for (const auto* option : level->get_options()) options.insert(options.end(), option->get_lnames().begin(), option->get_lnames().end());
+    for (const auto* subcommand : app.get_subcommands(nullptr)) subcommands.push_back(subcommand->get_name());
+    const auto suggest = [](const std::string& given, const std::vector<std::string>& names, const char* dashes) {
+      if (std::find(names.begin(), names.end(), given) != names.end()) return;
+      if (const std::string nearest = nearest_name(given, names); !nearest.empty()) std::fprintf(stderr, "%s%s is not known; did you mean %s%s?\n", dashes, given.c_str(), dashes, nearest.c_str());
+    };
+    if (levels.size() == 1 && argc > 1 && argv[1][0] != '-') suggest(argv[1], subcommands, "");
+    for (int i = 1; i < argc; ++i)
+      if (const std::string given = argv[i]; given.rfind("--", 0) == 0 && given.size() > 2) suggest(given.substr(2, given.find('=') - 2), options, "--");
     std::fprintf(stderr, "%s --help lists the options\n", app.get_name().c_str());
     return 2;
   }

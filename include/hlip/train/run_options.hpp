@@ -70,7 +70,7 @@ inline void add_loading_options(CLI::App& app, RunOptions& o, const char* group)
 }
 
 inline void add_model_options(CLI::App& app, RunOptions& o, const char* group) {
-  app.add_option("--model", o.model, "configuration name or JSON file")->capture_default_str()->group(group);
+  app.add_option("--model", o.model, fmt::format("configuration: a JSON file, or one of {}", clip_config_list()))->capture_default_str()->group(group);
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary (default: one learned from the training reports)")->check(CLI::ExistingFile)->group(group);
   app.add_option("--pretrained,--finetune", o.pretrained, "weights to start from: run or checkpoint folder, .safetensors, .pt, .pth or .bin; what fitted and what did not is printed")->group(group);
   app.add_option("--pretrained-image", o.pretrained_image, "weights of a 2-D vision transformer (MAE, timm) for the visual trunk, inflated to 3-D; --pretrained is loaded over them")->check(CLI::ExistingFile)->group(group);
@@ -167,8 +167,8 @@ inline std::string means_nothing_without(const CLI::App& app, bool allowed, std:
 inline std::string run_options_fault(const CLI::App& app, const RunOptions& o) {
   const auto names = clip_config_names();
   if (!o.model.ends_with(".json") && std::find(names.begin(), names.end(), o.model) == names.end()) {
-    const auto nearest = std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) { return edit_distance(a, o.model) < edit_distance(b, o.model); });
-    return fmt::format("--model {} is not known; did you mean {}? (or a JSON file)", o.model, *nearest);
+    const std::string nearest = nearest_name(o.model, names);
+    return fmt::format("--model {} is not known; {} (or a JSON file)", o.model, nearest.empty() ? fmt::format("it may be {}", clip_config_list()) : fmt::format("did you mean {}?", nearest));
   }
   if (o.lora_text && o.lock_text) return "--lora-text freezes the text transformer in its own way: it does not go with --lock-text";
   if (!o.text_model.empty() && !o.vocab.empty()) return "--text-model brings its own vocabulary: it does not go with --vocab";

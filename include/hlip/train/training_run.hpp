@@ -8,12 +8,12 @@
 #include <hlip/io/weights_file.hpp>
 #include <hlip/models/load_weights.hpp>
 #include <hlip/models/memory_forecast.hpp>
-#include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/batches.hpp>
 #include <hlip/train/contrastive_trainer.hpp>
 #include <hlip/train/encode_pairs.hpp>
 #include <hlip/train/memory_report.hpp>
 #include <hlip/train/process_time.hpp>
+#include <hlip/train/report_tokenizer.hpp>
 #include <hlip/train/run_options.hpp>
 #include <hlip/train/run_report.hpp>
 #include <hlip/train/trained_model.hpp>
@@ -24,6 +24,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 HLIP_BEGIN
@@ -73,12 +74,7 @@ std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const RunOptions& o, co
     else if (tokenizer.vocab_size() > config.text.vocab_size) fail_file(o.text_model, "vocab.txt", "has {} pieces, config.json says {}", tokenizer.vocab_size(), config.text.vocab_size);
     return std::make_shared<const WordPieceTokenizer>(std::move(tokenizer));
   };
-  const std::string vocab = o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path();
-  if (!vocab.empty()) return made(WordPieceTokenizer::load(vocab));
-  std::vector<std::string> texts;
-  for (const auto& s : studies)
-    for (const auto& part : s.report) texts.push_back(clean_report(part));
-  return made(WordPieceTokenizer(learn_wordpiece(texts, {.max_size = 30522})));
+  return made(report_tokenizer(o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), studies));
 }
 
 /// Weights to start from: those of the towers, and over them those of a whole model. What became of every tensor is printed.
@@ -98,6 +94,9 @@ void load_weights(const RunOptions& o, Clip<3, float, B>& model) {
   }
 }
 
+/// What is said of every result on phantoms.
+inline constexpr std::string_view synthetic_note = "The data are synthetic: geometric bodies and template sentences. The figures say nothing about patients.";
+
 /// What an evaluation between two epochs found: a line to print, and figures to log.
 struct Evaluation {
   std::string line;
@@ -115,7 +114,7 @@ inline Evaluation zero_shot_evaluation(const ZeroShotTable& table) {
 /// @param left_out names of findings that cannot be evaluated  @param studies what was scored, in the plural  @param prompts how it was asked
 inline void report_zero_shot(const RunOptions& o, const ZeroShotScores& scores, const ZeroShotTable& table, const std::vector<std::string>& left_out, const char* studies, const std::string& prompts) {
   fmt::print("\nzero-shot findings on {} held-out {} ({}){}\n{}", table.studies(), o.phantom > 0 ? "synthetic studies" : studies, prompts,
-             o.phantom > 0 ? "\nThe data are synthetic: geometric bodies and template sentences. The figures say nothing about patients." : "", table.to_text());
+             o.phantom > 0 ? "\n" + std::string(synthetic_note) : "", table.to_text());
   std::string names;
   for (const auto& name : left_out) names += (names.empty() ? "" : ", ") + name;
   if (!names.empty()) fmt::print("not evaluated, because no or every study has them: {}\n", names);
@@ -272,7 +271,7 @@ class TrainingRun {
     try {
       Json summary = {{"title", title}, {"notes", Json::array()}, {"environment", describe_environment(omp_get_max_threads())}};
       const auto note = [&](const std::string& text) { summary["notes"].push_back(text); };
-      if (o_.phantom > 0) note("The data are synthetic: geometric bodies and template sentences. The figures say nothing about patients.");
+      if (o_.phantom > 0) note(std::string(synthetic_note));
       if (o_.shuffle_reports) note("Control run: the reports were shuffled among the studies, so chance level is expected.");
       if (o_.model_ema_decay > 0) note("Evaluated with the averaged weights.");
       std::string names;

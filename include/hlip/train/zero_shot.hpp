@@ -6,21 +6,30 @@
 #include <hlip/models/clip.hpp>
 #include <hlip/train/batches.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 HLIP_BEGIN
 
+/// Prompts as features of length 1, a batch at a time. @return row-major (prompts, E)
+template <int Levels, class B>
+std::vector<double> encode_prompts(const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const std::vector<std::string>& prompts) {
+  constexpr std::size_t batch = 64;
+  NoGrad guard;
+  std::vector<double> out;
+  for (std::size_t at = 0; at < prompts.size(); at += batch) {
+    std::vector<std::vector<std::int64_t>> ids;
+    for (std::size_t i = at; i < std::min(at + batch, prompts.size()); ++i) ids.push_back(tokenizer.encode_unpadded(prompts[i], model.config.context_length));
+    for (const float v : model.encode_text(on_backend<B>(pad_ids(ids))).value().to_vector()) out.push_back(v);
+  }
+  return out;
+}
+
 /// The classifier a model and its tokenizer make of a list of findings.
 template <int Levels, class B>
 ZeroShotClassifier zero_shot_classifier(const Clip<Levels, float, B>& model, const WordPieceTokenizer& tokenizer, const std::vector<ZeroShotClass>& classes) {
-  NoGrad guard;
-  const auto encode = [&](const std::vector<std::string>& prompts) {
-    std::vector<std::vector<std::int64_t>> ids;
-    for (const auto& p : prompts) ids.push_back(tokenizer.encode_unpadded(p, model.config.context_length));
-    return model.encode_text(on_backend<B>(pad_ids(ids))).value().to_vector();
-  };
-  return ZeroShotClassifier(classes, encode, std::exp(static_cast<double>(model.logit_scale.item())));
+  return ZeroShotClassifier(classes, [&](const std::vector<std::string>& prompts) { return encode_prompts(model, tokenizer, prompts); }, std::exp(static_cast<double>(model.logit_scale.item())));
 }
 
 /// How volumes are loaded for scoring.
