@@ -1,0 +1,48 @@
+// Thrust: the algorithms the backend is written with, and where they run. The only header that includes Thrust; its types, which
+// carry the GPU architecture in their names, appear in no signature. Needs Thrust (Debian: libthrust-dev) or CCCL (CUDA toolkit).
+#pragma once
+
+#include <hlip/backend/cuda/config.hpp>
+#include <hlip/backend/cuda/runtime.hpp>
+#include <hlip/tensor/shape.hpp>
+
+#include <thrust/execution_policy.h>
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
+#include <thrust/sequence.h>
+#include <thrust/sort.h>
+#include <thrust/version.h>
+
+#if THRUST_DEVICE_SYSTEM != HLIP_THRUST_DEVICE_SYSTEM
+#error "hlip's Cuda backend: THRUST_DEVICE_SYSTEM is not what the CMake target says"
+#endif
+
+#if defined(HLIP_THRUST_CUDA)
+#if THRUST_VERSION < 300000
+#error "hlip's Cuda backend: this is an older Thrust than the CUDA toolkit's (CCCL 3); a distribution's package hides it"
+#endif
+#include <thrust/system/cuda/execution_policy.h>
+#endif
+
+HLIP_BEGIN
+
+namespace detail {
+
+/// Where algorithms run: in order on the backend's stream without waiting for it, or on the host.
+inline auto thrust_policy() {
+#if defined(HLIP_THRUST_CUDA)
+  return thrust::cuda::par_nosync.on(CudaRuntime::get().stream);
+#else
+  return thrust::device;
+#endif
+}
+
+/// fn(i) for every i in [0, n); fn is copied to the device, and its operator() is HLIP_FN.
+template <class Fn>
+void launch(index_t n, const Fn& fn) {
+  if (n > 0) thrust::for_each_n(thrust_policy(), thrust::counting_iterator<index_t>(0), n, fn);
+}
+
+}  // namespace detail
+
+HLIP_END
