@@ -2,4 +2,6 @@
 // hlip::cuda (nvcc) or hlip::thrust_host, which say what it runs on.
 #pragma once
 
+#include <hlip/backend/cuda/attention.hpp>
 #include <hlip/backend/cuda/memory.hpp>
+#include <hlip/backend/cuda/rows.hpp>
