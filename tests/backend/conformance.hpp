@@ -6,6 +6,9 @@
 
 #include <hlip/backend/cpu.hpp>
 #include <hlip/backend/reference.hpp>
+#if defined(HLIP_TEST_CUDA)
+#include <hlip/backend/cuda.hpp>
+#endif
 
 #include <doctest/doctest.h>
 
@@ -17,6 +20,13 @@
 namespace conformance {
 
 using namespace hlip;
+
+// The backend that this build is there to test: Cuda in the presets thrust-omp, thrust-cpp and cuda, otherwise Cpu.
+#if defined(HLIP_TEST_CUDA)
+using Tested = Cuda;
+#else
+using Tested = Cpu;
+#endif
 
 using Sizes = std::vector<index_t>;
 struct Output {

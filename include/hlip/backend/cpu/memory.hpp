@@ -24,6 +24,7 @@ inline void* allocate_host(std::size_t bytes) {
 }
 }  // namespace detail
 
+inline bool has_device(Cpu) { return true; }
 inline void* allocate(Cpu, std::size_t bytes) {
   void* p = detail::allocate_host(bytes);
   if (!p) detail::fail_out_of_memory<Cpu>(bytes);

@@ -25,7 +25,7 @@
 #include <vector>
 
 #if !defined(HLIP_THRUST_CUDA)
-#include <hlip/backend/cuda/thrust.hpp>
+#include <hlip/backend/cuda/loop.hpp>
 #endif
 
 HLIP_BEGIN
@@ -169,7 +169,7 @@ void launch_blocks(Cuda, index_t blocks, std::size_t shared_bytes, const Program
   run_block<<<static_cast<unsigned>(blocks), Program::threads, shared_bytes, CudaRuntime::get().stream>>>(program);
   expect_cuda(cudaGetLastError(), "launch_blocks");
 #else
-  launch(blocks, [program, shared_bytes](index_t index) {
+  for_each_index(Cuda{}, blocks, [program, shared_bytes](index_t index) {
     HostBlock block(index, Program::threads, shared_bytes);
     program(block);
   });

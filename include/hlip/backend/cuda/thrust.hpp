@@ -13,6 +13,8 @@
 #include <thrust/sort.h>
 #include <thrust/version.h>
 
+#include <cstdint>
+
 #if THRUST_DEVICE_SYSTEM != HLIP_THRUST_DEVICE_SYSTEM
 #error "hlip's Cuda backend: THRUST_DEVICE_SYSTEM is not what the CMake target says"
 #endif
@@ -37,10 +39,10 @@ inline auto thrust_policy() {
 #endif
 }
 
-/// fn(i) for every i in [0, n); fn is copied to the device, and its operator() is HLIP_FN.
-template <class Fn>
-void launch(index_t n, const Fn& fn) {
-  if (n > 0) thrust::for_each_n(thrust_policy(), thrust::counting_iterator<index_t>(0), n, fn);
+/// Sorts n keys; place[i] becomes the number that key i had before. Equal keys keep their order.
+inline void sort_rows(std::int64_t* key, std::int64_t* place, index_t n) {
+  thrust::sequence(thrust_policy(), place, place + n);
+  thrust::stable_sort_by_key(thrust_policy(), key, key + n, place);
 }
 
 }  // namespace detail
