@@ -3,9 +3,11 @@
 #pragma once
 
 #include <hlip/backend/cuda/adamw.hpp>
+#include <hlip/backend/cuda/attention.hpp>
 #include <hlip/backend/cuda/gemm.hpp>
 #include <hlip/backend/cuda/index.hpp>
 #include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/reduce.hpp>
 #include <hlip/backend/cuda/resample.hpp>
+#include <hlip/backend/cuda/rows.hpp>

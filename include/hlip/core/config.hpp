@@ -14,6 +14,13 @@
 #define HLIP_LAMBDA
 #endif
 
+// Before a loop over values that a device should keep in registers. (Host compilers decide by themselves.)
+#if defined(__CUDA_ARCH__)
+#define HLIP_UNROLL _Pragma("unroll")
+#else
+#define HLIP_UNROLL
+#endif
+
 // In place of `inline` before a function with a long body: a template nobody names as one. The body is compiled where the
 // function is called, not in every file that includes the header; in the widest umbrella headers that was a third of the time.
 #define HLIP_LAZY template <class = void>
