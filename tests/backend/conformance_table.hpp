@@ -1,5 +1,5 @@
 // The conformance table: every kernel of the contract (backend/backend.hpp) on every backend, type and shape, held against
-// Reference in double. A new backend is one more name in `Backends`, a new kernel one more name in the list of ops of one
+// Reference in double. A new backend is one more name in `HLIP_TEST_BACKENDS`, a new kernel one more name in the list of ops of one
 // of the conformance_*_test.cpp files (several, so that they compile side by side).
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace conformance {
 
-using Backends = std::tuple<Cpu, Reference>;
+using Backends = std::tuple<HLIP_TEST_BACKENDS>;
 
 template <class List, class Fn>
 void for_each_type(Fn fn) {
@@ -33,7 +33,7 @@ void expect_agreement_everywhere() {
   });
 }
 
-/// Cpu results must not depend on the number of threads, in any bit (a NaN equals itself here).
+/// Results must not depend on the number of threads, in any bit (a NaN equals itself here).
 template <class Ops>
 void expect_same_bits_at_any_thread_count() {
 #if defined(_OPENMP)
@@ -43,11 +43,11 @@ void expect_same_bits_at_any_thread_count() {
       CAPTURE(Op::name);
       CAPTURE(describe(sizes));
       omp_set_num_threads(1);
-      const Outputs one = Op::template run<float, Cpu>(sizes);
+      const Outputs one = Op::template run<float, Tested>(sizes);
       for (int threads : {2, 4}) {
         CAPTURE(threads);
         omp_set_num_threads(threads);
-        const Outputs many = Op::template run<float, Cpu>(sizes);
+        const Outputs many = Op::template run<float, Tested>(sizes);
         for (std::size_t k = 0; k < one.size(); ++k) {
           CAPTURE(one[k].name);
           bool same = one[k].values.size() == many[k].values.size();

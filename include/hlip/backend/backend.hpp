@@ -4,18 +4,21 @@
 // All pointers are B's memory; sizes are elements; matrices are row-major. Results may not depend on the number of
 // threads. `T` is float or double unless said otherwise.
 //
-//   memory       void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
+//   memory       bool has_device(B);                                                          whether this machine has what B computes on
+//                void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
 //                void empty_cache(B);                                                         gives memory kept for reuse back to the system
 //                size_t held_for_reuse(B);                                                    bytes kept for reuse that no tensor uses
-//                void copy_from_host(B, void* to, const void* from, size_t bytes);  copy_to_host likewise
+//                void copy_from_host(B, void* to, const void* from, size_t bytes);            `from` has been read when it returns
+//                void copy_to_host(B, void* to, const void* from, size_t bytes);              waits for all that writes `from`
 //   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
 //                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);
 //   elementwise  void map(B, const Shape&, U* out, const Shape& out_stride, Lowered);          tensor/expr.hpp says what Lowered is
 //                void map_pull(B, const Shape&, const T* dy, Lowered, GradSink<T>* sinks);     one sink per recorded leaf
-//                void for_each_index(B, index_t n, Fn fn);                                    fn(i) for independent i
+//                void for_each_index(B, index_t n, Fn fn);                                    fn(i) for independent i; fn may run on a device: HLIP_LAMBDA
 //   reductions   void reduce(B, Reduction, const T* x, U* y, index_t outer, index_t n, index_t inner);   x (outer, n, inner) -> y (outer, inner)
 //   matrices     void gemm(B, const GemmArgs<T>&);
-//                bool has_bfloat16_products(B);  void set_matrix_precision(B, MatrixPrecision);  MatrixPrecision matrix_precision(B);
+//                bool has_bfloat16_products(B);  has_tensorfloat32_products(B) likewise
+//                void set_matrix_precision(B, MatrixPrecision);  MatrixPrecision matrix_precision(B);
 //   attention    void attention_forward(B, const AttentionArgs<T>&);   void attention_backward(B, const AttentionGradArgs<T>&);
 //   rows         layer_norm_forward, layer_norm_backward, softmax_forward, softmax_backward, cross_entropy_forward, cross_entropy_backward
 //   index        gather_rows, scatter_add_rows
@@ -34,8 +37,9 @@ HLIP_BEGIN
 
 /// What `reduce` does along an axis.
 enum class Reduction { sum, mean, max, argmax, logsumexp };
-/// What float matrix products round their operands to; sums are float. float32 rounds nothing.
-enum class MatrixPrecision { float32, bfloat16 };
+/// What float matrix products round their operands to; sums are float. float32 rounds nothing; tensorfloat32 (TF32) keeps the
+/// exponent and 10 bits behind the point, bfloat16 the exponent and 7.
+enum class MatrixPrecision { float32, bfloat16, tensorfloat32 };
 /// What a gemm applies to its result; gelu is the exact one.
 enum class Activation { none, gelu };
 

@@ -1,6 +1,6 @@
 // Walks one lowered row of an expression for a few elements at a time: values on the way forward, then adjoints on
 // the way back. Each node's value is computed once per element and kept in registers. `Lanes` says what "a few
-// elements" are: SIMD packs for Cpu, single doubles for Reference.
+// elements" are: SIMD packs for Cpu, single numbers for the other backends (element_loop.hpp).
 //
 //   Lanes::value<T>                         the number type standing for T
 //   Lanes::load(const T* p, step, i, n)     elements i … i+n-1 of a row
@@ -28,15 +28,15 @@ struct NodeValue {
 };
 
 template <class Lanes, class T, bool R>
-auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
+HLIP_FN auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
   return LeafValue<typename Lanes::template value<compute_type<T>>>{Lanes::load(leaf.data, leaf.step, i, n)};
 }
 template <class Lanes, class T>
-auto forward(const ConstantView<T>& constant, index_t, index_t) {
+HLIP_FN auto forward(const ConstantView<T>& constant, index_t, index_t) {
   return LeafValue<typename Lanes::template value<T>>{Lanes::template constant<T>(constant.value)};
 }
 template <class Lanes, class F, class V, class... A>
-auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
+HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
   return std::apply(
       [&](const auto&... arg) {
         using Out = typename Lanes::template value<V>;
@@ -49,7 +49,7 @@ auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
 
 // Sinks are numbered from the left: Leaf is the number of the first recorded leaf below a node.
 template <class Lanes, int Leaf, class T, bool R, class Value, class D, class S>
-void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+HLIP_FN void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
   if constexpr (R) {
     const GradSink<S>& sink = sinks[Leaf];
     S* to = sink.grad + i * sink.step;
@@ -59,10 +59,10 @@ void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* si
   }
 }
 template <class Lanes, int Leaf, class T, class Value, class D, class S>
-void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, index_t, index_t) {}
+HLIP_FN void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, index_t, index_t) {}
 
 template <class Lanes, int Leaf, class F, class V, class... A, class Value, class D, class S>
-void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
   if constexpr (MapView<F, V, A...>::recorded_leaves > 0) {
     const auto adjoints = std::apply(
         [&](const auto&... kid) {

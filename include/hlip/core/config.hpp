@@ -5,11 +5,20 @@
 #error "hlip needs C++20: add -std=c++20 (with nvcc and CMake 3.25 the option must be given explicitly)"
 #endif
 
-// Functions that also run inside device kernels.
+// Functions that also run inside device kernels, and the mark of lambdas that do: [=] HLIP_LAMBDA(index_t i) { … }.
 #if defined(__CUDACC__)
 #define HLIP_FN __host__ __device__ inline
+#define HLIP_LAMBDA __host__ __device__
 #else
 #define HLIP_FN inline
+#define HLIP_LAMBDA
+#endif
+
+// Before a loop over values that a device should keep in registers. (Host compilers decide by themselves.)
+#if defined(__CUDA_ARCH__)
+#define HLIP_UNROLL _Pragma("unroll")
+#else
+#define HLIP_UNROLL
 #endif
 
 // In place of `inline` before a function with a long body: a template nobody names as one. The body is compiled where the

@@ -1,6 +1,7 @@
 // Writes safetensors files: the same tensors always give the same bytes. Needs nlohmann_json.
 #pragma once
 
+#include <hlip/backend/cpu/memory.hpp>
 #include <hlip/io/file.hpp>
 #include <hlip/io/json.hpp>
 #include <hlip/tensor/tensor.hpp>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -19,12 +21,16 @@ HLIP_BEGIN
 /// Collects tensors and writes them at once.
 class SafetensorsWriter {
  public:
-  /// Adds a tensor. A contiguous tensor in host memory is shared, not copied: do not change it before `write`.
+  /// Adds a tensor. A contiguous tensor on the Cpu is shared, not copied: do not change it before `write`.
   /// @throws hlip::error when the name is taken
   template <Element T, class B>
   void add(const std::string& name, const Tensor<T, B>& tensor) {
-    const auto kept = std::make_shared<Tensor<T, B>>(tensor.contiguous());
-    add_bytes(name, dtype_of<T>(), kept->shape(), std::as_bytes(std::span<const T>(kept->data(), static_cast<std::size_t>(kept->numel()))), kept);
+    if constexpr (std::is_same_v<B, Cpu>) {
+      const auto kept = std::make_shared<Tensor<T, B>>(tensor.contiguous());
+      add_bytes(name, dtype_of<T>(), kept->shape(), std::as_bytes(std::span<const T>(kept->data(), static_cast<std::size_t>(kept->numel()))), kept);
+    } else {
+      add(name, to_backend<Cpu>(tensor));
+    }
   }
   /// Adds a copy of host values in row-major order. @throws hlip::error when the name is taken or the number of values is not the shape's
   template <Element T>

@@ -24,15 +24,17 @@ template <class T, class B, Communicator C>
 Var<T, B> gather_features(const Var<T, B>& x, const C& communicator, bool with_grad, bool own_with_grad) {
   if (communicator.size() == 1) return with_grad || own_with_grad ? x : x.detach();
   const index_t b = x.dim(0), e = x.dim(1), ranks = communicator.size(), first = communicator.rank() * b;
-  const Tensor<T, B> own = x.value().contiguous();
-  const auto all = Tensor<T, B>::empty({ranks * b, e});
-  communicator.all_gather(own.data(), all.data(), static_cast<std::size_t>(own.numel()) * sizeof(T));
+  const std::vector<T> own = x.value().to_vector();  // through the host: a communicator knows no backend
+  std::vector<T> gathered(static_cast<std::size_t>(ranks) * own.size());
+  communicator.all_gather(own.data(), gathered.data(), own.size() * sizeof(T));
+  const auto all = Tensor<T, B>::from_values({ranks * b, e}, std::span<const T>(gathered));
   if (!with_grad && !own_with_grad) return Var<T, B>(all);
   return record("gather_features", all, {x}, [communicator, with_grad, first, b](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     Tensor<T, B> d = dy;
     if (with_grad) {
-      d = dy.clone();
-      communicator.all_reduce_sum(std::span<T>(d.data(), static_cast<std::size_t>(d.numel())));
+      std::vector<T> sums = dy.to_vector();
+      communicator.all_reduce_sum(std::span<T>(sums));
+      d = Tensor<T, B>::from_values(dy.shape(), std::span<const T>(sums));
     }
     grads.add(0, d.slice(0, first, first + b));
   });

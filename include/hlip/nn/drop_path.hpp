@@ -16,7 +16,7 @@ Var<T, B> drop_path_add(const Var<T, B>& x, const Var<T, B>& branch, double rate
   expect(rate >= 0 && rate < 1, "drop_path", "rate {}, expected 0 <= rate < 1", rate);
   const auto factor = Tensor<T, B>::empty({layout.rows(), 1});
   T* f = factor.data();
-  for_each_index(B{}, layout.rows(), [=](index_t row) {
+  for_each_index(B{}, layout.rows(), [=] HLIP_LAMBDA(index_t row) {
     const bool in_prefix = row >= layout.prefix_begin && row < layout.prefix_begin + layout.sequences * layout.prefix;
     const index_t sequence = in_prefix ? (row - layout.prefix_begin) / layout.prefix : (row - layout.patch_begin) / layout.patches;
     f[row] = uniform_at(key, static_cast<std::uint64_t>(sequence)) < rate ? T(0) : static_cast<T>(1.0 / (1.0 - rate));

@@ -20,7 +20,7 @@ Tensor<T, B> patch_rows(const Tensor<T, B>& x, const Shape& patch, index_t d, in
   const T* from = x.data();
   T* to = rows.data();
   const index_t depth = x.dim(2), height = x.dim(3), width = x.dim(4);
-  for_each_index(B{}, (last - first) * lines, [=](index_t i) {
+  for_each_index(B{}, (last - first) * lines, [=] HLIP_LAMBDA(index_t i) {
     const index_t row = first + i / lines, line = i % lines;
     const index_t n = row / (d * h * w), z = row / (h * w) % d * pd + line / ph % pd, y = row / w % h * ph + line % ph, channel = line / (ph * pd);
     const T* source = from + (((n * c + channel) * depth + z) * height + y) * width + row % w * pw;

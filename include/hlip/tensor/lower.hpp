@@ -103,28 +103,38 @@ Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
   return merged;
 }
 
+namespace detail {
+/// a / b for a >= 0, b > 0. A GPU has no instruction for it, and needs a third of the time for 32 bits.
+HLIP_FN index_t quotient(index_t a, index_t b) {
+  if (((a | b) >> 32) == 0) return static_cast<index_t>(static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b));
+  return a / b;
+}
+}  // namespace detail
+
 /// The operands of row `row` of a collapsed expression (all axes but the last, flattened).
 template <class T, bool R>
-LeafRow<T, R> row_of(const LeafView<T, R>& leaf, const Shape& index) {
+HLIP_FN LeafRow<T, R> row_of(const LeafView<T, R>& leaf, const Shape& index) {
   const T* p = leaf.data;
   for (int d = 0; d + 1 < index.rank(); ++d) p += index[d] * leaf.stride[d];
   return {p, leaf.stride.back()};
 }
 template <class T>
-ConstantView<T> row_of(const ConstantView<T>& constant, const Shape&) {
+HLIP_FN ConstantView<T> row_of(const ConstantView<T>& constant, const Shape&) {
   return constant;
 }
 template <class F, class V, class... A>
-auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
+HLIP_FN auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
   return std::apply([&](const auto&... arg) { return MapView<F, V, decltype(row_of(arg, index))...>{node.f, {row_of(arg, index)...}}; }, node.args);
 }
 
 /// Index of row number `row` in a collapsed shape; the last entry stays 0.
-inline Shape row_index(const Shape& shape, index_t row) {
-  Shape index = Shape::filled(shape.rank(), 0);
+HLIP_FN Shape row_index(const Shape& shape, index_t row) {
+  Shape index = shape;
+  index[shape.rank() - 1] = 0;
   for (int d = shape.rank() - 2; d >= 0; --d) {
-    index[d] = row % shape[d];
-    row /= shape[d];
+    const index_t above = detail::quotient(row, shape[d]);
+    index[d] = row - above * shape[d];
+    row = above;
   }
   return index;
 }

@@ -34,11 +34,11 @@ class Shape {
     return s;
   }
 
-  int rank() const { return rank_; }
+  HLIP_FN int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
-  index_t& operator[](int d) { return sizes_[static_cast<std::size_t>(d)]; }
-  index_t operator[](int d) const { return sizes_[static_cast<std::size_t>(d)]; }
-  index_t back() const { return (*this)[rank_ - 1]; }
+  HLIP_FN index_t& operator[](int d) { return sizes_[static_cast<std::size_t>(d)]; }
+  HLIP_FN index_t operator[](int d) const { return sizes_[static_cast<std::size_t>(d)]; }
+  HLIP_FN index_t back() const { return (*this)[rank_ - 1]; }
   const index_t* begin() const { return sizes_.data(); }
   const index_t* end() const { return sizes_.data() + rank_; }
 

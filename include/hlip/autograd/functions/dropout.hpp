@@ -14,7 +14,7 @@ Tensor<T, B> drop(const Tensor<T, B>& x, double p, const RandomKey& key) {
   const T* from = input.data();
   T* to = y.data();
   const T scale = static_cast<T>(1.0 / (1.0 - p));
-  for_each_index(B{}, x.numel(), [=](index_t i) { to[i] = uniform_at(key, static_cast<std::uint64_t>(i)) < p ? T(0) : from[i] * scale; });
+  for_each_index(B{}, x.numel(), [=] HLIP_LAMBDA(index_t i) { to[i] = uniform_at(key, static_cast<std::uint64_t>(i)) < p ? T(0) : from[i] * scale; });
   return y;
 }
 }  // namespace detail

@@ -7,6 +7,7 @@
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
+#include <hlip/backend/head_rows.hpp>
 
 #include <cmath>
 #include <limits>
@@ -19,22 +20,6 @@ inline constexpr index_t query_block = 64, key_block = 128;
 // Leading dimensions of transposed blocks: a packet of slack, because transpose_into writes whole packets.
 inline constexpr index_t query_ld = query_block + 16;
 inline constexpr int key_ld = static_cast<int>(key_block) + 16;
-
-/// One head of one sequence seen as a (tokens, head_dim) matrix over the two spans.
-template <class X>
-struct HeadRows {
-  X* prefix;
-  X* patch;
-  index_t stride, prefix_count;
-
-  template <class A>
-  HeadRows(const TokenRows<X>& rows, const A& args, index_t sequence, index_t head)
-      : prefix(rows.prefix + sequence * args.prefix * rows.stride + head * args.head_dim),
-        patch(rows.patch + sequence * args.patches * rows.stride + head * args.head_dim),
-        stride(rows.stride),
-        prefix_count(args.prefix) {}
-  X* row(index_t token) const { return token < prefix_count ? prefix + token * stride : patch + (token - prefix_count) * stride; }
-};
 
 /// Rows [first, first + n) times `scale` into to (n, cols), columns past head_dim zero.
 template <class T>

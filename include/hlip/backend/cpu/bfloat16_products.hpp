@@ -115,9 +115,11 @@ inline bool in_bfloat16() {
 
 /// Whether this build has matrix products of bfloat16 operands.
 inline bool has_bfloat16_products(Cpu) { return detail::bfloat16_products; }
+inline bool has_tensorfloat32_products(Cpu) { return false; }
 /// What float matrix products of this process round their operands to from now on; sums are always float.
-/// @throws hlip::error for bfloat16 when this build has no such products
+/// @throws hlip::error for a precision this build has no products of
 inline void set_matrix_precision(Cpu, MatrixPrecision precision) {
+  if (precision == MatrixPrecision::tensorfloat32) fail("set_matrix_precision", "a processor has no TF32 products, only some GPUs do (hint: float32 or bfloat16)");
   if (precision == MatrixPrecision::bfloat16 && !detail::bfloat16_products) fail("set_matrix_precision", "this build has no bfloat16 products (hint: they need a processor with AVX512-BF16, and -march=native)");
   detail::matrix_precision = precision;
 }

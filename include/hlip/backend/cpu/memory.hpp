@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/backend/cpu/pool.hpp>
+#include <hlip/backend/out_of_memory.hpp>
 #include <hlip/core/error.hpp>
 #include <hlip/fwd.hpp>
 
@@ -16,10 +17,17 @@ struct Cpu {
   static constexpr std::string_view name = "cpu";
 };
 
+namespace detail {
+/// Aligned host memory, to be freed by deallocate(Cpu); nullptr when there is none.
+inline void* allocate_host(std::size_t bytes) {
+  return pool_memory && bytes >= MemoryPool::smallest ? memory_pool().take(bytes) : ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
+}
+}  // namespace detail
+
+inline bool has_device(Cpu) { return true; }
 inline void* allocate(Cpu, std::size_t bytes) {
-  const bool pooled = detail::pool_memory && bytes >= detail::MemoryPool::smallest;
-  void* p = pooled ? detail::memory_pool().take(bytes) : ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
-  if (!p) fail("allocate", "out of memory: asked for {} bytes", bytes);
+  void* p = detail::allocate_host(bytes);
+  if (!p) detail::fail_out_of_memory<Cpu>(bytes);
   return p;
 }
 inline void deallocate(Cpu, void* p, std::size_t bytes) {

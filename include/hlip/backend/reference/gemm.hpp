@@ -31,9 +31,10 @@ void gemm(Reference, const GemmArgs<T>& g) {
 
 /// The oracle rounds nothing.
 inline bool has_bfloat16_products(Reference) { return false; }
+inline bool has_tensorfloat32_products(Reference) { return false; }
 inline MatrixPrecision matrix_precision(Reference) { return MatrixPrecision::float32; }
 inline void set_matrix_precision(Reference, MatrixPrecision precision) {
-  if (precision != MatrixPrecision::float32) fail("set_matrix_precision", "the reference backend has no bfloat16 products");
+  if (precision != MatrixPrecision::float32) fail("set_matrix_precision", "the reference backend has products of float32 only");
 }
 
 HLIP_END

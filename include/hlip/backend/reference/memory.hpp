@@ -15,6 +15,7 @@ struct Reference {
   static constexpr std::string_view name = "reference";
 };
 
+inline bool has_device(Reference) { return true; }
 inline void* allocate(Reference, std::size_t bytes) {
   void* p = ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
   if (!p) fail("allocate", "out of memory: asked for {} bytes", bytes);

@@ -1,0 +1,45 @@
+// What the Cuda backend runs on in this build. The same code is compiled
+//   by nvcc for a GPU                              HLIP_THRUST_CUDA, set by the CMake target hlip::cuda
+//   by any C++ compiler for OpenMP threads         HLIP_THRUST_OMP,  set by hlip::thrust_host
+//   by any C++ compiler for one thread             HLIP_THRUST_CPP,  set by hlip::thrust_host with HLIP_THRUST_SYSTEM=CPP
+// The choice is part of the name of everything in hlip (core/abi.hpp): halves of a program built differently do not link.
+#pragma once
+
+#include <hlip/core/abi.hpp>
+
+#include <string_view>
+
+// Thrust's own numbers for its systems, checked where Thrust is included (thrust.hpp).
+#if defined(HLIP_THRUST_CUDA) + defined(HLIP_THRUST_OMP) + defined(HLIP_THRUST_CPP) != 1
+#error "hlip's Cuda backend: link the CMake target hlip::cuda or hlip::thrust_host, which say what it runs on"
+#elif defined(HLIP_THRUST_CUDA)
+#if !defined(__CUDACC__)
+#error "hlip's Cuda backend: this file has to be compiled by nvcc (CMake: set the LANGUAGE of the source to CUDA), or with hlip::thrust_host"
+#endif
+#define HLIP_THRUST_DEVICE_SYSTEM 1
+#elif defined(HLIP_THRUST_OMP)
+#define HLIP_THRUST_DEVICE_SYSTEM 2
+#else
+#define HLIP_THRUST_DEVICE_SYSTEM 4
+#endif
+#if !defined(THRUST_DEVICE_SYSTEM)
+#define THRUST_DEVICE_SYSTEM HLIP_THRUST_DEVICE_SYSTEM
+#endif
+
+HLIP_BEGIN
+
+/// A GPU, through Thrust, cuBLASLt and block programs; or a host that runs the same code (see config.hpp).
+struct Cuda {
+  static constexpr std::string_view name = "cuda";
+};
+
+namespace detail {
+/// Whether the memory of Cuda is a GPU's. If not, it is the host's, and kernels are loops.
+#if defined(HLIP_THRUST_CUDA)
+inline constexpr bool cuda_is_device = true;
+#else
+inline constexpr bool cuda_is_device = false;
+#endif
+}  // namespace detail
+
+HLIP_END
