@@ -107,7 +107,8 @@ BrainDataset read_studies(const Options& o, const std::string& json, const std::
   return data;
 }
 
-int train(Options& o, const std::string& resolved) {
+template <class B>
+int train(B, Options& o, const std::string& resolved) {
   ClipConfig config = brain_config(o);
   const MriPreset preset = mri_preset(config.vision.img_size[0], config.vision.img_size[1]);
 
@@ -139,7 +140,7 @@ int train(Options& o, const std::string& resolved) {
   const auto samples = std::make_shared<const BrainSamples>(train_set.studies, tokenizer, sampling);
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<> run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<B> run(o, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} {}training studies ({} scans{}, {} a step), {} for evaluation", samples->size(), o.phantom > 0 ? "synthetic " : "", scans, sampling.cache ? ", cached" : "", o.num_scans, valid.size()), resolved);
   if (o.highest_level != "study") fmt::print("attention is limited to the {} level\n", o.highest_level);
 
@@ -186,5 +187,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on brain MRI studies of several scans and their reports (HLIP's JSON layout, or synthetic phantoms).", "train_brain_mri");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, train);
+  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
 }

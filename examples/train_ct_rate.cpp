@@ -114,7 +114,8 @@ CtRateDataset read_split(const Options& o, const std::string& split, const std::
   return data;
 }
 
-int train(Options& o, const std::string& resolved) {
+template <class B>
+int train(B, Options& o, const std::string& resolved) {
   ClipConfig config = model_config(o);
   const CtPreset preset = preprocessing(o, config);
 
@@ -156,7 +157,7 @@ int train(Options& o, const std::string& resolved) {
   }
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<> run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<B> run(o, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} training studies ({} volumes{}), {} for evaluation", samples->size(), volumes, sampling.cache ? ", cached" : "", valid ? valid->size() : 0), resolved);
 
   // ---- text stage: the text tower learns to match the sections of one report -----------------
@@ -216,5 +217,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on chest CT volumes and reports (CT-RATE layout, or synthetic phantoms).", "train_ct_rate");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, train);
+  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
 }

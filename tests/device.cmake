@@ -1,5 +1,5 @@
 # The conformance table and the gradient checks of the kernels for the Cuda backend (HLIP_DEVICE), from the files that otherwise
-# hold Cpu against Reference.
+# hold Cpu against Reference; the golden fixtures, and a short training beside that of Cpu.
 
 file(GLOB sources CONFIGURE_DEPENDS backend/conformance_*_test.cpp backend/pull_test.cpp)
 add_executable(hlip_test_device ${sources})
@@ -11,3 +11,7 @@ if(HLIP_DEVICE STREQUAL "CUDA")
 endif()
 add_test(NAME device COMMAND hlip_test_device)
 set_tests_properties(device PROPERTIES LABELS gpu TIMEOUT 900)
+foreach(script golden training)
+  add_test(NAME device_${script} COMMAND bash "${CMAKE_CURRENT_LIST_DIR}/device/${script}.sh" "${PROJECT_BINARY_DIR}/bin")
+  set_tests_properties(device_${script} PROPERTIES LABELS gpu TIMEOUT 900 ENVIRONMENT "HLIP_SOURCE_DIR=${PROJECT_SOURCE_DIR}" SKIP_RETURN_CODE 77)
+endforeach()

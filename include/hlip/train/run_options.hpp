@@ -5,6 +5,7 @@
 #include <hlip/models/config_json.hpp>
 #include <hlip/models/hf_text_model.hpp>
 #include <hlip/train/command_line.hpp>
+#include <hlip/train/device.hpp>
 #include <hlip/train/precision.hpp>
 #include <hlip/train/stop_signal.hpp>
 
@@ -46,7 +47,7 @@ struct RunOptions {
   std::string out, resume;
   std::uint64_t seed = 0;
   int threads = 0;
-  std::string precision = "fp32", report_to;
+  std::string device = "cpu", precision = "fp32", report_to;
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
   std::size_t keep_checkpoints = 0;
   bool memory_report = false, dry_run = false, print_config = false;
@@ -122,8 +123,10 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--resume", o.resume, "'latest' (afresh if there is none) or a checkpoint folder")->configurable(false)->group(group);
   app.add_option("--seed", o.seed, "of initial weights, order and all draws")->capture_default_str()->group(group);
   app.add_option("--threads", o.threads, "compute threads (default: all cores); results do not depend on it")->check(CLI::Range(0, 4096))->group(group);
-  app.add_option("--precision", o.precision, "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16), auto (bf16 if this machine has it and is faster with it)")
-      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+  app.add_option("--device", o.device, "what computes; cuda in builds for it, docs/backends.md says how")->check(CLI::IsMember(device_names()))->capture_default_str()->group(group);
+  app.add_option("--precision", o.precision,
+                 "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16 or a GPU), tf32 (needs a GPU), auto (bf16 if this machine has it and is faster with it)")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16", "auto"}))
       ->capture_default_str()
       ->group(group);
   app.add_option("--save-frequency", o.save_frequency, "epochs between checkpoints, 0: none between")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
@@ -140,12 +143,13 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
 /// Sets what matrix products round to. The stored configuration says what was chosen: a resumed run does not measure again.
 inline void apply_precision(CLI::App& app, RunOptions& o) {
   if (o.precision == "auto") {
-    o.precision = bfloat16_is_faster() ? "bf16" : "fp32";
+    o.precision = on_device(o.device, [](auto device) { return bfloat16_is_faster<decltype(device)>(); }) ? "bf16" : "fp32";
     CLI::Option* option = app.get_option("--precision");
     option->clear();
     option->add_result(o.precision);
   }
-  if (o.precision == "bf16") set_matrix_precision(Cpu{}, MatrixPrecision::bfloat16);
+  if (o.precision == "fp32") return;
+  on_device(o.device, [&](auto device) { set_matrix_precision(device, o.precision == "bf16" ? MatrixPrecision::bfloat16 : MatrixPrecision::tensorfloat32); });
 }
 
 /// Sets an option of a recipe unless it was given, so that the stored configuration says it.
@@ -196,7 +200,7 @@ inline ClipConfig model_config(const RunOptions& o) {
 /// Parses and runs a training program: a resumed run starts from the options it was started with, and the command line may change them.
 /// @param fault called as fault(app, o) -> what is wrong with the options taken together, or an empty string
 /// @param recipe called as recipe(app, o) with --phantom: sets what was not given
-/// @param train called as train(o, resolved) -> exit code; `resolved` are all options as --print-config prints them
+/// @param train called as train(device, o, resolved) -> exit code; `device` is the backend that --device names, `resolved` are all options as --print-config prints them
 /// @return the exit code of run_program
 template <class Options, class Fault, class Recipe, class Train>
 int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault fault, Recipe recipe, Train train) {
@@ -223,7 +227,7 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
     }
     if (o.threads > 0) omp_set_num_threads(o.threads);
     install_stop_signals();
-    return train(o, resolved);
+    return on_device(o.device, [&](auto device) { return train(device, o, resolved); });
   });
 }
 
