@@ -27,6 +27,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 
 using namespace hlip;
 
@@ -196,6 +197,27 @@ std::string rad_chestct_file(const std::string& root, const std::string& id) {
 
 Tensor<float> one_scan(const Tensor<float>& x) { return x.reshape({1, x.dim(0), x.dim(1), x.dim(2)}); }
 
+/// The file of a CT-RATE volume in a tree that the published preparation made, or nothing.
+std::string prepared_ct_file(const Options& o, const std::string& volume) {
+  if (const auto name = parse_ct_rate_name(volume))
+    for (const std::string& folder : {o.data_root + "/" + o.split, o.data_root})
+      if (const auto path = fmt::format("{}/{}/{}/{}.pt", folder, name->patient, name->study, name->volume); is_file(path)) return path;
+  return "";
+}
+
+/// Volumes that the published preparation brought to HU and spacing, if there are any.
+std::optional<Studies> prepared_ct(const Options& o, const Model& m, const std::vector<std::string>& volumes) {
+  Studies s;
+  std::vector<std::string> files;
+  for (const auto& v : volumes)
+    if (auto file = prepared_ct_file(o, v); !file.empty()) s.names.push_back(v), files.push_back(std::move(file));
+  if (files.empty()) return std::nullopt;
+  if (o.already_hu) fail_file(files.front(), "", "is prepared, and in HU by that: --already-hu means nothing here");
+  if (files.size() < volumes.size() && !o.allow_absent) fail_file(o.data_root, "", "holds {} of the {} labelled volumes as .pt; hint: --allow-absent", files.size(), volumes.size());
+  s.load = [files = std::move(files), preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_prepared_ct(files[static_cast<std::size_t>(i)]), preset)); };
+  return s;
+}
+
 int run_ct_rate(Options o) {
   if (o.split.empty()) o.split = "valid";
   const auto classes = ct_rate_prompts(prompt_template(o.prompts));
@@ -208,6 +230,8 @@ int run_ct_rate(Options o) {
   if (path.empty()) fail_file(o.data_root, "", "holds no multi_abnormality_labels/{}_predicted_labels.csv; hint: --labels FILE", o.split);
   const auto labels = read_label_table(path, "VolumeName", columns, bare);
   const Find find = [&](const Model& m) {
+    expect_ct_model(m);
+    if (auto prepared = prepared_ct(o, m, labels.studies)) return *std::move(prepared);
     CtRateOptions reading;
     reading.need_reports = false;
     reading.need_labels = o.labels.empty();
@@ -223,7 +247,6 @@ int run_ct_rate(Options o) {
         if (labels.row_of.contains(r.name)) s.names.push_back(r.name), volumes->push_back(r);
     CtPreset preset = m.preset;
     preset.already_hu = o.already_hu;
-    expect_ct_model(m);
     s.load = [volumes, preset](index_t i) { return one_scan(preprocess_ct(open_ct_rate_volume((*volumes)[static_cast<std::size_t>(i)], preset), preset)); };
     return s;
   };

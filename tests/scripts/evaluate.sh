@@ -57,6 +57,20 @@ with open(work + "/rsna.csv", "w") as f:
         f.write("ID_%d,%d,0,%d,0,%d,0\n" % (i, i > 0, i > 1, i > 0))
         for series in range(1 + i % 2):
             scan("%s/rsna/RSNA_ID_%d/%d/img.npy" % (work, i, series), 91 * i + series)
+def torch_file(path, value):  # what torch.save writes of a tensor of 20 x 20 x 20 int16
+    text = lambda s: b"X" + struct.pack("<I", len(s)) + s.encode()
+    whole = lambda n: b"J" + struct.pack("<i", n)
+    stored = b"(" + text("storage") + b"ctorch\nShortStorage\n" + text("0") + text("cpu") + whole(8000) + b"tQ"
+    pickle = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + stored + whole(0) + whole(20) * 3 + b"\x87" + whole(400) + whole(20) + whole(1) + b"\x87\x89ccollections\nOrderedDict\n)RtR."
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with zipfile.ZipFile(path, "w") as z:
+        z.writestr("x/data.pkl", pickle)
+        z.writestr("x/data/0", struct.pack("<h", value) * 8000)
+for line in list(open(work + "/run/phantom/dataset/multi_abnormality_labels/valid_predicted_labels.csv"))[1:]:
+    volume = line.split(",")[0].split(".")[0]
+    study = volume.rsplit("_", 1)[0]
+    torch_file("%s/prepared/%s/%s/%s.pt" % (work, study.rsplit("_", 1)[0], study, volume), 7 * len(line) % 400 - 600)
+torch_file(work + "/rad_pt/tst3.pt", -380)
 heads = "ICH,IPH,IVH,SDH,EDH,SAH,BleedLocation-Left,BleedLocation-Right,ChronicBleed,Fracture,CalvarialFracture,OtherFracture,MassEffect,MidlineShift,Anomaly"
 with open(work + "/cq500.csv", "w") as f:
     f.write("study," + heads + "\n")
@@ -73,6 +87,10 @@ grep -q '"interval_note": "one positive: too narrow"' "$work/r1/metrics.json" ||
 expect 0 "$evaluate" rad-chestct --scores "$work/r1/scores.csv" --labels "$work/rad.csv" --out "$work/r2" --resamples 20
 cmp "$work/r1/metrics.csv" "$work/r2/metrics.csv"
 rm "$work/rad/tst3.npz"
+cp "$work/rad_pt/tst3.pt" "$work/rad"
+expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r4" --resamples 20
+[ "$(wc -l <"$work/r4/scores.csv")" = 5 ] || fail "the prepared volume was not read"
+rm "$work/rad/tst3.pt"
 expect 1 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r3"
 says "tst3.npz: is absent, and 1 of 4 in all"
 expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r3" --allow-absent --resamples 20
@@ -89,6 +107,16 @@ expect 0 "$evaluate" cq500 --checkpoint "$work/run" --data-root "$work/cq500" --
 [ "$(wc -l <"$work/h2/metrics.csv")" = 13 ] || fail "not a line for each of 11 findings, a header and a mean"
 expect 0 "$evaluate" cq500 --scores "$work/h2/scores.csv" --labels "$work/cq500.csv" --out "$work/h3" --resamples 20
 cmp "$work/h2/metrics.csv" "$work/h3/metrics.csv"
+
+# CT-RATE as the published preparation leaves it
+labels=$tree/multi_abnormality_labels/valid_predicted_labels.csv
+expect 0 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$work/prepared" --labels "$labels" --out "$work/p1" --resamples 20
+[ "$(wc -l <"$work/p1/scores.csv")" = "$(wc -l <"$labels")" ] || fail "not a row for each prepared volume"
+expect 1 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$work/prepared" --labels "$labels" --already-hu --out "$work/x"
+says "is prepared, and in HU by that"
+rm "$(find "$work/prepared" -name '*.pt' | sort | head -n 1)"
+expect 1 "$evaluate" ct-rate --checkpoint "$work/run" --data-root "$work/prepared" --labels "$labels" --out "$work/x"
+says "of the 16 labelled volumes as .pt; hint: --allow-absent"
 
 # a model for brain studies says how scans are prepared, and is none for CT
 expect 0 "$bin/train_brain_mri" --phantom 8 --phantom-valid 6 --steps 1 --text-steps 1 --out "$work/mri"

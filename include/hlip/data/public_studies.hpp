@@ -7,28 +7,39 @@
 #include <hlip/io/npz.hpp>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
 
-/// A Rad-ChestCT volume in HU: array "ct" of a .npz, 0.8 mm apart in all directions, or the one tensor of a .pt, as the published preparation
-/// leaves it, 3 x 1 x 1 mm apart. How it lies in the patient is not said.
-/// @return voxels (D, H, W), as the array has them  @throws hlip::error naming file and fault
-HLIP_LAZY Volume read_rad_chestct(const std::string& path) {
+namespace detail {
+/// A CT in HU that says nothing about how it lies in the patient.
+HLIP_LAZY Volume bare_ct(Tensor<float, Cpu> voxels, const std::array<double, 3>& spacing, const std::string& path, const std::string& place) {
   Volume out;
-  const bool prepared = is_torch_name(path);
-  out.voxels = prepared ? open_weights(path).tensor<float>("tensor") : read_npz(path, "ct");
-  if (out.voxels.rank() != 3 || out.voxels.numel() == 0) fail_file(path, prepared ? "" : "array \"ct\"", "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
-  if (prepared) out.spacing = {3, 1, 1};
-  else out.spacing = {0.8, 0.8, 0.8};
+  out.voxels = std::move(voxels);
+  if (out.voxels.rank() != 3 || out.voxels.numel() == 0) fail_file(path, place, "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
+  out.spacing = spacing;
   out.affine = scaling_affine(out.spacing);
   out.orientation_known = false;
   out.source = path;
   out.unit = Unit::stored;
   return to_hounsfield(std::move(out), 1, 0);
+}
+}  // namespace detail
+
+/// A chest CT as the published preparation leaves it: one tensor of HU in a .pt, 3 x 1 x 1 mm apart. How it lies in the patient is not said.
+/// @return voxels (D, H, W)  @throws hlip::error naming file and fault
+HLIP_LAZY Volume read_prepared_ct(const std::string& path) { return detail::bare_ct(open_weights(path).tensor<float>("tensor"), {3, 1, 1}, path, "the tensor"); }
+
+/// A Rad-ChestCT volume: array "ct" of a .npz, in HU, 0.8 mm apart in all directions; or a .pt, see read_prepared_ct.
+/// @return voxels (D, H, W), as the array has them  @throws hlip::error naming file and fault
+HLIP_LAZY Volume read_rad_chestct(const std::string& path) {
+  if (is_torch_name(path)) return read_prepared_ct(path);
+  return detail::bare_ct(read_npz(path, "ct"), {0.8, 0.8, 0.8}, path, "array \"ct\"");
 }
 
 /// Files of scans in a folder, sorted by name: .safetensors, .pt, .npy, .nii and .nii.gz. Hidden files and those whose name has "seg" or "mask" in
