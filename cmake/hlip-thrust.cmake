@@ -22,7 +22,7 @@ if(NOT TARGET hlip::thrust_host)
     add_library(hlip::thrust_host INTERFACE IMPORTED GLOBAL)
     target_link_libraries(hlip::thrust_host INTERFACE hlip::hlip)
     target_include_directories(hlip::thrust_host INTERFACE "${HLIP_THRUST_INCLUDE_DIR}")
-    target_compile_definitions(hlip::thrust_host INTERFACE HLIP_THRUST_${HLIP_THRUST_SYSTEM})
+    target_compile_definitions(hlip::thrust_host INTERFACE HLIP_WITH_DEVICE HLIP_THRUST_${HLIP_THRUST_SYSTEM})
   endif()
 endif()
 list(JOIN hlip_thrust_host_missing ", " hlip_thrust_host_missing)
@@ -45,7 +45,7 @@ if(NOT TARGET hlip::cuda)
     add_library(hlip::cuda INTERFACE IMPORTED GLOBAL)
     target_link_libraries(hlip::cuda INTERFACE hlip::hlip CUDA::cudart CUDA::cublasLt)
     # FMT_USE_CONSTEXPR: fmt 9 otherwise does not compile under nvcc. EIGEN_NO_CUDA: Eigen stays on the host, and nvcc does not warn.
-    target_compile_definitions(hlip::cuda INTERFACE HLIP_THRUST_CUDA FMT_USE_CONSTEXPR=1 EIGEN_NO_CUDA)
+    target_compile_definitions(hlip::cuda INTERFACE HLIP_WITH_DEVICE HLIP_THRUST_CUDA FMT_USE_CONSTEXPR=1 EIGEN_NO_CUDA)
     # The option for C++20 is spelt out: CMake 3.25 does not know that nvcc has it.
     target_compile_options(hlip::cuda INTERFACE
                            "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--extended-lambda;--expt-relaxed-constexpr;-Xcompiler=${OpenMP_CXX_FLAGS}>")

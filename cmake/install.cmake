@@ -14,7 +14,7 @@ configure_package_config_file(cmake/hlip-config.cmake.in hlip-config.cmake INSTA
                               NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(hlip-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/hlip-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/hlip-config-version.cmake"
-              cmake/hlip-full.cmake cmake/hlip-dicom.cmake cmake/hlip-blas.cmake
+              cmake/hlip-full.cmake cmake/hlip-dicom.cmake cmake/hlip-blas.cmake cmake/hlip-thrust.cmake
         DESTINATION "${hlip_cmake_dir}")
 
 file(RELATIVE_PATH hlip_pc_prefix "/prefix/${CMAKE_INSTALL_DATADIR}/pkgconfig" "/prefix")

@@ -11,17 +11,20 @@ endif()
 
 add_library(hlip_own INTERFACE)
 target_link_libraries(hlip_own INTERFACE hlip::full)
-target_compile_options(hlip_own INTERFACE -Wall -Wextra -Wshadow $<$<BOOL:${HLIP_WERROR}>:-Werror>)
+target_compile_options(hlip_own INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;$<$<BOOL:${HLIP_WERROR}>:-Werror>>")
+if(HLIP_DEVICE)
+  target_link_libraries(hlip_own INTERFACE ${hlip_device_target})
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # Its own AVX-512 intrinsics read uninitialised values on purpose and are reported in our name (GCC bug 105593).
-  target_compile_options(hlip_own INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized)
+  target_compile_options(hlip_own INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-uninitialized;-Wno-maybe-uninitialized>")
 endif()
 
 if(HLIP_NATIVE)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-march=native HLIP_HAS_MARCH_NATIVE)
   if(HLIP_HAS_MARCH_NATIVE)
-    target_compile_options(hlip_own INTERFACE -march=native)
+    target_compile_options(hlip_own INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
     # Part of every command line: on a machine with another processor, objects made here are not used again,
     # neither from the build folder nor from a compiler cache.
     if(EXISTS /proc/cpuinfo)

@@ -18,6 +18,9 @@
 #include "golden/zero_shot_metrics.hpp"
 
 #include <hlip/backend/reference.hpp>
+#if defined(HLIP_WITH_DEVICE)
+#include <hlip/backend/cuda.hpp>
+#endif
 #include <hlip/train/command_line.hpp>
 
 #include <cstdio>
@@ -55,6 +58,14 @@ void check(Fixture& f) {
   f.finish();
 }
 
+#if defined(HLIP_WITH_DEVICE)
+/// A machine without the device is one failure, not one for every file.
+template <class B>
+void expect_device() {
+  deallocate(B{}, allocate(B{}, 1), 1);
+}
+#endif
+
 void print_failure(const std::string& kind, const std::string& path, std::string reason) {
   if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
   for (char& c : reason)
@@ -63,12 +74,16 @@ void print_failure(const std::string& kind, const std::string& path, std::string
 }
 
 /// One line about one file. @return whether it passed
-bool report(const std::string& path, bool reference) {
+bool report(const std::string& path, const std::string& backend) {
   std::string kind = "-";
   try {
     Fixture f(path);
     kind = f.kind();
-    if (reference) check<Reference>(f);
+#if defined(HLIP_WITH_DEVICE)
+    if (backend == "cuda") check<Cuda>(f);
+#else
+    if (backend == "reference") check<Reference>(f);
+#endif
     else check<Cpu>(f);
     const auto& failures = f.failures();
     if (failures.empty()) {
@@ -92,12 +107,22 @@ int main(int argc, char** argv) {
   CLI::App app("Checks this library against golden fixtures of the reference implementation.", "hlip_golden");
   std::vector<std::string> files;
   std::string backend = "cpu";
+#if defined(HLIP_WITH_DEVICE)
+  const std::vector<std::string> backends = {"cpu", "cuda"};
+  const char* what = "cpu, or cuda: the device this program was built for";
+#else
+  const std::vector<std::string> backends = {"cpu", "reference"};
+  const char* what = "cpu, or reference: plain loops (cuda: in builds for a device)";
+#endif
   app.add_option("FILE", files, "fixtures (.safetensors)")->required();
-  app.add_option("--backend", backend, "cpu, or reference: plain loops")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
+  app.add_option("--device,--backend", backend, what)->check(CLI::IsMember(backends))->capture_default_str();
   return run_program(app, argc, argv, [&] {
+#if defined(HLIP_WITH_DEVICE)
+    if (backend == "cuda") expect_device<Cuda>();
+#endif
     int passed = 0;
     for (const auto& file : files) {
-      passed += report(file, backend == "reference");
+      passed += report(file, backend);
       std::fflush(stdout);
     }
     const int failed = static_cast<int>(files.size()) - passed;

@@ -4,7 +4,7 @@
 #
 #   scripts/setup.sh          what the library and the demo need
 #   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the presets
-#                             tsan and fuzz also clang 16 and libomp
+#                             tsan and fuzz also clang 16 and libomp, for thrust-omp and thrust-cpp Thrust
 set -euo pipefail
 
 missing=()   # what to say
@@ -64,6 +64,9 @@ look() {
     need_tool clang++-16 clang-16
     compgen -G '/usr/lib/llvm-16/lib/clang/*/lib/linux/libclang_rt.tsan-*.a' >/dev/null || need "the sanitizers of clang 16" libclang-rt-16-dev
     [ -e /usr/lib/llvm-16/lib/libomp.so ] || need "libomp 16" libomp-16-dev
+  fi
+  if [[ "${1:-}" = thrust-* ]]; then
+    compgen -G '/usr*/include/thrust/version.h' >/dev/null || compgen -G '/usr/local/cuda/include/cccl/thrust/version.h' >/dev/null || need Thrust libthrust-dev
   fi
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# mixed_openmp.sh COMPILER OPTIONS_FILE FOLDER: core headers compiled with and without OpenMP must not link, and the
-# linker must name the function that is missing. The same files, built alike, do link.
+# mixed_openmp.sh COMPILER OPTIONS_FILE FOLDER: core headers compiled with and without OpenMP, or with and without a device
+# for the Cuda backend, must not link, and the linker must name the function that is missing. The same files, built alike, do link.
 set -euo pipefail
 compiler=$1
 mapfile -t options <"$2"
@@ -26,9 +26,12 @@ END
 "$compiler" "${plain[@]}" -c b.cpp -o b_plain.o
 "$compiler" -fopenmp a_openmp.o b_openmp.o -o same
 ./same
-if "$compiler" -fopenmp a_openmp.o b_plain.o -o mixed 2>log; then
-  echo "a file with OpenMP and one without link into one program"
-  exit 1
-fi
-grep -q 'undefined reference.*draw\|draw.*undefined' log || { cat log; exit 1; }
-echo "builds with and without OpenMP do not mix"
+"$compiler" "${plain[@]}" -fopenmp -DHLIP_THRUST_OMP -c b.cpp -o b_thrust.o
+for other in plain thrust; do
+  if "$compiler" -fopenmp a_openmp.o b_$other.o -o mixed 2>log; then
+    echo "a_openmp.o and b_$other.o link into one program"
+    exit 1
+  fi
+  grep -q 'undefined reference.*draw\|draw.*undefined' log || { cat log; exit 1; }
+done
+echo "builds with and without OpenMP, and with and without a device, do not mix"

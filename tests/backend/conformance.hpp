@@ -6,7 +6,7 @@
 
 #include <hlip/backend/cpu.hpp>
 #include <hlip/backend/reference.hpp>
-#if defined(HLIP_TEST_CUDA)
+#if defined(HLIP_WITH_DEVICE)
 #include <hlip/backend/cuda.hpp>
 #endif
 
@@ -21,10 +21,12 @@ namespace conformance {
 
 using namespace hlip;
 
-// The backend that this build is there to test: Cuda in the presets thrust-omp, thrust-cpp and cuda, otherwise Cpu.
-#if defined(HLIP_TEST_CUDA)
+// What this build tests: Cuda in the presets thrust-omp, thrust-cpp and cuda, the others elsewhere. `Tested` is the one it is there for.
+#if defined(HLIP_WITH_DEVICE)
+#define HLIP_TEST_BACKENDS Cuda
 using Tested = Cuda;
 #else
+#define HLIP_TEST_BACKENDS Cpu, Reference
 using Tested = Cpu;
 #endif
 
@@ -70,6 +72,10 @@ class Buffer {
 
   T* data() const { return data_; }
   operator T*() const { return data_; }
+  void write(const std::vector<T>& host) const {
+    REQUIRE(host.size() == n_);
+    copy_from_host(B{}, data_, host.data(), n_ * sizeof(T));
+  }
   std::vector<double> values() const {
     std::vector<T> host(n_);
     copy_to_host(B{}, host.data(), data_, n_ * sizeof(T));

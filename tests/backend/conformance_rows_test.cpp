@@ -11,12 +11,11 @@ TEST_CASE("tested backend: row-wise, index, resampling and optimiser kernels giv
 }
 
 TEST_CASE("backends: indices and labels outside the table are named") {
-  const std::vector<float> table(6);
-  std::vector<float> out(6);
   for (std::int64_t wrong : {std::int64_t{-1}, std::int64_t{3}, std::int64_t{1} << 62}) {
-    const std::vector<std::int64_t> index = {0, wrong};
     const std::string want = "index 1 is " + std::to_string(wrong);
     for_each_type<Backends>([&]<class B>(std::type_identity<B>) {
+      const Buffer<float, B> table(6), out(6);
+      const Buffer<std::int64_t, B> index(std::vector<std::int64_t>{0, wrong});
       const auto message = [&](auto call) -> std::string {
         try {
           call();

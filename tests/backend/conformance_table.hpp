@@ -1,5 +1,5 @@
 // The conformance table: every kernel of the contract (backend/backend.hpp) on every backend, type and shape, held against
-// Reference in double. A new backend is one more name in `Backends`, a new kernel one more name in the list of ops of one
+// Reference in double. A new backend is one more name in `HLIP_TEST_BACKENDS`, a new kernel one more name in the list of ops of one
 // of the conformance_*_test.cpp files (several, so that they compile side by side).
 #pragma once
 
@@ -14,11 +14,7 @@
 
 namespace conformance {
 
-#if defined(HLIP_TEST_CUDA)
-using Backends = std::tuple<Cuda>;  // the others have their turn in the presets without Thrust
-#else
-using Backends = std::tuple<Cpu, Reference>;
-#endif
+using Backends = std::tuple<HLIP_TEST_BACKENDS>;
 
 template <class List, class Fn>
 void for_each_type(Fn fn) {

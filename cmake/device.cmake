@@ -1,0 +1,23 @@
+# hlip's own programs with the Cuda backend: HLIP_DEVICE is OMP, CPP or CUDA. hlip_device_target: what they link besides.
+
+if(HLIP_DEVICE STREQUAL "CUDA")
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 100)
+  endif()
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(CMAKE_CUDA_COMPILER nvcc PATHS "$ENV{CUDA_HOME}" /usr/local/cuda PATH_SUFFIXES bin)
+  endif()
+  enable_language(CUDA)
+  set(hlip_device_target hlip::cuda)
+elseif(HLIP_DEVICE MATCHES "^(OMP|CPP)$")
+  set(HLIP_THRUST_SYSTEM ${HLIP_DEVICE} CACHE STRING "What Thrust runs on in hlip::thrust_host: OMP or CPP" FORCE)
+  set(hlip_device_target hlip::thrust_host)
+else()
+  message(FATAL_ERROR "HLIP_DEVICE is '${HLIP_DEVICE}', expected OFF, OMP, CPP or CUDA")
+endif()
+
+include("${CMAKE_CURRENT_LIST_DIR}/hlip-thrust.cmake")
+if(NOT TARGET ${hlip_device_target})
+  string(REPLACE "hlip::" "hlip_" missing "${hlip_device_target}_missing")
+  message(FATAL_ERROR "HLIP_DEVICE is ${HLIP_DEVICE}, and ${hlip_device_target} needs ${${missing}}")
+endif()
