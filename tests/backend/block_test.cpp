@@ -1,16 +1,19 @@
 // Block programs (backend/cuda/block.hpp), in the builds that have the Cuda backend.
-#if defined(HLIP_TEST_CUDA)
+#if defined(HLIP_WITH_DEVICE)
 
 #include <hlip/backend/cuda.hpp>
 #include <hlip/tensor/tensor.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <numeric>
+#include <span>
+#include <vector>
 
 using namespace hlip;
 
-namespace {
+namespace block_test {
 
 /// y[b, t] = x[b, 63 − t] · (1 + t) + the sum of x over the eight threads around t + the largest of x in the 32 around t.
 struct Mixed {
@@ -35,7 +38,7 @@ struct Mixed {
   }
 };
 
-}  // namespace
+}  // namespace block_test
 
 TEST_CASE("block programs: phases see what others wrote, reductions the whole group, for any number of blocks") {
   for (index_t blocks : {0, 1, 3, 100}) {
@@ -49,7 +52,7 @@ TEST_CASE("block programs: phases see what others wrote, reductions the whole gr
     }
     const auto from = Tensor<std::int64_t, Cuda>::from_values({64 * blocks}, std::span<const std::int64_t>(x));
     const auto to = Tensor<std::int64_t, Cuda>::zeros({64 * blocks});
-    detail::launch_blocks(Cuda{}, blocks, Mixed::threads * sizeof(std::int64_t), Mixed{from.data(), to.data()});
+    detail::launch_blocks(Cuda{}, blocks, block_test::Mixed::threads * sizeof(std::int64_t), block_test::Mixed{from.data(), to.data()});
     CHECK(to.to_vector() == want);
   }
 }

@@ -5,9 +5,6 @@
 #include <hlip/hlip.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
-#if defined(HLIP_TEST_CUDA)
-#include <hlip/backend/cuda.hpp>
-#endif
 
 #include <doctest/doctest.h>
 
@@ -102,9 +99,6 @@ inline void* allocate(Unfinished, std::size_t) { return nullptr; }
 
 TEST_CASE("contract: all backends have everything, and one that lacks something is none") {
   static_assert(Backend<Cpu> && Backend<Reference> && Backend<Toy>);
-#if defined(HLIP_TEST_CUDA)
-  static_assert(Backend<Cuda>);
-#endif
   static_assert(!BackendMemory<toy::Unfinished> && !Backend<toy::Unfinished>);
   CHECK(!Backend<int>);
 }
