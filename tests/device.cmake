@@ -1,7 +1,7 @@
-# The conformance table and the gradient checks of the kernels for the Cuda backend (HLIP_DEVICE), from the files that otherwise
+# The conformance table, the gradient checks of the kernels and block programs for the Cuda backend (HLIP_DEVICE), from the files that otherwise
 # hold Cpu against Reference.
 
-file(GLOB sources CONFIGURE_DEPENDS backend/conformance_*_test.cpp backend/pull_test.cpp backend/block_test.cpp backend/out_of_memory_test.cpp)
+file(GLOB sources CONFIGURE_DEPENDS backend/block_test.cpp backend/conformance_*_test.cpp backend/out_of_memory_test.cpp backend/pull_test.cpp)
 add_executable(hlip_test_device ${sources})
 target_link_libraries(hlip_test_device PRIVATE hlip_test_main hlip_own)
 target_compile_options(hlip_test_device PRIVATE $<$<CONFIG:Release>:-O1>)
