@@ -21,3 +21,13 @@ if(NOT TARGET ${hlip_device_target})
   string(REPLACE "hlip::" "hlip_" missing "${hlip_device_target}_missing")
   message(FATAL_ERROR "HLIP_DEVICE is ${HLIP_DEVICE}, and ${hlip_device_target} needs ${${missing}}")
 endif()
+
+# Each of its headers compiles alone.
+if(TARGET hlip::thrust_host)
+  set(hlip_device_headers ${hlip_optional_headers})
+  list(FILTER hlip_device_headers INCLUDE REGEX "/backend/cuda[./]")
+  add_library(hlip_device INTERFACE)
+  target_sources(hlip_device INTERFACE FILE_SET device TYPE HEADERS BASE_DIRS include FILES ${hlip_device_headers})
+  target_link_libraries(hlip_device INTERFACE hlip::thrust_host)
+  set_target_properties(hlip_device PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+endif()

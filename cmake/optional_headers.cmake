@@ -21,6 +21,18 @@ function(hlip_split_headers root core_list optional_list)
     set("includes_${header}" "${includes}")
   endforeach()
 
+  # The Cuda backend is for builds that ask for it, whatever a header of it includes.
+  foreach(header IN LISTS core)
+    if(header MATCHES "/backend/cuda[./]")
+      file(RELATIVE_PATH name "${root}" "${header}")
+      list(APPEND optional "${header}")
+      list(APPEND optional_names "${name}")
+    endif()
+  endforeach()
+  if(optional)
+    list(REMOVE_ITEM core ${optional})
+  endif()
+
   # Until nothing moves any more: a header that includes an optional library or an optional header is optional.
   set(moved TRUE)
   while(moved)

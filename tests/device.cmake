@@ -1,7 +1,7 @@
-# The conformance table and the gradient checks of the kernels for the Cuda backend (HLIP_DEVICE), from the files that otherwise
-# hold Cpu against Reference; the golden fixtures, and a short training beside that of Cpu.
+# The conformance table, the gradient checks of the kernels and block programs for the Cuda backend (HLIP_DEVICE), from the files that
+# otherwise hold Cpu against Reference; the golden fixtures, and a short training beside that of Cpu.
 
-file(GLOB sources CONFIGURE_DEPENDS backend/conformance_*_test.cpp backend/pull_test.cpp)
+file(GLOB sources CONFIGURE_DEPENDS backend/block_test.cpp backend/conformance_*_test.cpp backend/out_of_memory_test.cpp backend/pull_test.cpp)
 add_executable(hlip_test_device ${sources})
 target_link_libraries(hlip_test_device PRIVATE hlip_test_main hlip_own)
 target_compile_options(hlip_test_device PRIVATE $<$<CONFIG:Release>:-O1>)
@@ -10,8 +10,16 @@ if(HLIP_DEVICE STREQUAL "CUDA")
   set_source_files_properties(${sources} PROPERTIES LANGUAGE CUDA)
 endif()
 add_test(NAME device COMMAND hlip_test_device)
-set_tests_properties(device PROPERTIES LABELS gpu TIMEOUT 900)
-foreach(script golden training)
-  add_test(NAME device_${script} COMMAND bash "${CMAKE_CURRENT_LIST_DIR}/device/${script}.sh" "${PROJECT_BINARY_DIR}/bin")
-  set_tests_properties(device_${script} PROPERTIES LABELS gpu TIMEOUT 900 ENVIRONMENT "HLIP_SOURCE_DIR=${PROJECT_SOURCE_DIR}" SKIP_RETURN_CODE 77)
-endforeach()
+set(device_tests device)
+if(TARGET hlip_golden)
+  add_test(NAME device_golden COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/scripts/golden.sh" "${PROJECT_BINARY_DIR}/bin")
+  set_tests_properties(device_golden PROPERTIES ENVIRONMENT "HLIP_GOLDEN_BACKENDS=cuda;HLIP_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+  add_test(NAME device_training COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/device_training.sh" "${PROJECT_BINARY_DIR}/bin")
+  set_tests_properties(device_training PROPERTIES ENVIRONMENT "HLIP_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+  list(APPEND device_tests device_golden device_training)
+endif()
+set_tests_properties(${device_tests} PROPERTIES LABELS gpu TIMEOUT 900)
+if(HLIP_DEVICE STREQUAL "CUDA")
+  set_tests_properties(${device_tests} PROPERTIES SKIP_REGULAR_EXPRESSION "this machine has no GPU that CUDA can use")
+  add_test(NAME device_missing COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/device_missing.sh" $<TARGET_FILE_DIR:hlip_golden>)
+endif()

@@ -4,6 +4,7 @@
 // `run<T, B>(sizes)`, which draws its inputs with numbers(), calls the kernel and returns everything the kernel wrote.
 #pragma once
 
+#include <hlip/backend/contract.hpp>
 #include <hlip/backend/cpu.hpp>
 #include <hlip/backend/reference.hpp>
 #if defined(HLIP_WITH_DEVICE)
@@ -115,6 +116,7 @@ double tolerance(double terms) {
 /// One row of the table: backend B in type T against Reference in double.
 template <class Op, class T, class B>
 void expect_agreement() {
+  static_assert(Backend<B>);
   for (const Sizes& sizes : Op::sizes()) {
     CAPTURE(Op::name);
     CAPTURE(describe(sizes));

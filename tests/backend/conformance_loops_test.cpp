@@ -18,3 +18,12 @@ TEST_CASE("backends: elementwise statements, copies and reductions agree with th
 TEST_CASE("tested backend: elementwise statements, copies and reductions give the same bits at 1, 2 and 4 threads") {
   expect_same_bits_at_any_thread_count<LoopOps>();
 }
+
+TEST_CASE("tested backend: the sum of four million floats is that of doubles") {
+  std::vector<float> x(std::size_t{1} << 22);
+  double want = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) want += static_cast<double>(x[i] = static_cast<float>(i % 1000) * 0.001f);
+  const Buffer<float, Tested> at(x), sum(1);
+  reduce(Tested{}, Reduction::sum, static_cast<const float*>(at.data()), sum.data(), 1, static_cast<index_t>(x.size()), 1);
+  CHECK(std::abs(sum.values()[0] - want) <= 1e-6 * want);  // float addition one by one is off by 1e-3
+}

@@ -54,7 +54,7 @@ struct Attention {
   static std::vector<Sizes> sizes() {
     std::vector<Sizes> all;
     for (index_t flags = 0; flags < 4; ++flags)
-      for (const Sizes& s : std::vector<Sizes>{{1, 1, 0, 1, 1}, {1, 0, 1, 2, 3}, {3, 1, 16, 2, 32}, {2, 2, 65, 1, 20}, {1, 0, 130, 2, 33}, {2, 130, 3, 1, 8}, {1, 1, 260, 2, 16}}) {
+      for (const Sizes& s : std::vector<Sizes>{{1, 1, 0, 1, 1}, {1, 0, 1, 2, 3}, {3, 1, 16, 2, 32}, {2, 2, 65, 1, 20}, {1, 0, 130, 2, 33}, {2, 130, 3, 1, 8}, {1, 1, 260, 2, 16}, {1, 1, 70, 1, 64}, {1, 2, 66, 1, 80}, {1, 1, 37, 1, 200}}) {
         all.push_back(s);
         all.back().push_back(flags);
       }

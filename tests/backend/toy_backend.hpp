@@ -72,6 +72,7 @@ class Call {
 
 // ---- memory: new elements are all ones in every bit, which is NaN for floats and -1 for integers
 
+inline bool has_device(Toy) { return true; }
 inline void* allocate(Toy, std::size_t bytes) {
   void* p = Memory::instance().take(bytes);
   const Call call("allocate");
@@ -112,6 +113,7 @@ TOY_FORWARDS(fill_strided)
 TOY_FORWARDS(reduce)
 TOY_FORWARDS(gemm)
 TOY_FORWARDS(has_bfloat16_products)
+TOY_FORWARDS(has_tensorfloat32_products)
 TOY_FORWARDS(matrix_precision)
 TOY_FORWARDS(set_matrix_precision)
 TOY_FORWARDS(attention_forward)

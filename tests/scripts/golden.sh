@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# hlip_golden on every fixture of the tree, on both backends, and on those that may not be copied into it where they are present.
+# hlip_golden on every fixture of the tree, on the backends in HLIP_GOLDEN_BACKENDS, and on those that may not be copied into it where they are present.
 # Usage: golden.sh FOLDER_OF_PROGRAMS
 set -euo pipefail
 bin=$1
@@ -11,7 +11,7 @@ for f in "$shared"/golden/interop/wordpiece*.safetensors; do
   [ -e "$f" ] && files+=("$f")
 done
 
-for backend in cpu reference; do
+for backend in ${HLIP_GOLDEN_BACKENDS:-cpu reference}; do
   echo "backend $backend"
   rc=0
   out=$("$bin/hlip_golden" --backend "$backend" "${files[@]}") || rc=$?

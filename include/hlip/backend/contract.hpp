@@ -31,6 +31,7 @@ struct SomeLoop {
 template <class B>
 concept BackendMemory = std::semiregular<B> && requires(B b, void* p, const void* from, std::size_t bytes) {
   { B::name } -> std::convertible_to<std::string_view>;
+  { has_device(b) } -> std::same_as<bool>;
   { allocate(b, bytes) } -> std::same_as<void*>;
   deallocate(b, p, bytes);
   empty_cache(b);
@@ -73,6 +74,7 @@ concept BackendKernels = requires(B b, T* to, const T* from, const std::int64_t*
 template <class B>
 concept Backend = BackendMemory<B> && BackendLoops<B, float> && BackendLoops<B, double> && BackendKernels<B, float> && BackendKernels<B, double> && requires(B b) {
   { has_bfloat16_products(b) } -> std::same_as<bool>;
+  { has_tensorfloat32_products(b) } -> std::same_as<bool>;
   set_matrix_precision(b, MatrixPrecision::float32);
   { matrix_precision(b) } -> std::same_as<MatrixPrecision>;
 };

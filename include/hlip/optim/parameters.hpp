@@ -39,9 +39,12 @@ std::vector<OptimizedParameter<T, B>> optimized_parameters(const std::vector<std
 /// Global L2 norm of all gradients.
 template <class T, class B>
 double grad_norm(const std::vector<OptimizedParameter<T, B>>& parameters) {
+  // Collected where the gradients are and read once: a device would be waited for with every number.
+  const auto squares = Tensor<T, B>::zeros({static_cast<index_t>(parameters.size())});
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].var.has_grad()) squares.select(0, static_cast<index_t>(i)).assign(sum(Tensor<T, B>(square(parameters[i].var.grad()))));
   double total = 0;
-  for (const auto& p : parameters)
-    if (p.var.has_grad()) total += static_cast<double>(sum(Tensor<T, B>(square(p.var.grad()))).item());
+  for (const T s : squares.to_vector()) total += static_cast<double>(s);
   return std::sqrt(total);
 }
 

@@ -20,6 +20,7 @@ struct Cpu {
 namespace detail {
 /// Aligned host memory, to be freed by deallocate(Cpu); nullptr when there is none.
 inline void* allocate_host(std::size_t bytes) {
+  if (bytes > MemoryPool::largest) return nullptr;
   return pool_memory && bytes >= MemoryPool::smallest ? memory_pool().take(bytes) : ::operator new(bytes + 1, std::align_val_t{64}, std::nothrow);
 }
 }  // namespace detail

@@ -29,12 +29,12 @@ inline void expect_cuda(cudaError_t status, std::string_view operation) {
   fail(operation, "CUDA says {}: {}", cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
-/// The device that cudaSetDevice chose before the first use (0 unless told otherwise), its stream and its memory pool.
+/// The first device that CUDA_VISIBLE_DEVICES shows, its stream and its memory pool.
 class CudaRuntime {
  public:
   cudaStream_t stream = nullptr;
   cudaMemPool_t pool = nullptr;
-  int multiprocessors = 0, capability = 0;  ///< 90 for sm_90
+  int capability = 0;  ///< 90 for sm_90
 
   CudaRuntime(const CudaRuntime&) = delete;
   CudaRuntime& operator=(const CudaRuntime&) = delete;
@@ -79,19 +79,19 @@ class CudaRuntime {
   static constexpr std::size_t staging_bytes = std::size_t{8} << 20;
 
   CudaRuntime() {
-    int count = 0, device = 0, pools = 0, major = 0, minor = 0;
+    constexpr int device = 0;
+    int count = 0, pools = 0, major = 0, minor = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0) {
       static_cast<void>(cudaGetLastError());
       fail("cuda", "this machine has no GPU that CUDA can use ({}) (hint: --device cpu)", status == cudaSuccess ? "no device" : cudaGetErrorString(status));
     }
-    expect_cuda(cudaGetDevice(&device), "cuda");
-    expect_cuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "cuda");
+    expect_cuda(cudaSetDevice(device), "cuda");
     expect_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cuda");
     expect_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cuda");
     capability = 10 * major + minor;
     expect_cuda(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, device), "cuda");
-    if (!pools) fail("cuda", "device {} has no memory pools (cudaMallocAsync)", device);
+    if (!pools) fail("cuda", "the GPU has no memory pools (cudaMallocAsync)");
     expect_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cuda");
     expect_cuda(cudaDeviceGetDefaultMemPool(&pool, device), "cuda");
     std::uint64_t keep = UINT64_MAX;  // freed memory waits for the next tensor, see empty_cache

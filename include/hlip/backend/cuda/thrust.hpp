@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/backend/cuda/config.hpp>
+#include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/runtime.hpp>
 #include <hlip/tensor/shape.hpp>
 
@@ -13,6 +14,7 @@
 #include <thrust/sort.h>
 #include <thrust/version.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #if THRUST_DEVICE_SYSTEM != HLIP_THRUST_DEVICE_SYSTEM
@@ -39,10 +41,24 @@ inline auto thrust_policy() {
 #endif
 }
 
+#if defined(HLIP_THRUST_CUDA)
+/// Gives algorithms that need memory that of the stream's pool.
+struct ThrustMemory {
+  using value_type = char;
+  char* allocate(std::ptrdiff_t bytes) { return static_cast<char*>(hlip::allocate(Cuda{}, static_cast<std::size_t>(bytes))); }
+  void deallocate(char* p, std::size_t bytes) { hlip::deallocate(Cuda{}, p, bytes); }
+};
+#endif
+
 /// Sorts n keys; place[i] becomes the number that key i had before. Equal keys keep their order.
 inline void sort_rows(std::int64_t* key, std::int64_t* place, index_t n) {
   thrust::sequence(thrust_policy(), place, place + n);
+#if defined(HLIP_THRUST_CUDA)
+  ThrustMemory memory;
+  thrust::stable_sort_by_key(thrust::cuda::par_nosync(memory).on(CudaRuntime::get().stream), key, key + n, place);
+#else
   thrust::stable_sort_by_key(thrust_policy(), key, key + n, place);
+#endif
 }
 
 }  // namespace detail

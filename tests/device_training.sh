@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fifty steps on phantoms: losses and zero-shot scores of the Cuda backend are those of Cpu, and a run that was stopped and resumed
 # ends in the bits of one that was not.
-. "$(dirname "$0")/../support/script.sh"
+. "$(dirname "$0")/support/script.sh"
 train=("$bin/train_ct_rate" --phantom 64 --steps 50 --text-steps 10 --batch-size 8 --phantom-root "$work/phantom")
 expect 0 "${train[@]}" --out "$work/cpu"
 expect 0 "${train[@]}" --out "$work/cuda" --device cuda --save-frequency-steps 40
