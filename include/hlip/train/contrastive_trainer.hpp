@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -264,9 +265,9 @@ class ContrastiveTrainer {
     if (communicator_.size() == 1) return;
     for (const auto& p : optimizer_.parameters()) {
       if (!p.var.has_grad()) continue;
-      const Tensor<T, B> g = p.var.grad();
-      communicator_.all_reduce_sum(std::span<T>(g.data(), static_cast<std::size_t>(g.numel())));
-      g.assign(g * (1.0 / communicator_.size()));
+      std::vector<T> sums = p.var.grad().to_vector();  // through the host: a communicator knows no backend
+      communicator_.all_reduce_sum(std::span<T>(sums));
+      p.var.grad().assign(Tensor<T, B>::from_values(p.var.grad().shape(), std::span<const T>(sums)) * (1.0 / communicator_.size()));
     }
   }
 
