@@ -4,7 +4,7 @@
 file(GLOB sources CONFIGURE_DEPENDS backend/block_test.cpp backend/conformance_*_test.cpp backend/out_of_memory_test.cpp backend/pull_test.cpp)
 add_executable(hlip_test_device ${sources})
 target_link_libraries(hlip_test_device PRIVATE hlip_test_main hlip_own)
-target_compile_options(hlip_test_device PRIVATE $<$<CONFIG:Release>:-O1>)
+target_compile_options(hlip_test_device PRIVATE "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>")  # nvcc warns of a second -O
 set_target_properties(hlip_test_device PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
 if(HLIP_DEVICE STREQUAL "CUDA")
   set_source_files_properties(${sources} PROPERTIES LANGUAGE CUDA)
