@@ -18,7 +18,7 @@ inline constexpr index_t bfloat16_chunk = 4096;
 inline constexpr index_t bfloat16_k = 512;
 
 /// C (rows [i0, i0 + m), columns [j0, j0 + n)) of one matrix, through K; see GemmArgs.
-inline void bfloat16_gemm_part(const GemmArgs<float>& g, index_t matrix, index_t i0, index_t m, index_t j0, index_t n) {
+HLIP_LAZY void bfloat16_gemm_part(const GemmArgs<float>& g, index_t matrix, index_t i0, index_t m, index_t j0, index_t n) {
   constexpr int nr = tile_cols<float>;
   const float *a = g.a + matrix * g.stride_a, *b = g.b + matrix * g.stride_b;
   const index_t at = matrix * g.stride_c + i0 * g.ldc + j0, depth = div_up(std::min(g.k, bfloat16_chunk), 2), panels_b = div_up(n, nr);
@@ -59,7 +59,7 @@ inline void bfloat16_gemm_part(const GemmArgs<float>& g, index_t matrix, index_t
 }
 
 /// gemm with operands rounded to bfloat16. Chunks and tiles depend on the shape alone: the same bits for every number of threads.
-inline void bfloat16_gemm(const GemmArgs<float>& g) {
+HLIP_LAZY void bfloat16_gemm(const GemmArgs<float>& g) {
   for (index_t matrix = 0; matrix < g.batch; ++matrix)
     for (index_t i = 0; i < g.m; i += bfloat16_chunk)
       for (index_t j = 0; j < g.n; j += bfloat16_chunk) bfloat16_gemm_part(g, matrix, i, std::min(bfloat16_chunk, g.m - i), j, std::min(bfloat16_chunk, g.n - j));

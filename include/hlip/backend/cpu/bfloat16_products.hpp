@@ -41,7 +41,7 @@ inline __m512bh as_pairs(__m512 x) {
 /// column i, the first in its lower half; an element past the last counts as 0. Element e of column i is
 /// x[i · ld + e] when `deep`, else x[e · ld + i]. Columns up to `step` are filled with zeros.
 /// Subnormal numbers become 0, which the product would take them for anyway.
-inline void pack_bfloat16_pairs(index_t k, index_t width, const float* x, index_t ld, bool deep, float* to, index_t step) {
+HLIP_LAZY void pack_bfloat16_pairs(index_t k, index_t width, const float* x, index_t ld, bool deep, float* to, index_t step) {
   const auto lanes = [](index_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1); };
   for (index_t i0 = 0; i0 < step; i0 += 16) {
     const __mmask16 read = lanes(width - i0), write = lanes(step - i0);
@@ -103,7 +103,7 @@ inline constexpr std::array<TileProduct<float>, tile_rows> bfloat16_tile_product
 #else
 inline constexpr bool bfloat16_products = false;
 inline constexpr std::array<TileProduct<float>, tile_rows> bfloat16_tile_products{};  // never called
-inline void pack_bfloat16_pairs(index_t, index_t, const float*, index_t, bool, float*, index_t) {}
+HLIP_LAZY void pack_bfloat16_pairs(index_t, index_t, const float*, index_t, bool, float*, index_t) {}
 #endif
 
 /// Whether float products round their operands now.
