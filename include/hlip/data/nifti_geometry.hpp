@@ -54,7 +54,7 @@ inline bool usable(const Affine& a) {
 }
 
 /// qform to affine. Source: nifti1.h, "METHOD 2". @return false when the quaternion or spacing is unusable
-inline bool qform_affine(const GeometryFields& g, const std::array<double, 3>& pixdim, Affine& out) {
+HLIP_LAZY bool qform_affine(const GeometryFields& g, const std::array<double, 3>& pixdim, Affine& out) {
   double b = g.quatern[0], c = g.quatern[1], d = g.quatern[2];
   const double square = b * b + c * c + d * d;
   if (!(square <= 1 + 1e-3)) return false;  // a little over 1 is rounding, more is no rotation
@@ -96,7 +96,7 @@ inline void warn_about_shape(const Affine& a, std::vector<std::string>& warnings
 }
 
 /// Applies the rule of NiftiGeometry. @param dim x, y, z @throws hlip::error when no description is usable
-inline NiftiGeometry read_geometry(const GeometryFields& g, const std::array<index_t, 3>& dim, std::string_view path, std::vector<std::string>& warnings) {
+HLIP_LAZY NiftiGeometry read_geometry(const GeometryFields& g, const std::array<index_t, 3>& dim, std::string_view path, std::vector<std::string>& warnings) {
   std::array<double, 3> pixdim{};
   bool pixdim_ok = true;
   for (std::size_t c = 0; c < 3; ++c) {

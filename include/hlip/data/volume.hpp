@@ -70,7 +70,7 @@ struct AxisDirections {
 };
 
 // Takes the largest remaining direction cosine each time, so that every patient axis is used once even for oblique grids.
-inline AxisDirections axis_directions(std::string_view where, const Affine& a) {
+HLIP_LAZY AxisDirections axis_directions(std::string_view where, const Affine& a) {
   std::array<std::array<double, 3>, 3> cosine{};
   for (std::size_t c = 0; c < 3; ++c) {
     const double length = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);

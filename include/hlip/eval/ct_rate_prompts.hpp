@@ -19,7 +19,7 @@ inline PromptTemplate prompt_template(std::string_view name) {
 
 /// The classes in the reference's order. "Medical material" and "Lymphadenopathy" have labels but are not evaluated.
 /// Source: reference evaluation of HLIP on CT-RATE.
-inline std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
+HLIP_LAZY std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
   struct Finding {
     std::string_view name, organ;
     std::string_view negative = {}, organ_word = {};  // exceptions

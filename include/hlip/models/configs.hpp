@@ -35,7 +35,7 @@ inline void with_dual_text(ClipConfig& c) {
 }
 
 /// A configuration by name. @throws on an unknown name, listing the known ones
-inline ClipConfig clip_config(std::string_view name) {
+HLIP_LAZY ClipConfig clip_config(std::string_view name) {
   ClipConfig c;
   c.name = c.vision.name = std::string(name);
   HlipVitConfig& v = c.vision;
