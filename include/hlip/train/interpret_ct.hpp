@@ -34,9 +34,10 @@ std::vector<MontageMap> relevance_by_level(const Clip<3, float, B>& model, const
   const std::vector<float> values(embedding.begin(), embedding.end());
   const Var<float, B> prompt(Tensor<float, B>::from_values({static_cast<index_t>(values.size()), 1}, std::span<const float>(values)));
   const auto logits = [&](const Var<float, B>& features) { return Var<float, B>(matmul(l2_normalize(model.visual.head.proj(features)), prompt) * classifier.scale()); };
+  const Tensor<float, B> study = on_backend<B>(stack_volumes({volume}));
   std::vector<MontageMap> maps;
   for (int level = 1; level <= 3; ++level)
-    if (last_block_of_level(model.config.vision, level) >= 0) maps.push_back({level_name(level), on_backend<Cpu>(interpret(model.visual.trunk, on_backend<B>(stack_volumes({volume})), logits, 0, {}, level).relevance)});
+    if (last_block_of_level(model.config.vision, level) >= 0) maps.push_back({level_name(level), on_backend<Cpu>(interpret(model.visual.trunk, study, logits, 0, {}, level).relevance)});
   return maps;
 }
 
