@@ -36,8 +36,10 @@ TokenRows<T> token_rows(T* base, index_t stride, const TokenLayout& layout) {
   return {base + layout.prefix_begin * stride, base + layout.patch_begin * stride, stride};
 }
 
+/// @param q, k, v first element of their rows, which are `stride` apart  @param out (rows, dim)  @param lse (sequences, heads, tokens)
 template <class T, class B>
-AttentionArgs<T> attention_args(const TokenLayout& layout, index_t heads, index_t dim, const AttentionOptions& options, const Tensor<std::uint8_t, B>& key_mask) {
+AttentionArgs<T> attention_args(const TokenLayout& layout, index_t heads, index_t dim, const AttentionOptions& options, const Tensor<std::uint8_t, B>& key_mask, const T* q, const T* k, const T* v,
+                                index_t stride, const Tensor<T, B>& out, const Tensor<T, B>& lse) {
   expect(heads > 0 && dim % heads == 0, "attention", "width {} does not divide into {} heads", dim, heads);
   expect(key_mask.numel() == 0 || key_mask.numel() == layout.rows(), "attention", "key mask is {}, expected (sequences = {}, tokens = {})", to_string(key_mask.shape()),
          layout.sequences, layout.tokens());
@@ -47,6 +49,9 @@ AttentionArgs<T> attention_args(const TokenLayout& layout, index_t heads, index_
   a.scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(dim / heads)));
   a.key_mask = key_mask.numel() > 0 ? key_mask.data() : nullptr;
   a.dropout = options.dropout, a.dropout_key = options.dropout_key;
+  a.q = token_rows(q, stride, layout), a.k = token_rows(k, stride, layout), a.v = token_rows(v, stride, layout);
+  a.out = token_rows(out.data(), dim, layout);
+  a.lse = lse.data();
   return a;
 }
 
@@ -74,14 +79,8 @@ Var<T, B> attention(const Var<T, B>& qkv, const TokenLayout& layout, index_t hea
   const auto y = Tensor<T, B>::empty({layout.rows(), dim});
   const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
   const auto args_of = [=](const Tensor<T, B>& in, const Tensor<T, B>& out) {
-    AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
     const T* first = in.data();
-    args.q = detail::token_rows(first, 3 * dim, layout);
-    args.k = detail::token_rows(first + dim, 3 * dim, layout);
-    args.v = detail::token_rows(first + 2 * dim, 3 * dim, layout);
-    args.out = detail::token_rows(out.data(), dim, layout);
-    args.lse = lse.data();
-    return args;
+    return detail::attention_args<T>(layout, heads, dim, options, keys, first, first + dim, first + 2 * dim, 3 * dim, out, lse);
   };
   attention_forward(B{}, args_of(input, y));
   if (!is_recorded<T, B>({&qkv})) return Var<T, B>(y);
@@ -111,13 +110,7 @@ Var<T, B> attention(const Var<T, B>& q, const Var<T, B>& k, const Var<T, B>& v, 
   const auto y = Tensor<T, B>::empty({layout.rows(), dim});
   const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
   const auto args_of = [=](const Tensor<T, B>& qs, const Tensor<T, B>& ks, const Tensor<T, B>& vs, const Tensor<T, B>& out) {
-    AttentionArgs<T> args = detail::attention_args<T>(layout, heads, dim, options, keys);
-    args.q = detail::token_rows(static_cast<const T*>(qs.data()), dim, layout);
-    args.k = detail::token_rows(static_cast<const T*>(ks.data()), dim, layout);
-    args.v = detail::token_rows(static_cast<const T*>(vs.data()), dim, layout);
-    args.out = detail::token_rows(out.data(), dim, layout);
-    args.lse = lse.data();
-    return args;
+    return detail::attention_args<T>(layout, heads, dim, options, keys, qs.data(), ks.data(), vs.data(), dim, out, lse);
   };
   attention_forward(B{}, args_of(qt, kt, vt, y));
   if (!is_recorded<T, B>({&q, &k, &v})) return Var<T, B>(y);
