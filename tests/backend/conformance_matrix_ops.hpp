@@ -66,10 +66,15 @@ struct Attention {
 
   template <class T, class B>
   static Outputs run(const Sizes& s) {
+    return run_by<T, B>(s, 3, [](const AttentionArgs<T>& a) { attention_forward(B{}, a); }, [](const AttentionGradArgs<T>& g) { attention_backward(B{}, g); });
+  }
+  /// slack: elements between the heads of a token and those of the next.
+  template <class T, class B, class Forward, class Backward>
+  static Outputs run_by(const Sizes& s, index_t slack, Forward forward, Backward backward) {
     AttentionGradArgs<T> g;
     AttentionArgs<T>& a = g.forward;
     a.sequences = s[0], a.prefix = s[1], a.patches = s[2], a.heads = s[3], a.head_dim = s[4];
-    const index_t tokens = a.prefix + a.patches, stride = a.heads * a.head_dim + 3, n = a.sequences * tokens * stride, split = a.sequences * a.prefix * stride;
+    const index_t tokens = a.prefix + a.patches, stride = a.heads * a.head_dim + slack, n = a.sequences * tokens * stride, split = a.sequences * a.prefix * stride;
     a.scale = static_cast<T>(static_cast<float>(1 / std::sqrt(static_cast<double>(a.head_dim))));
     const Buffer<T, B> q(numbers<T>(n, 1)), k(numbers<T>(n, 2)), v(numbers<T>(n, 3)), dout(numbers<T>(n, 4));
     const Buffer<T, B> out(n), lse(a.sequences * a.heads * tokens), dq(n), dk(n), dv(n);
@@ -82,8 +87,8 @@ struct Attention {
     if (s[5] & 1) a.key_mask = mask;
     if (s[5] & 2) a.dropout = 0.3, a.dropout_key = {7, 3, 2};
     g.d_out = read(dout), g.dq = write(dq), g.dk = write(dk), g.dv = write(dv);
-    attention_forward(B{}, a);
-    attention_backward(B{}, g);
+    forward(a);
+    backward(g);
     return {{"out", out.values()}, {"lse", lse.values()}, {"dq", dq.values()}, {"dk", dk.values()}, {"dv", dv.values()}};
   }
 };

@@ -7,6 +7,7 @@
 //
 //   index()                        which block this is
 //   phase(fn)                      fn(thread) for every thread, then a barrier
+//   barrier()                      a barrier alone
 //   each(fn)                       the same without the barrier: for values of the thread's own
 //   shared<T>(n)                   n elements that all threads of the block see, uninitialised, aligned to 16 bytes
 //   per_thread<T, N>()             N values for every thread that live across phases, zero at first: values(thread)[i]
@@ -57,12 +58,15 @@ class DeviceBlock {
     fn(static_cast<int>(threadIdx.x));
 #endif
   }
-  template <class Fn>
-  HLIP_FN void phase(Fn fn) {
-    each(fn);
+  HLIP_FN void barrier() const {
 #if defined(__CUDA_ARCH__)
     __syncthreads();
 #endif
+  }
+  template <class Fn>
+  HLIP_FN void phase(Fn fn) {
+    each(fn);
+    barrier();
   }
   template <class T>
   HLIP_FN T* shared(index_t n) {
@@ -114,10 +118,12 @@ class HostBlock {
 
   HostBlock(index_t index, int threads, std::size_t shared_bytes) : index_(index), threads_(threads), shared_left_(shared_bytes) {}
   index_t index() const { return index_; }
+  int threads() const { return threads_; }
   template <class Fn>
   void each(Fn fn) {
     for (int thread = 0; thread < threads_; ++thread) fn(thread);
   }
+  void barrier() const {}  // one thread after the other: what comes before is done
   template <class Fn>
   void phase(Fn fn) {
     each(fn);
@@ -156,6 +162,18 @@ class HostBlock {
 };
 
 #endif
+
+/// Bytes of shared memory that a block may have.
+inline std::size_t shared_memory_limit(Cuda) {
+#if defined(HLIP_THRUST_CUDA)
+  static_cast<void>(CudaRuntime::get());
+  int bytes = 0;
+  expect_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "launch_blocks");
+  return static_cast<std::size_t>(bytes);
+#else
+  return std::size_t{227} << 10;  // as on a GPU of compute capability 9.0
+#endif
+}
 
 /// Runs a program (see above) in `blocks` blocks, each with `shared_bytes` of shared memory.
 template <class Program>
