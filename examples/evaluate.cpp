@@ -18,6 +18,7 @@
 #include <hlip/eval/score_table.hpp>
 #include <hlip/train/brain_samples.hpp>
 #include <hlip/train/command_line.hpp>
+#include <hlip/train/device.hpp>
 #include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
@@ -34,7 +35,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume";
+  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume", device = "cpu";
   bool already_hu = false, allow_absent = false;
   index_t num_slices = 0;
   int threads = 0;
@@ -58,7 +59,31 @@ struct Embeddings {
   double scale = 1;  ///< exp(logit_scale)
 };
 
-using Model = TrainedModel<>;
+/// A trained model on whatever device: what is known about it, and features of length 1 from its towers.
+struct Model {
+  std::string path, table;
+  ClipConfig config;
+  CtPreset preset;
+  std::optional<MriPreset> mri;
+  double scale = 1;                                                                     ///< exp(logit_scale)
+  std::function<std::vector<double>(const Tensor<float>&)> encode_study;                ///< (N, D, H, W)
+  std::function<std::vector<double>(const std::vector<std::string>&)> encode_prompts;  ///< row-major (prompts, dim)
+};
+
+template <class B>
+Model load_model(B, const Options& o) {
+  const auto t = std::make_shared<const TrainedModel<3, B>>(is_file(o.checkpoint) ? load_published_model<3, B>(o.checkpoint, clip_config_named(o.model), o.vocab) : load_trained_model<3, B>(o.checkpoint));
+  Model m{t->path, t->table, t->model.config, t->preset, t->mri, std::exp(static_cast<double>(t->model.logit_scale.item())), {}, {}};
+  m.encode_study = [t](const Tensor<float>& scans) {
+    NoGrad guard;
+    const Shape s = scans.shape();
+    const auto features = t->model.encode_image(Var<float, B>(on_backend<B>(scans.reshape({1, s[0], 1, s[1], s[2], s[3]})))).value().to_vector();
+    return std::vector<double>(features.begin(), features.end());
+  };
+  m.encode_prompts = [t](const std::vector<std::string>& prompts) { return encode_prompts(t->model, *t->tokenizer, prompts); };
+  return m;
+}
+
 using Find = std::function<Studies(const Model&)>;
 using Score = std::function<std::vector<double>(const Model&, const Embeddings&)>;
 using Name = std::function<std::string(std::string_view)>;
@@ -66,17 +91,15 @@ using Name = std::function<std::string(std::string_view)>;
 const Name bare = [](std::string_view path) { return bare_name(path); };
 
 Embeddings embed(const Model& m, const Studies& studies) {
-  NoGrad guard;
-  Embeddings e{studies.names, {}, 0, std::exp(static_cast<double>(m.model.logit_scale.item()))};
+  Embeddings e{studies.names, {}, 0, m.scale};
   LoaderOptions loading;
   loading.sampler = {.batch_size = 1, .shuffle = false, .drop_last = false};
   DataLoader loader(studies, loading, [](std::vector<Tensor<float>> batch) { return batch.front(); });
   const index_t n = studies.size(), twentieth = std::max<index_t>(1, n / 20);
   for (index_t done = 0; auto batch = loader.next();) {
-    const Shape s = batch->data.shape();
-    const auto f = m.model.encode_image(Var<float>(batch->data.reshape({1, s[0], 1, s[1], s[2], s[3]}))).value();
-    e.dim = f.dim(1);
-    for (const float v : f.to_vector()) e.features.push_back(v);
+    const auto f = m.encode_study(batch->data);
+    e.dim = static_cast<index_t>(f.size());
+    e.features.insert(e.features.end(), f.begin(), f.end());
     if (++done % twentieth == 0 && n >= 20) fmt::print(stderr, "{} of {} studies\n", done, n);
   }
   return e;
@@ -105,7 +128,7 @@ Embeddings read_embeddings(const std::string& path) {
 
 /// scale * cosine of studies and prompts, each the mean of its templates.
 std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std::vector<std::string>& prompts, std::size_t templates, double scale) {
-  const auto embedded = encode_prompts(m.model, *m.tokenizer, prompts);
+  const auto embedded = m.encode_prompts(prompts);
   const auto n = static_cast<std::int64_t>(prompts.size() / templates);
   return zero_shot_logits(e.features, zero_shot_weights(embedded, n, static_cast<std::int64_t>(templates), e.dim), e.dim, scale);
 }
@@ -113,8 +136,8 @@ std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std
 /// The scores of every study: read, or made of embeddings that are read or made of images. What is made is kept in --out.
 ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name, const Find& find, const Score& score) {
   if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
-  const Model m = is_file(o.checkpoint) ? load_published_model(o.checkpoint, clip_config_named(o.model), o.vocab) : load_trained_model(o.checkpoint);
-  fmt::print("model: {}, {}\n{}", m.path, m.model.config.name, m.table);
+  const Model m = on_device(o.device, [&](auto device) { return load_model(device, o); });
+  fmt::print("model: {}, {}\n{}", m.path, m.config.name, m.table);
   Embeddings e;
   if (o.embeddings.empty()) {
     e = embed(m, find(m));
@@ -182,7 +205,7 @@ void say_unscored(std::size_t labelled, std::size_t scored) {
 
 /// P(positive) of each finding.
 Score pair_scores(const std::vector<ZeroShotClass>& classes) {
-  return [classes](const Model& m, const Embeddings& e) { return zero_shot_classifier(m.model, *m.tokenizer, classes).probabilities(e.features); };
+  return [classes](const Model& m, const Embeddings& e) { return ZeroShotClassifier(classes, m.encode_prompts, m.scale).probabilities(e.features); };
 }
 
 void expect_ct_model(const Model& m) {
@@ -285,7 +308,7 @@ int run_rad_chestct(const Options& o) {
 
 /// How scans of a study are prepared: as in the training of the checkpoint if it says so, otherwise as HLIP evaluates.
 MriPreset scan_preset(const Options& o, const Model& m) {
-  MriPreset preset = m.mri ? *m.mri : mri_preset(MriPreset{}.num_slices, m.model.config.vision.img_size[1]);
+  MriPreset preset = m.mri ? *m.mri : mri_preset(MriPreset{}.num_slices, m.config.vision.img_size[1]);
   if (o.num_slices > 0) preset.num_slices = o.num_slices;
   return preset;
 }
@@ -460,6 +483,7 @@ int main(int argc, char** argv) {
     sub->add_option("--confidence", o.bootstrap.confidence, "of the intervals")->check(CLI::Range(0.01, 0.999))->capture_default_str();
     sub->add_option("--seed", o.bootstrap.seed, "of the resamples")->capture_default_str();
     sub->add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+    add_device_option(*sub, o.device)->needs(checkpoint);
     if (std::string_view(set.name) != "ct-rate") root->excludes(scores)->excludes(embeddings);
   }
   return run_program(app, argc, argv, [&] {

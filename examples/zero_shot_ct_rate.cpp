@@ -15,6 +15,7 @@
 #include <hlip/io/png.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
+#include <hlip/train/device.hpp>
 #include <hlip/train/interpret_ct.hpp>
 #include <hlip/train/process_time.hpp>
 #include <hlip/train/published_model.hpp>
@@ -36,7 +37,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding;
+  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding, device = "cpu";
   double slope = 1, intercept = 0;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
@@ -112,8 +113,9 @@ CtInputGrid grid_of(const CtCacheFile& cached, const CtPreset& preset) {
 }
 
 /// Random weights of a named configuration; its words are those of the prompts.
-TrainedModel<> random_model(const Options& o) {
-  TrainedModel<> t;
+template <class B>
+TrainedModel<3, B> random_model(const Options& o) {
+  TrainedModel<3, B> t;
   ClipConfig config = clip_config_named(o.model);
   std::vector<std::string> prompts;
   for (const auto& c : ct_rate_prompts(prompt_template(o.prompts))) {
@@ -123,7 +125,7 @@ TrainedModel<> random_model(const Options& o) {
   Vocabulary vocabulary = o.vocab.empty() ? learn_wordpiece(prompts, {.min_count = 1}) : Vocabulary::load(o.vocab);
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(std::move(vocabulary));
   config.text.vocab_size = std::max<index_t>(config.text.vocab_size, t.tokenizer->vocab_size());
-  t.model = Clip<>(config, 0);
+  t.model = Clip<3, float, B>(config, 0);
   if (config.name == "phantom") t.preset.spacing = {9, 5, 5};
   for (int d = 0; d < 3; ++d) t.preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
   return t;
@@ -131,7 +133,8 @@ TrainedModel<> random_model(const Options& o) {
 
 /// Draws where the model looked and writes the maps over the scan's own voxels.
 /// @param frame geometry of the scan  @param finding the one --finding names, or the most probable one
-void explain(const Options& o, const TrainedModel<>& trained, const ZeroShotClassifier& classifier, const std::vector<double>& p, std::size_t finding, const Tensor<float>& input, const CtInputGrid& grid,
+template <class B>
+void explain(const Options& o, const TrainedModel<3, B>& trained, const ZeroShotClassifier& classifier, const std::vector<double>& p, std::size_t finding, const Tensor<float>& input, const CtInputGrid& grid,
              const Volume& frame) {
   std::error_code code;
   std::filesystem::create_directories(o.interpret, code);
@@ -150,21 +153,23 @@ void explain(const Options& o, const TrainedModel<>& trained, const ZeroShotClas
 }
 
 /// A run or checkpoint of ours, or weights in a file, which are what the options say.
-TrainedModel<> read_model(const Options& o) {
-  if (o.checkpoint.empty()) return random_model(o);
-  if (!o.published()) return load_trained_model(o.checkpoint);
-  TrainedModel<> t = load_published_model(o.checkpoint, clip_config_named(o.model.empty() ? "vit_base_singlescan_h2_token2744" : o.model), o.vocab);
+template <class B>
+TrainedModel<3, B> read_model(const Options& o) {
+  if (o.checkpoint.empty()) return random_model<B>(o);
+  if (!o.published()) return load_trained_model<3, B>(o.checkpoint);
+  TrainedModel<3, B> t = load_published_model<3, B>(o.checkpoint, clip_config_named(o.model.empty() ? "vit_base_singlescan_h2_token2744" : o.model), o.vocab);
   if (t.model.config.name == "phantom") t.preset.spacing = {9, 5, 5};
   return t;
 }
 
-int classify(const Options& o) {
+template <class B>
+int classify(B, const Options& o) {
   if (o.threads > 0) omp_set_num_threads(o.threads);
   StartUpTimes times;
   times.lap("start");
   const Study study = read_study(o);
   times.lap("volume");
-  const TrainedModel<> trained = read_model(o);
+  const TrainedModel<3, B> trained = read_model<B>(o);
   if (trained.mri) fail_file(trained.path, "", "is a model for MRI, this program is for CT");
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
   else fmt::print("model: {}, {}\n{}", trained.path, trained.model.config.name, trained.table);
@@ -185,7 +190,7 @@ int classify(const Options& o) {
   times.lap("preprocessing");
   const auto p = [&] {
     NoGrad guard;
-    return classifier.probabilities(trained.model.encode_image(Var<float>(stack_volumes({input}))).value().to_vector());
+    return classifier.probabilities(trained.model.encode_image(Var<float, B>(on_backend<B>(stack_volumes({input})))).value().to_vector());
   }();
   times.lap("image (forward pass)", true);
   for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classes[i].name, p[i]);
@@ -216,6 +221,7 @@ int main(int argc, char** argv) {
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+  add_device_option(app, o.device);
   auto* interpret = app.add_option("--interpret", o.interpret, "folder for where the model looked: montage.png, and relevance_LEVEL.nii.gz on the voxels of --volume");
   app.add_option("--finding", o.finding, "what --interpret explains (default: the most probable finding)")->needs(interpret);
   app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
@@ -241,6 +247,6 @@ int main(int argc, char** argv) {
       return 2;
     }
     if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];
-    return classify(o);
+    return on_device(o.device, [&](auto device) { return classify(device, o); });
   });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fifty steps on phantoms: losses and zero-shot scores of the Cuda backend are those of Cpu, and a run that was stopped and resumed
-# ends in the bits of one that was not.
+# Fifty steps on phantoms: losses of the Cuda backend are those of Cpu, and a run that was stopped and resumed ends in the bits of one
+# that was not. What the programs that only ask a model find with it is the same on either.
 . "$(dirname "$0")/support/script.sh"
 train=("$bin/train_ct_rate" --phantom 64 --steps 50 --text-steps 10 --batch-size 8 --phantom-root "$work/phantom")
 expect 0 "${train[@]}" --out "$work/cpu"
@@ -19,4 +19,39 @@ says "resuming from .*step_40"
 for file in model optimizer; do cmp "$work/cuda/step_50/$file.safetensors" "$work/resumed/step_50/$file.safetensors" || fail "the resumed run ends in another $file"; done
 
 expect 2 "${train[@]}" --out "$work/none" --device tpu
-echo "training: largest difference of a loss $worst, resumed run bit-identical"
+
+# numbers FILE FILE: how far the numbers in two files are apart, which have the same words between them
+numbers() {
+  python3 - "$@" <<'PY' || fail "$1 and $2 differ"
+import re, sys
+number = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?")
+one, two = (open(path).read() for path in sys.argv[1:])
+if number.sub("#", one) != number.sub("#", two) or not number.search(one):
+    sys.exit("not the same words, or no number")
+print(f"{max(abs(float(a) - float(b)) for a, b in zip(number.findall(one), number.findall(two))):.7f}")
+PY
+}
+# close FILE FILE: no number differs by more than a golden fixture may
+close() {
+  local apart
+  apart=$(numbers "$@")
+  awk -v d="$apart" 'BEGIN { exit !(d <= 1e-4) }' || fail "numbers of $1 and $2 are $apart apart, at most 1e-4 is expected"
+  farthest=$(printf '%s\n%s\n' "$farthest" "$apart" | sort -g | tail -n 1)
+}
+farthest=0
+tree=$work/phantom/dataset
+volume=$(find "$tree/valid" -name '*.nii.gz' | sort | head -n 1)
+weights=("$work/cuda/step_50/model.safetensors" --model phantom --vocab "$work/cuda/step_50/vocab.txt")
+for device in cpu cuda; do
+  expect 0 "$bin/evaluate" ct-rate --checkpoint "$work/cuda" --data-root "$tree" --already-hu --resamples 20 --device $device --out "$work/scores_$device"
+  expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/cuda" --volume "$volume" --device $device --interpret "$work/looked_at_$device"
+  grep -E ' [01]\.[0-9]{4}$' "$work/log" >"$work/findings_$device"
+  expect 0 "$bin/zero_shot_ct_rate" --checkpoint "${weights[@]}" --volume "$volume" --device $device
+  grep -E ' [01]\.[0-9]{4}$' "$work/log" >"$work/findings_of_weights_$device"
+done
+close "$work/scores_cpu/scores.csv" "$work/scores_cuda/scores.csv"
+close "$work/findings_cpu" "$work/findings_cuda"
+close "$work/findings_cuda" "$work/findings_of_weights_cuda"
+for map in "$work"/looked_at_cpu/relevance_*.nii.gz; do [ -s "$work/looked_at_cuda/$(basename "$map")" ] || fail "no $(basename "$map") of the device"; done
+expect 2 "$bin/evaluate" ct-rate --scores "$work/scores_cpu/scores.csv" --data-root "$tree" --out "$work/again" --device cuda
+echo "training: largest difference of a loss $worst, resumed run bit-identical; of a score or probability $farthest"

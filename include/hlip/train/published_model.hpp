@@ -13,10 +13,10 @@ HLIP_BEGIN
 /// it a SigLIP model, matrices of LoRA one with LoRA (alpha = rank, as HLIP trains it).
 /// @param config of the model; the sizes of its vocabulary and of the shared feature space are those of the weights
 /// @throws hlip::error with the table of names when a parameter is missing or of another shape
-template <int Levels = 3>
-TrainedModel<Levels> load_published_model(const std::string& file, ClipConfig config, const std::string& vocab) {
+template <int Levels = 3, class B = Cpu>
+TrainedModel<Levels, B> load_published_model(const std::string& file, ClipConfig config, const std::string& vocab) {
   NamedWeights weights(open_weights(file, MapAccess::copy_on_write));
-  TrainedModel<Levels> t;
+  TrainedModel<Levels, B> t;
   t.path = file;
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(vocab));
   config.siglip = weights.contains("logit_bias");
@@ -27,7 +27,7 @@ TrainedModel<Levels> load_published_model(const std::string& file, ClipConfig co
     if (name.ends_with(".lora_A.default.weight") && shape.rank() == 2) config.text.lora_rank = shape[0], config.text.lora_alpha = static_cast<double>(shape[0]);
   }
   if (t.tokenizer->vocab_size() > config.text.vocab_size) fail_file(vocab, "", "has {} pieces, the weights {}", t.tokenizer->vocab_size(), config.text.vocab_size);
-  t.model = Clip<Levels, float, Cpu>(config, Initializer::without_values());
+  t.model = Clip<Levels, float, B>(config, Initializer::without_values());
   const LoadReport report = load_clip_weights(t.model, weights, true);
   t.table = weights_table(weights, report);
   if (!report.missing.empty() || !report.mismatched.empty()) fail_file(file, "", "does not hold all of the model {}\n{}", config.name, t.table);

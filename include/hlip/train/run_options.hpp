@@ -123,7 +123,7 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--resume", o.resume, "'latest' (afresh if there is none) or a checkpoint folder")->configurable(false)->group(group);
   app.add_option("--seed", o.seed, "of initial weights, order and all draws")->capture_default_str()->group(group);
   app.add_option("--threads", o.threads, "compute threads (default: all cores); results do not depend on it")->check(CLI::Range(0, 4096))->group(group);
-  app.add_option("--device", o.device, "what computes; cuda in builds for it, docs/backends.md says how")->check(CLI::IsMember(device_names()))->capture_default_str()->group(group);
+  add_device_option(app, o.device)->group(group);
   app.add_option("--precision", o.precision,
                  "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16 or a GPU), tf32 (needs a GPU), auto (bf16 if this machine has it and is faster with it)")
       ->check(CLI::IsMember({"fp32", "tf32", "bf16", "auto"}))

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 HLIP_BEGIN
@@ -44,33 +45,34 @@ HLIP_LAZY std::string find_checkpoint(const std::string& folder, const std::vect
 }
 
 /// What load_trained_model gives: everything inference needs.
-template <int Levels = 3>
+template <int Levels = 3, class B = Cpu>
 struct TrainedModel {
   std::string path;   ///< the checkpoint folder, or the file
   std::string table;  ///< what became of the weights of a file
-  Clip<Levels, float, Cpu> model;
+  Clip<Levels, float, B> model;
   std::shared_ptr<const WordPieceTokenizer> tokenizer;
   CtPreset preset;                 ///< of a model for CT
   std::optional<MriPreset> mri;    ///< of a model for MRI
 };
 
-/// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at. Weights stay in the file and are
-/// mapped: changing them changes them for this process only.
+/// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at. On Cpu weights stay in the file and
+/// are mapped: changing them changes them for this process only.
 /// @param folder runs/x or runs/x/step_N  @throws hlip::error saying what is missing or damaged
-template <int Levels = 3>
-TrainedModel<Levels> load_trained_model(const std::string& folder) {
+template <int Levels = 3, class B = Cpu>
+TrainedModel<Levels, B> load_trained_model(const std::string& folder) {
   const std::string path = find_checkpoint(folder, {"model.safetensors", "model.json", "vocab.txt"});
   const Json j = read_json(path + "/model.json");
   if (!j.is_object() || !j.contains("model") || !j.contains("preprocessing") || !j["preprocessing"].is_string()) fail_file(path + "/model.json", "", "needs the entries model and preprocessing");
-  TrainedModel<Levels> t;
+  TrainedModel<Levels, B> t;
   t.path = path;
-  t.model = Clip<Levels, float, Cpu>(clip_config_from_json(j["model"], path + "/model.json"), Initializer::without_values());
+  t.model = Clip<Levels, float, B>(clip_config_from_json(j["model"], path + "/model.json"), Initializer::without_values());
   const auto preprocessing = j["preprocessing"].get<std::string>();
   if (preprocessing.starts_with("mri ")) t.mri = parse_mri_preset(preprocessing);
   else t.preset = parse_ct_preset(preprocessing);
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(path + "/vocab.txt"));
   const SafetensorsFile weights(path + "/model.safetensors", {}, MapAccess::copy_on_write);
-  map_state_dict(t.model, weights);
+  if constexpr (std::is_same_v<B, Cpu>) map_state_dict(t.model, weights);
+  else load_state_dict(t.model, weights);
   return t;
 }
 
