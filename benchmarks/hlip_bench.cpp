@@ -5,6 +5,7 @@
 //
 // `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for ratios within one run;
 // `peak_rss_bytes` is the most memory the process had resident until then. GFLOP/s count multiply-adds as two.
+// In a build for a device, `--device cuda` measures that: it is waited for, and `peak_device_bytes` is what its memory pool had in use at most.
 // docs/performance.md says what is compared with PyTorch and how.
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
@@ -49,9 +50,15 @@ int main(int argc, char** argv) {
     for (const auto& [subject, run] : subjects) {
       if (!subject->parsed()) continue;
       const auto* provider = subject->get_option_no_throw("--provider");
+      const auto* named = subject->get_option_no_throw("--device");
+      const std::string device = named ? named->as<std::string>() : "cpu";
+      if (device != "cpu" && provider && provider->count() > 0) {
+        std::fprintf(stderr, "hlip_bench: --provider says who multiplies on the processor: it means nothing with --device %s\n", device.c_str());
+        return 2;
+      }
       if (provider && provider->count() > 0 && provider->as<std::string>() != bench::built_provider) become_program_with(provider->as<std::string>(), argv);
-      const auto* precision = subject->get_option_no_throw("--precision");
-      if (precision && precision->as<std::string>() == "bf16") set_matrix_precision(hlip::Cpu{}, hlip::MatrixPrecision::bfloat16);
+      if (const auto* precision = subject->get_option_no_throw("--precision"); precision && precision->as<std::string>() != "fp32")
+        hlip::on_device(device, [&](auto b) { set_matrix_precision(b, precision->as<std::string>() == "bf16" ? hlip::MatrixPrecision::bfloat16 : hlip::MatrixPrecision::tensorfloat32); });
       run();
     }
     return 0;

@@ -32,9 +32,9 @@ inline bool any_given(const std::vector<CLI::Option*>& options) {
 
 // ---- matrix products ----
 
-inline void bench_gemm(const RunOptions& o, Json what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
-  const auto a = random_floats(m * k, 1), b = random_floats(k * n, 2);
-  std::vector<float> c(static_cast<std::size_t>(m * n));
+template <class B>
+void bench_gemm(B, const RunOptions& o, Json what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
+  const auto a = random_tensor<B>({m, k}, 1), b = random_tensor<B>({k, n}, 2), c = Tensor<float, B>::zeros({m, n});
   GemmArgs<float> g;
   g.m = m, g.n = n, g.k = k, g.a = a.data(), g.lda = trans_a ? m : k, g.trans_a = trans_a, g.b = b.data(), g.ldb = trans_b ? k : n, g.trans_b = trans_b;
   g.c = c.data(), g.ldc = n;
@@ -42,8 +42,8 @@ inline void bench_gemm(const RunOptions& o, Json what, index_t m, index_t n, ind
   const double flop = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   for (const int threads : o.threads) {
     set_threads(threads);
-    const Seconds seconds = seconds_of_kernel(o.steps, [&] { gemm(Cpu{}, g); });
-    print("gemm", what, threads, o.steps, seconds, {{"gflops", flop / seconds.median * 1e-9}});
+    const Seconds seconds = seconds_of_kernel<B>(o.steps, [&] { gemm(B{}, g); });
+    print<B>("gemm", what, threads, o.steps, seconds, {{"gflops", flop / seconds.median * 1e-9}});
   }
 }
 
@@ -60,16 +60,19 @@ inline void add_gemm(CLI::App& root, Subjects& subjects) {
               app->add_option("--trans-a", o->trans_a, "A is stored (k, m)")->capture_default_str(), app->add_option("--trans-b", o->trans_b, "B is stored (n, k)")->capture_default_str()};
   o->named = add_shape_options(app, *o, o->sizes);
   add_run_options(app, *o, 15);
-  add_precision(app, *o);
+  add_device(app, *o);
   subjects.emplace_back(app, [o] {
-    if (any_given(o->sizes)) return bench_gemm(*o, Json::object(), o->m, o->n, o->k, o->trans_a, o->trans_b);
+    const auto measure = [&](const Json& what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
+      on_device(o->device, [&](auto device) { bench_gemm(device, *o, what, m, n, k, trans_a, trans_b); });
+    };
+    if (any_given(o->sizes)) return measure(Json::object(), o->m, o->n, o->k, o->trans_a, o->trans_b);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
       const HlipVitConfig v = clip_config(model.model).vision;
       const index_t rows = model.batch * model.scans * v.grid().numel(), c = v.embed_dim, hidden = static_cast<index_t>(static_cast<double>(c) * v.mlp_ratio);
       for (const auto& [out, in] : {std::pair{3 * c, c}, {c, c}, {hidden, c}, {c, hidden}}) {
-        bench_gemm(*o, model.json(), rows, out, in, false, true);   // y = x · wᵀ
-        bench_gemm(*o, model.json(), rows, in, out, false, false);  // dx = dy · w
-        bench_gemm(*o, model.json(), out, in, rows, true, false);   // dw = dyᵀ · x
+        measure(model.json(), rows, out, in, false, true);   // y = x · wᵀ
+        measure(model.json(), rows, in, out, false, false);  // dx = dy · w
+        measure(model.json(), out, in, rows, true, false);   // dw = dyᵀ · x
       }
     }
   });
@@ -77,16 +80,17 @@ inline void add_gemm(CLI::App& root, Subjects& subjects) {
 
 // ---- attention ----
 
-inline void bench_attention(const RunOptions& o, Json what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
+template <class B>
+void bench_attention(B, const RunOptions& o, Json what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
   // As in the encoder: q, k, v are column blocks of one (rows, 3·C) matrix, one prefix token per sequence.
   const index_t width = heads * head_dim, rows = sequences * tokens;
-  auto qkv = random_floats(rows * 3 * width, 1), dout = random_floats(rows * width, 2);
-  std::vector<float> out(dout.size()), dqkv(qkv.size()), lse(static_cast<std::size_t>(rows * heads));
+  const auto qkv = random_tensor<B>({rows, 3 * width}, 1), dout = random_tensor<B>({rows, width}, 2);
+  const auto out = Tensor<float, B>::zeros(dout.shape()), dqkv = Tensor<float, B>::zeros(qkv.shape()), lse = Tensor<float, B>::zeros({rows, heads});
   AttentionGradArgs<float> g;
   AttentionArgs<float>& a = g.forward;
   a.sequences = sequences, a.prefix = 1, a.patches = tokens - 1, a.heads = heads, a.head_dim = head_dim, a.scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  const auto part = [&](std::vector<float>& x, index_t column, index_t stride) { return TokenRows<float>{x.data() + column, x.data() + sequences * stride + column, stride}; };
-  const auto read = [&](std::vector<float>& x, index_t column, index_t stride) {
+  const auto part = [&](const Tensor<float, B>& x, index_t column, index_t stride) { return TokenRows<float>{x.data() + column, x.data() + sequences * stride + column, stride}; };
+  const auto read = [&](const Tensor<float, B>& x, index_t column, index_t stride) {
     const auto rows_of = part(x, column, stride);
     return TokenRows<const float>{rows_of.prefix, rows_of.patch, stride};
   };
@@ -98,12 +102,12 @@ inline void bench_attention(const RunOptions& o, Json what, index_t sequences, i
   for (const int threads : o.threads) {
     set_threads(threads);
     const auto measure = [&](const char* op, double products, auto kernel) {
-      const Seconds seconds = seconds_of_kernel(o.steps, kernel);
-      print(op, what, threads, o.steps, seconds, {{"gflops", products * product / seconds.median * 1e-9}});
+      const Seconds seconds = seconds_of_kernel<B>(o.steps, kernel);
+      print<B>(op, what, threads, o.steps, seconds, {{"gflops", products * product / seconds.median * 1e-9}});
     };
-    measure("attention_forward", 2, [&] { attention_forward(Cpu{}, a); });
-    measure("attention_backward", 5, [&] { attention_backward(Cpu{}, g); });
-    measure("attention", 7, [&] { attention_forward(Cpu{}, a), attention_backward(Cpu{}, g); });
+    measure("attention_forward", 2, [&] { attention_forward(B{}, a); });
+    measure("attention_backward", 5, [&] { attention_backward(B{}, g); });
+    measure("attention", 7, [&] { attention_forward(B{}, a), attention_backward(B{}, g); });
   }
 }
 
@@ -119,14 +123,21 @@ inline void add_attention(CLI::App& root, Subjects& subjects) {
               add_count(app, "--heads", o->heads, "heads"), add_count(app, "--head-dim", o->head_dim, "columns of a head")};
   o->named = add_shape_options(app, *o, o->sizes);
   add_run_options(app, *o, 15);
+  add_device(app, *o);
+  app->callback([o] {
+    if (o->device == "cpu" && o->precision != "fp32") throw CLI::ValidationError("--precision", "attention on a processor is fp32 whatever matrix products are");
+  });
   subjects.emplace_back(app, [o] {
-    if (any_given(o->sizes)) return bench_attention(*o, Json::object(), o->sequences, o->tokens, o->heads, o->head_dim);
+    const auto measure = [&](const Json& what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
+      on_device(o->device, [&](auto device) { bench_attention(device, *o, what, sequences, tokens, heads, head_dim); });
+    };
+    if (any_given(o->sizes)) return measure(Json::object(), o->sequences, o->tokens, o->heads, o->head_dim);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
       const HlipVitConfig v = clip_config(model.model).vision;
       const index_t groups[] = {model.batch * model.scans * v.grid()[0], model.batch * model.scans, model.batch}, all = model.batch * model.scans * v.grid().numel();
       std::set<int> levels;
       for (const int level : v.levels()) levels.insert(level);
-      for (const int level : levels) bench_attention(*o, model.json(), groups[level - 1], all / groups[level - 1] + 1, v.num_heads, v.embed_dim / v.num_heads);
+      for (const int level : levels) measure(model.json(), groups[level - 1], all / groups[level - 1] + 1, v.num_heads, v.embed_dim / v.num_heads);
     }
   });
 }

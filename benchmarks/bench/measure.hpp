@@ -1,7 +1,8 @@
 // What all subjects of hlip_bench share: seconds of a step, the peak memory of the process, the JSON line of a measurement.
 #pragma once
 
-#include <hlip/backend/cpu.hpp>
+#include <hlip/tensor/tensor.hpp>
+#include <hlip/train/device.hpp>
 #include <hlip/train/memory_report.hpp>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #if defined(_OPENMP)
@@ -68,35 +70,61 @@ Seconds seconds_of_steps(index_t steps, Step step, index_t warmup = 1) {
   return summary(std::move(seconds));
 }
 
-/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond. Before that it runs for a while: threads
-/// that slept may wake on one processor, and the system takes its time to spread them (measured: half the speed for 0.1 s).
-template <class Kernel>
+/// Waits until a device has done what was started on it: a value that comes to the host comes behind everything else.
+template <class B>
+void wait_for() {
+  if constexpr (!std::is_same_v<B, Cpu>) static_cast<void>(Tensor<float, B>::zeros({1}).item());
+}
+
+/// Seconds of one call of a kernel; short calls are timed in groups of at least a millisecond, on a device ten, since a group waits for
+/// it. Before that it runs for a while: threads that slept may wake on one processor, and the system takes its time to spread them
+/// (measured: half the speed for 0.1 s).
+template <class B = Cpu, class Kernel>
 Seconds seconds_of_kernel(index_t repeats, Kernel kernel) {
+  const auto once = [&] { kernel(), wait_for<B>(); };
   const auto woken = std::chrono::steady_clock::now();
-  do kernel();
+  do once();
   while (seconds_since(woken) < 0.2);
   const auto start = std::chrono::steady_clock::now();
-  kernel();
-  const int calls = static_cast<int>(std::clamp(1e-3 / std::max(seconds_since(start), 1e-9), 1.0, 1e4));
+  once();
+  const int calls = static_cast<int>(std::clamp((std::is_same_v<B, Cpu> ? 1e-3 : 1e-2) / std::max(seconds_since(start), 1e-9), 1.0, 1e4));
   const Seconds group = seconds_of_steps(repeats, [&] {
     for (int i = 0; i < calls; ++i) kernel();
+    wait_for<B>();
   });
   return {group.median / calls, group.best / calls};
 }
 
-/// Prints one measurement. @param what fields that say what was measured, @param more numbers that follow from it
-inline void print(const char* op, const Json& what, int threads, index_t steps, Seconds seconds, const Json& more = Json::object()) {
+/// Who multiplies matrices.
+template <class B>
+const char* provider_of() {
+#if defined(HLIP_THRUST_CUDA)
+  if constexpr (std::is_same_v<B, Cuda>) return "cublaslt";
+#endif
+  return built_provider;
+}
+
+/// Prints one measurement on B. @param what fields that say what was measured, @param more numbers that follow from it
+template <class B = Cpu>
+void print(const char* op, const Json& what, int threads, index_t steps, Seconds seconds, const Json& more = Json::object()) {
   Json line;
   line["op"] = op;
   line.update(what);
   line["threads"] = threads;
-  line["provider"] = built_provider;
-  if (matrix_precision(Cpu{}) == MatrixPrecision::bfloat16) line["precision"] = "bf16";
+  line["provider"] = provider_of<B>();
+  if (const auto precision = matrix_precision(B{}); precision != MatrixPrecision::float32) line["precision"] = precision == MatrixPrecision::bfloat16 ? "bf16" : "tf32";
   line["steps"] = steps;
   line["seconds_per_step"] = seconds.median;
   line["best"] = seconds.best;
   line.update(more);
   line["peak_rss_bytes"] = peak_rss_bytes();
+  if constexpr (!std::is_same_v<B, Cpu>) {
+    line["device"] = device_name(B{});
+    if (const auto peak = device_peak(B{})) {
+      line["peak_device_bytes"] = peak->used;
+      line["peak_device_reserved_bytes"] = peak->reserved;
+    }
+  }
   std::printf("%s\n", line.dump().c_str());
   std::fflush(stdout);
 }
@@ -106,6 +134,13 @@ inline std::vector<float> random_floats(index_t n, std::uint32_t stream) {
   std::vector<float> v(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(uniform_at({1, stream, 0}, i) - 0.5);
   return v;
+}
+
+/// random_floats as a tensor on B.
+template <class B>
+Tensor<float, B> random_tensor(const Shape& shape, std::uint32_t stream) {
+  const auto values = random_floats(shape.numel(), stream);
+  return Tensor<float, B>::from_values(shape, std::span<const float>(values));
 }
 
 }  // namespace bench

@@ -11,26 +11,33 @@
 namespace bench {
 
 /// The loss of the golden fixtures, sum(features · cotangent): every feature gets a gradient of ordinary size.
-inline Tensor<float> cotangent(index_t batch, index_t width) { return Tensor<float>::from_values({batch, width}, random_floats(batch * width, 3)); }
+template <class B>
+Tensor<float, B> cotangent(index_t batch, index_t width) {
+  return random_tensor<B>({batch, width}, 3);
+}
 
 /// Gradients to zero, forward in training mode, loss, backward, AdamW with the trainer's decay groups.
-/// @param features called as features(Context) -> (B, E)
-template <class Features>
-void training_step(AdamW<float, Cpu>& optimizer, const Tensor<float>& cotangent, Features features) {
+/// Waits for the device. @param features called as features(Context) -> (B, E)
+template <class B, class Features>
+void training_step(AdamW<float, B>& optimizer, const Tensor<float, B>& cotangent, Features features) {
   optimizer.zero_grad();
   const Context context{true, {1, 1, static_cast<std::uint64_t>(optimizer.steps())}};
-  const Var<float> loss = sum(features(context) * cotangent);
+  const Var<float, B> loss = sum(features(context) * cotangent);
   loss.backward();
   expect(std::isfinite(loss.item()), "hlip_bench", "the loss is {}", loss.item());
   optimizer.step(1e-4);
+  wait_for<B>();
 }
 
 template <class M>
-AdamW<float, Cpu> make_optimizer(M& module) {
+AdamW<float, typename M::backend> make_optimizer(M& module) {
   return {optimized_parameters(named_parameters(module), 0.2), AdamWOptions{}};
 }
 
-inline Var<float> head_weight(index_t out, index_t in, Initializer& init) { return init.uniform<float, Cpu>({out, in}, 1 / std::sqrt(static_cast<double>(in))); }
+template <class B>
+Var<float, B> head_weight(index_t out, index_t in, Initializer& init) {
+  return init.uniform<float, B>({out, in}, 1 / std::sqrt(static_cast<double>(in)));
+}
 
 /// Options of the subjects that run the visual tower.
 struct VisualOptions : RunOptions, ModelOptions {
@@ -62,7 +69,7 @@ struct VisualOptions : RunOptions, ModelOptions {
 inline void add_visual_options(CLI::App* app, VisualOptions& o, index_t steps) {
   add_model_options(app, o);
   add_run_options(app, o, steps);
-  add_precision(app, o);
+  add_device(app, o);
   add_count(app, "--warmup", o.warmup, "steps before the timed ones", 0);
   app->add_option("--levels", o.levels, "what the blocks attend over, instead of what the model has: study is full attention in every block")
       ->check(CLI::IsMember({"study", "scan+study", "slice+scan+study"}));
@@ -73,18 +80,19 @@ inline void add_visual_options(CLI::App* app, VisualOptions& o, index_t steps) {
 }
 
 /// The visual tower of a configuration with random weights, and studies of noise for it.
+template <class B>
 struct VisualBench {
-  VisualTower<> tower;
-  Tensor<float> volumes;
+  VisualTower<3, float, B> tower;
+  Tensor<float, B> volumes;
 
   VisualBench(const VisualOptions& o, bool grad_checkpointing) {
     ClipConfig config = o.config();
     config.vision.grad_checkpointing = grad_checkpointing;
     Initializer init(1);
-    tower.trunk = HlipVit<>(config.vision, init);
-    tower.head.proj.weight = head_weight(config.embed_dim, config.vision.embed_dim, init);
+    tower.trunk = HlipVit<3, float, B>(config.vision, init);
+    tower.head.proj.weight = head_weight<B>(config.embed_dim, config.vision.embed_dim, init);
     const Shape size = config.vision.img_size, shape{o.batch, o.scans, config.vision.in_chans, size[0], size[1], size[2]};
-    volumes = Tensor<float>::from_values(shape, random_floats(shape.numel(), 2));
+    volumes = random_tensor<B>(shape, 2);
   }
 };
 
@@ -97,16 +105,19 @@ inline void add_train(CLI::App& root, Subjects& subjects) {
   add_visual_options(app, *o, 3);
   app->add_flag("--grad-checkpointing", o->grad_checkpointing, "recompute every block on the way back");
   subjects.emplace_back(app, [o] {
-    VisualBench b(*o, o->grad_checkpointing);
-    auto optimizer = make_optimizer(b.tower);
-    const auto weights = cotangent(o->batch, b.tower.head.proj.weight.dim(0));
-    Json what = o->json();
-    what["grad_checkpointing"] = o->grad_checkpointing;
-    for (const int threads : o->threads) {
-      set_threads(threads);
-      const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return b.tower(Var<float>(b.volumes), context); }); };
-      print("train", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
-    }
+    on_device(o->device, [&](auto device) {
+      using B = decltype(device);
+      VisualBench<B> b(*o, o->grad_checkpointing);
+      auto optimizer = make_optimizer(b.tower);
+      const auto weights = cotangent<B>(o->batch, b.tower.head.proj.weight.dim(0));
+      Json what = o->json();
+      what["grad_checkpointing"] = o->grad_checkpointing;
+      for (const int threads : o->threads) {
+        set_threads(threads);
+        const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return b.tower(Var<float, B>(b.volumes), context); }); };
+        print<B>("train", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
+      }
+    });
   });
 }
 
@@ -115,23 +126,26 @@ inline void add_infer(CLI::App& root, Subjects& subjects) {
   auto* app = root.add_subcommand("infer", "features of studies, without gradients");
   add_visual_options(app, *o, 3);
   subjects.emplace_back(app, [o] {
-    const VisualBench b(*o, false);
-    const NoGrad guard;
-    for (const int threads : o->threads) {
-      set_threads(threads);
-      const auto step = [&] {
-        const float first = b.tower(Var<float>(b.volumes)).value().data()[0];
-        expect(std::isfinite(first), "hlip_bench", "the first feature is {}", first);
-      };
-      print("infer", o->json(), threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
-    }
+    on_device(o->device, [&](auto device) {
+      using B = decltype(device);
+      const VisualBench<B> b(*o, false);
+      const NoGrad guard;
+      for (const int threads : o->threads) {
+        set_threads(threads);
+        const auto step = [&] {
+          const float first = b.tower(Var<float, B>(b.volumes)).value().at({0, 0});  // waits for a device
+          expect(std::isfinite(first), "hlip_bench", "the first feature is {}", first);
+        };
+        print<B>("infer", o->json(), threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
+      }
+    });
   });
 }
 
 inline void add_text(CLI::App& root, Subjects& subjects) {
   struct Options : RunOptions {
     std::string model = "vit_base_singlescan_h2_token2744";
-    index_t batch = 64, tokens = 256;
+    index_t batch = 64, tokens = 256, warmup = 1;
   };
   auto o = std::make_shared<Options>();
   auto* app = root.add_subcommand("text", "one training step of the text tower, dropout off, no token padded");
@@ -139,25 +153,30 @@ inline void add_text(CLI::App& root, Subjects& subjects) {
   add_count(app, "--batch", o->batch, "texts");
   add_count(app, "--tokens", o->tokens, "tokens of a text");
   add_run_options(app, *o, 3);
-  add_precision(app, *o);
+  add_device(app, *o);
+  add_count(app, "--warmup", o->warmup, "steps before the timed ones", 0);
   subjects.emplace_back(app, [o] {
     ClipConfig config = clip_config(o->model);
     config.text.dropout = 0;
-    Initializer init(1);
-    TextTower<> tower;
-    tower.transformer = Bert<>(config.text, init);
-    tower.proj.weight = head_weight(config.embed_dim, config.text.hidden_size, init);
-    tower.pooling = config.text_pooling;
-    const auto ids = Tensor<std::int64_t>::empty({o->batch, o->tokens});
-    for (index_t i = 0; i < ids.numel(); ++i) ids.data()[i] = 1 + static_cast<std::int64_t>(uniform_at({1, 2, 0}, static_cast<std::uint64_t>(i)) * static_cast<double>(config.text.vocab_size - 1));
-    auto optimizer = make_optimizer(tower);
-    const auto weights = cotangent(o->batch, config.embed_dim);
-    const Json what = {{"model", o->model}, {"batch", o->batch}, {"tokens", o->tokens}};
-    for (const int threads : o->threads) {
-      set_threads(threads);
-      const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return tower(ids, context); }); };
-      print("text", what, threads, o->steps, seconds_of_steps(o->steps, step));
-    }
+    on_device(o->device, [&](auto device) {
+      using B = decltype(device);
+      Initializer init(1);
+      TextTower<float, B> tower;
+      tower.transformer = Bert<float, B>(config.text, init);
+      tower.proj.weight = head_weight<B>(config.embed_dim, config.text.hidden_size, init);
+      tower.pooling = config.text_pooling;
+      const auto drawn = Tensor<std::int64_t>::empty({o->batch, o->tokens});
+      for (index_t i = 0; i < drawn.numel(); ++i) drawn.data()[i] = 1 + static_cast<std::int64_t>(uniform_at({1, 2, 0}, static_cast<std::uint64_t>(i)) * static_cast<double>(config.text.vocab_size - 1));
+      const auto ids = on_backend<B>(drawn);
+      auto optimizer = make_optimizer(tower);
+      const auto weights = cotangent<B>(o->batch, config.embed_dim);
+      const Json what = {{"model", o->model}, {"batch", o->batch}, {"tokens", o->tokens}};
+      for (const int threads : o->threads) {
+        set_threads(threads);
+        const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return tower(ids, context); }); };
+        print<B>("text", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
+      }
+    });
   });
 }
 

@@ -20,7 +20,7 @@ inline constexpr index_t most = index_t{1} << 30;
 
 struct RunOptions {
   std::vector<int> threads{default_threads()};
-  std::string provider = built_provider, precision = "fp32";
+  std::string provider = built_provider, precision = "fp32", device = "cpu";
   index_t steps = 1;
 };
 
@@ -42,9 +42,10 @@ inline void add_provider(CLI::App* app, RunOptions& o) {
   app->add_option("--provider", o.provider, "who multiplies matrices: Eigen tiles, or the CBLAS hlip_bench_cblas was linked with")->check(CLI::IsMember({"eigen", "cblas"}))->capture_default_str();
 }
 
-/// Read by main, which sets it before anything runs.
-inline void add_precision(CLI::App* app, RunOptions& o) {
-  app->add_option("--precision", o.precision, "what matrix products round their operands to; bf16 needs AVX512-BF16")->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();
+/// --device and --precision, which main sets before anything runs.
+inline void add_device(CLI::App* app, RunOptions& o) {
+  add_device_option(*app, o.device);
+  app->add_option("--precision", o.precision, "what matrix products round their operands to; bf16 needs AVX512-BF16 or a GPU, tf32 a GPU")->check(CLI::IsMember({"fp32", "tf32", "bf16"}))->capture_default_str();
 }
 
 inline void add_run_options(CLI::App* app, RunOptions& o, index_t steps) {
