@@ -4,6 +4,7 @@
   compare_pytorch.py                          everything, at least five rounds
   compare_pytorch.py --only infer,attention   some of it; --list names the rows
   compare_pytorch.py --check                  only shows that both sides compute the same, on the golden fixtures
+  compare_pytorch.py --device cuda            the same models on a GPU (build/cuda): benchmarks/gpu.sh prepares and runs it
 
 Every measurement is a process of its own: a warm-up step, then --steps timed ones, of which the median counts. The sides take
 turns (A B A B ...), a ratio is formed in every round, and the table gives the median of the ratios with the smallest and the
@@ -22,10 +23,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 NEEDED = ("torch", "numpy", "safetensors", "nibabel", "tokenizers")
+NEEDED_BY_MODELS = NEEDED[:3]
 SINGLE, MULTI = "vit_base_singlescan_h2_token2744", "vit_base_multiscan_h3_token1176"
 
 
@@ -33,9 +36,18 @@ class Failed(Exception):
     """A measurement that did not come about, with the reason in one line."""
 
 
+class OutOfMemory(Failed):
+    """No failure where batches grow until memory ends."""
+
+
+class TimeIsUp(Failed):
+    """Nor is what --seconds left no time for."""
+
+
 class Runner:
     def __init__(self, arguments):
         self.a = arguments
+        self.end = time.monotonic() + arguments.seconds
         self.log = []  # every JSON line, with its round and who gave it
 
     def environment(self):
@@ -44,12 +56,19 @@ class Runner:
         return dict(os.environ, PYTHONPATH=HERE, **{name: threads for name in names})
 
     def lines(self, who, command):
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeIsUp(f"not run: --seconds {self.a.seconds:g} were over")
         try:
-            done = subprocess.run(command, capture_output=True, text=True, env=self.environment(), timeout=self.a.timeout)
+            done = subprocess.run(command, capture_output=True, text=True, env=self.environment(), timeout=min(self.a.timeout, left))
         except subprocess.TimeoutExpired:
+            if left < self.a.timeout:
+                raise TimeIsUp(f"{who}: stopped when --seconds {self.a.seconds:g} were over") from None
             raise Failed(f"{who}: not done after {self.a.timeout} s") from None
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()
+            if said and "out of memory" in said[-1].lower():
+                raise OutOfMemory(f"{who}: out of memory")
             raise Failed(f"{who}: {said[-1] if said else f'exit code {done.returncode}, no message'}")
         return done.stdout.strip().splitlines()
 
@@ -59,12 +78,19 @@ class Runner:
         return lines
 
     def hlip(self, op, *extra, provider=None, threads=None, steps=None):
-        which = ["--provider", provider] if provider else []
+        which = ["--device", "cuda"] if self.a.device != "cpu" else ["--provider", provider] if provider else []
         return self.measure(f"hlip {provider or ''}".strip(), [self.a.hlip_bench, op], threads or self.a.threads, steps or self.a.steps, [*map(str, extra), *which])
 
     def torch(self, op, *extra, threads=None, steps=None):
+        where = ["--device", "cuda"] if self.a.device == "cuda" else []
         return self.measure("torch.compile" if "--compile" in extra else "torch", [sys.executable, "-m", "pytorch_side.measure", op], threads or self.a.threads, steps or self.a.steps,
-                            [*map(str, extra)])
+                            [*map(str, extra), *where])
+
+    def hlips(self, op, options, **more):
+        """hlip as variants for `rounds`: with every provider, or on the device."""
+        if self.a.device != "cpu":
+            return {"hlip": lambda: self.hlip(op, *options, **more)}
+        return {f"hlip {provider}": lambda provider=provider: self.hlip(op, *options, provider=provider, **more) for provider in self.a.providers}
 
     def blas(self, label, library, shapes, steps):
         lines = [json.loads(line) for line in self.lines(label, [sys.executable, "-m", "pytorch_side.blas_gemm", library, str(self.a.threads), str(steps), shapes])]
@@ -81,6 +107,10 @@ class Runner:
                 print(f"  round {turn + 1}/{self.a.rounds}: {name}", file=sys.stderr, flush=True)
                 try:
                     results[name].append(run())
+                except TimeIsUp as failure:
+                    if all(isinstance(r, Failed) or r for r in results.values()):
+                        return results  # fewer rounds
+                    results[name] = results[name] or failure
                 except Failed as failure:
                     results[name] = failure
                     print(f"  {failure}", file=sys.stderr, flush=True)
@@ -98,28 +128,34 @@ class Table:
     def __init__(self):
         self.rows, self.failures = [], []
 
-    def add(self, name, values, target, memory="", form="{:.2f}"):
-        """@param target "≥ 1.3" or "≤ 0.6": compared with the median"""
-        sign, limit = target.split()[0], float(target.split()[1])
-        median = statistics.median(values)
-        met = median >= limit if sign == "≥" else median <= limit
-        self.rows.append(dict(name=name, text=spread(values, form), values=values, target=target, met=met, memory=memory))
+    def add(self, name, values, target, memory="", form="{:.2f}", rate=""):
+        """@param target "≥ 1.3" or "≤ 0.6": compared with the median; "" is none"""
+        met = None
+        if target:
+            sign, limit = target.split()[0], float(target.split()[1])
+            median = statistics.median(values)
+            met = median >= limit if sign == "≥" else median <= limit
+        self.rows.append(dict(name=name, text=spread(values, form), values=values, target=target, met=met, memory=memory, rate=rate))
 
-    def missing(self, name, target, why):
-        self.rows.append(dict(name=name, text=f"not measured: {why}", values=[], target=target, met=None, memory=""))
-        self.failures.append(f"{name}: {why}")
+    def missing(self, name, target, why, memory="", rate=""):
+        expected = isinstance(why, (OutOfMemory, TimeIsUp))
+        self.rows.append(dict(name=name, text=str(why) if expected else f"not measured: {why}", values=[], target=target, met=None, memory=memory, rate=rate))
+        if not expected:
+            self.failures.append(f"{name}: {why}")
 
-    def ratio(self, name, over, under, target, field="seconds_per_step", memory=""):
+    def ratio(self, name, over, under, target, field="seconds_per_step", memory="", rate=""):
         """over ÷ under, round by round. Each is a list of results with one line, or a Failed."""
         for side in (over, under):
             if isinstance(side, Failed):
-                return self.missing(name, target, str(side))
-        self.add(name, [a[0][field] / b[0][field] for a, b in zip(over, under)], target, memory)
+                return self.missing(name, target, side, memory, rate)
+        self.add(name, [a[0][field] / b[0][field] for a, b in zip(over, under)], target, memory, rate=rate)
 
     def markdown(self):
-        text = "| measurement | median (min–max) | target | met | peak memory |\n| --- | --- | --- | --- | --- |\n"
+        columns = ["measurement", "median (min–max)", "target", "met", "peak memory"] + (["of the peak rate"] if any(r["rate"] for r in self.rows) else [])
+        text = f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
         for r in self.rows:
-            text += f"| {r['name']} | {r['text']} | {r['target']} | {'' if r['met'] is None else 'yes' if r['met'] else 'no'} | {r['memory']} |\n"
+            cells = [r["name"], r["text"], r["target"], "" if r["met"] is None else "yes" if r["met"] else "no", r["memory"], r["rate"]]
+            text += f"| {' | '.join(cells[: len(columns)])} |\n"
         return text
 
 
@@ -132,37 +168,51 @@ def best_provider(results):
     return min((name for name in results if name.startswith("hlip")), key=lambda name: median_of(results[name], "seconds_per_step"))
 
 
+def memory_field(results):
+    """Of a GPU what was in use in its memory, otherwise what the process had resident."""
+    return "peak_device_bytes" if all("peak_device_bytes" in r[0][0] for r in results.values() if not isinstance(r, Failed)) else "peak_rss_bytes"
+
+
 def memory_text(results):
     """Medians, for PyTorch with what importing it takes: a build for GPUs loads hundreds of megabytes of libraries that a CPU build has not."""
     def of(name):
-        text = f"{name} {median_of(results[name], 'peak_rss_bytes') / 2**30:.2f} GiB"
-        if "peak_rss_bytes_after_import" in results[name][0][0]:
+        text = f"{name} {median_of(results[name], memory_field(results)) / 2**30:.2f} GiB"
+        if memory_field(results) == "peak_device_bytes":
+            text += f" ({median_of(results[name], 'peak_device_reserved_bytes') / 2**30:.2f} reserved)"
+        elif "peak_rss_bytes_after_import" in results[name][0][0]:
             text += f" ({median_of(results[name], 'peak_rss_bytes_after_import') / 2**30:.2f} after import)"
         return text
 
     return ", ".join(of(name) for name in results if not isinstance(results[name], Failed))
 
 
+def rate_text(results, flop, peak):
+    """What of the card's peak each side reached, counting only operations the model needs."""
+    of = lambda name: f"{name} {flop / median_of(results[name], 'seconds_per_step') * 1e-12:.3g} TFLOP/s, {flop / median_of(results[name], 'seconds_per_step') / peak:.0%}"
+    return "; ".join(of(name) for name in results if not isinstance(results[name], Failed))
+
+
 # ---- the rows ----
 
 
-def compare_model(run, table, op, what, options, targets, compiled=False, memory_target=None, eigen_target=None):
-    """Rows of one model step. @param targets of PyTorch eager and, if `compiled`, of torch.compile against the best provider"""
+def compare_model(run, table, op, what, options, targets, compiled=False, memory_target=None, eigen_target=None, flop=0, peak=None):
+    """Rows of one model step. @param targets of PyTorch eager and, if `compiled`, of torch.compile against the best provider
+    @param flop of a step and `peak` of the device: what of it is reached  @return whether no side was stopped"""
     variants = {"torch": lambda: run.torch(op, *options)}
     compiled = compiled and not run.a.no_compile
     if compiled:
         variants["torch.compile"] = lambda: run.torch(op, *options, "--compile")
-    for provider in run.a.providers:
-        variants[f"hlip {provider}"] = lambda provider=provider: run.hlip(op, *options, provider=provider)
-    results = run.rounds(variants)
+    results = run.rounds(variants | run.hlips(op, options))
     best = best_provider(results)
-    table.ratio(f"{what}: PyTorch eager ÷ {best}", results["torch"], results[best], targets[0], memory=memory_text(results))
+    rate = rate_text(results, flop, peak) if peak else ""
+    table.ratio(f"{what}: PyTorch eager ÷ {best}", results["torch"], results[best], targets[0], memory=memory_text(results), rate=rate)
     if compiled:
         table.ratio(f"{what}: torch.compile ÷ {best}", results["torch.compile"], results[best], targets[1])
     if eigen_target and "hlip eigen" in results:
         table.ratio(f"{what}: PyTorch eager ÷ hlip eigen", results["torch"], results["hlip eigen"], eigen_target)
-    if memory_target:
-        table.ratio(f"{what}, peak memory: {best} ÷ PyTorch eager", results[best], results["torch"], memory_target, field="peak_rss_bytes")
+    if memory_target is not None and not any(isinstance(results[name], Failed) for name in (best, "torch")):
+        table.ratio(f"{what}, peak memory: {best} ÷ PyTorch eager", results[best], results["torch"], memory_target, field=memory_field(results))
+    return not any(isinstance(r, (OutOfMemory, TimeIsUp)) for r in results.values())
 
 
 def row_train(run, table):
@@ -231,10 +281,8 @@ def row_attention(run, table):
         sizes = ("--sequences", sequences, "--tokens", tokens, "--heads", 12, "--head-dim", 64)
         steps = max(run.a.steps, 5)
 
-        def ours(provider):
-            return [line for line in run.hlip("attention", *sizes, provider=provider, steps=steps) if line["op"] == "attention"]
-
-        results = run.rounds({"torch": lambda: run.torch("attention", *sizes, steps=steps), **{f"hlip {p}": lambda p=p: ours(p) for p in run.a.providers}})
+        ours = {name: lambda f=f: [line for line in f() if line["op"] == "attention"] for name, f in run.hlips("attention", sizes, steps=steps).items()}
+        results = run.rounds({"torch": lambda: run.torch("attention", *sizes, steps=steps), **ours})
         best = best_provider(results)
         table.ratio(f"attention forward + backward, {sequences} × T = {tokens}: PyTorch ÷ {best}", results["torch"], results[best], "≥ 1.2")
 
@@ -281,6 +329,54 @@ def row_start(run, table):
     table.add(name, [r[0]["seconds_per_step"] for r in results], target, memory=memory_text({"hlip": results}))
 
 
+# ---- the rows of a device: every model and precision, batches that grow until memory ends ----
+
+
+def device_rows(op, words):
+    """A row for every model, precision and batch of the command line."""
+    def rows(run, table):
+        from pytorch_side import models
+
+        for model in run.a.models:
+            scans = 4 if "multiscan" in model else 1
+            for precision in run.a.precisions:
+                # Issue: the single-scan model, trained and asked in tf32 and bf16, at least as fast as eager in 0.7 of its memory.
+                aimed = model == SINGLE and precision != "fp32" and run.a.device == "cuda"
+                for batch in run.a.batches:
+                    options = ("--model", model, "--batch", batch, "--scans", scans, "--precision", precision, "--warmup", run.a.warmup)
+                    flop = models.visual_flop(model, batch, scans) * (3 if op == "train" else 1)
+                    what = f"{words}, {model}, {scans} scan{'s' if scans > 1 else ''}, {precision}, batch {batch}"
+                    if not compare_model(run, table, op, what, options, ("≥ 1.0" if aimed else "", ""), compiled=True, memory_target="≤ 0.7" if aimed else "", flop=flop, peak=run.a.peaks[precision]):
+                        break
+
+    return rows
+
+
+def row_device_text(run, table):
+    from pytorch_side import models
+
+    model, batch, tokens = (SINGLE, 64, 256) if run.a.device == "cuda" else (run.a.models[0], 2, 16)
+    for precision in run.a.precisions:
+        compare_model(run, table, "text", f"text tower of {model}, {batch} × {tokens} tokens, training, {precision}", ("--model", model, "--batch", batch, "--tokens", tokens, "--precision", precision, "--warmup", run.a.warmup),
+                      ("", ""), compiled=True, flop=3 * models.text_flop(model, batch, tokens), peak=run.a.peaks[precision])
+
+
+def row_device_attention(run, table):
+    """Forward and backward alone, at the levels of the single-scan and of the multi-scan model; seven products are counted, as hlip_bench does."""
+    sizes = [(8, 2745, 12, 64), (112, 197, 12, 64), (8, 4705, 12, 64)] if run.a.device == "cuda" else [(2, 65, 3, 32)]
+    for precision in run.a.precisions:
+        for sequences, tokens, heads, width in sizes:
+            options = ("--sequences", sequences, "--tokens", tokens, "--heads", heads, "--head-dim", width, "--precision", precision)
+            ours = {name: lambda f=f: [line for line in f() if line["op"] == "attention"] for name, f in run.hlips("attention", options).items()}
+            results = run.rounds({"torch": lambda: run.torch("attention", *options), **ours})
+            rate = rate_text(results, 14 * sequences * heads * width * tokens**2, run.a.peaks[precision])
+            table.ratio(f"attention forward + backward, {sequences} × T = {tokens}, {precision}: PyTorch ÷ hlip", results["torch"], results["hlip"], "", rate=rate)
+
+
+def device_table():
+    return {"infer": device_rows("infer", "inference"), "train": device_rows("train", "training step"), "attention": row_device_attention, "text": row_device_text}
+
+
 ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
         "tokenize": row_tokenize, "start": row_start}
 
@@ -305,7 +401,28 @@ def circumstances(run):
     if git("status", "--porcelain", "--untracked-files=no").stdout.strip():
         commit += " with changes"
     return {"cpu": cpu_model(), "processors": len(os.sched_getaffinity(0)), "threads": run.a.threads, "rounds": run.a.rounds, "steps": run.a.steps, "hlip": hlip, "commit": commit,
-            "providers": ", ".join(run.a.providers), **versions}
+            **(device_circumstances(run, versions) if run.a.device != "cpu" else {"providers": ", ".join(run.a.providers)}), **versions}
+
+
+def device_circumstances(run, versions):
+    """Names the device, which both sides must see, and finds its peak rates: of the data sheet, or else of the largest product. Sets run.a.peaks."""
+    from pytorch_side.cards import data_sheet
+
+    small = ("--m", 8, "--n", 8, "--k", 8)
+    name = run.hlip("gemm", *small, steps=1)[0]["device"]
+    if run.a.device == "host":
+        facts, sheet, size = {"NOT A GPU": f"hlip's Cuda backend on {name}, PyTorch on the processor: this shows that the comparison runs, and says nothing about a GPU"}, {}, 512
+    else:
+        if name != versions.get("device"):
+            raise Failed(f"hlip computes on {name}, PyTorch on {versions.get('device', 'no GPU')}")
+        query = subprocess.run(["nvidia-smi", "--query-gpu=driver_version,memory.total,power.limit,compute_cap", "--format=csv,noheader", "--id=0"], capture_output=True, text=True)
+        facts, sheet, size = {"card": name, "driver, memory, power limit, compute capability": query.stdout.strip() or "nvidia-smi does not say"}, data_sheet(name), 8192
+    run.a.peaks = {}
+    for precision in list(run.a.precisions):
+        measured = run.torch("peak", "--size", size, "--precision", precision, steps=5)[0]["flops"]
+        run.a.peaks[precision] = sheet.get(precision, measured)
+        facts[f"peak rate, {precision}"] = f"{run.a.peaks[precision] * 1e-12:.4g} TFLOP/s, " + (f"data sheet; torch.mm of {size}³ reaches {measured * 1e-12:.4g}" if precision in sheet else f"measured: what torch.mm of {size}³ reaches")
+    return facts
 
 
 def parse_arguments():
@@ -315,41 +432,96 @@ def parse_arguments():
     parser.add_argument("--only", help="rows, separated by commas")
     parser.add_argument("--list", action="store_true", help="names the rows")
     parser.add_argument("--check", action="store_true", help="compares the PyTorch side with the golden fixtures and ends")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of a process (default 3; kernels at least 5)")
+    parser.add_argument("--rounds", type=int, help="turns of each side (default 5, on a device 3)")
+    parser.add_argument("--steps", type=int, help="timed steps of a process (default 3, on a GPU 10; kernels on a processor at least 5)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "host"), default="cpu", help="cuda: a GPU, with the hlip_bench of build/cuda. host: the rows of a GPU without one, hlip's Cuda backend and PyTorch both on the processor: a rehearsal")
+    device = parser.add_argument_group("with --device cuda or host")
+    device.add_argument("--models", help=f"configurations, separated by commas, or all (default {SINGLE},{MULTI}; host: phantom)")
+    device.add_argument("--precisions", help="some of fp32,tf32,bf16 (default: all; host: fp32)")
+    device.add_argument("--batches", help="rising batch sizes; a row ends where memory does (default 1,4,16,64,256; host: 1,2)")
+    device.add_argument("--warmup", type=int, help="steps before the timed ones (default 3)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begins nothing after so many, and says what is missing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of either side (default: all processors)")
     parser.add_argument("--timeout", type=int, default=3600, help="seconds a process may take (default 3600)")
-    parser.add_argument("--hlip-bench", default=os.path.join(SOURCE, "build/release/bin/hlip_bench"), help="default: the one of build/release")
+    parser.add_argument("--hlip-bench", help="default: the one of build/release, build/cuda or build/thrust-omp (host)")
     parser.add_argument("--volume", default=there(os.path.join(shared, "data/chest_ct/dataset/valid/valid_1/valid_1_a/valid_1_a_1.nii.gz")), help="a chest CT, .nii.gz with HU + 1024")
     parser.add_argument("--reports", default=there(os.path.join(shared, "data/reports/ct_rate_annotated_train.csv")), help="reports: a .csv, or text with one a line")
     parser.add_argument("--column", default="report_text", help="column of a .csv with the reports (default report_text)")
     parser.add_argument("--vocab", default=os.path.join(SOURCE, "tests/golden/interop/vocab.txt"), help="WordPiece vocabulary")
     parser.add_argument("--no-compile", action="store_true", help="leaves torch.compile and its row out: compiling takes a minute of every process")
     parser.add_argument("--json", metavar="FILE", help="writes every measurement and the table there")
+    parser.add_argument("--markdown", metavar="FILE", help="writes what is printed there, after every row")
     a = parser.parse_args()
-    a.rows = a.only.split(",") if a.only else list(ROWS)
+    known = ROWS
+    if a.device == "cpu":
+        for name in ("models", "precisions", "batches", "warmup"):
+            if getattr(a, name) is not None:
+                parser.error(f"--{name} means nothing without --device cuda or host")
+    else:
+        known = device_table()
+        choose_device_work(parser, a, a.device == "host")
+    a.rounds = a.rounds if a.rounds is not None else 5 if a.device == "cpu" else 3
+    a.steps = a.steps if a.steps is not None else 10 if a.device == "cuda" else 3
+    a.hlip_bench = a.hlip_bench or os.path.join(SOURCE, "build", {"cpu": "release", "cuda": "cuda", "host": "thrust-omp"}[a.device], "bin/hlip_bench")
+    a.known = known
+    a.rows = a.only.split(",") if a.only else list(known)
     for row in a.rows:
-        if row not in ROWS:
-            parser.error(f"--only {row}: no such row, expected some of {', '.join(ROWS)}")
+        if row not in known:
+            parser.error(f"--only {row}: no such row, expected some of {', '.join(known)}")
     if min(a.rounds, a.steps, a.threads, a.timeout) < 1:
         parser.error("--rounds, --steps, --threads and --timeout are at least 1")
     return a
 
 
+def require(needed):
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"compare_pytorch.py: {sys.executable} has no {', '.join(missing)}; install {' '.join(needed)} for it, for example in a virtual environment", file=sys.stderr)
+        sys.exit(1)
+
+
+def choose_device_work(parser, a, host):
+    require(NEEDED_BY_MODELS)
+    from pytorch_side.models import CONFIGS
+
+    a.models = ["phantom"] if a.models is None and host else [SINGLE, MULTI] if a.models is None else list(CONFIGS) if a.models == "all" else a.models.split(",")
+    a.precisions = (a.precisions or ("fp32" if host else "fp32,tf32,bf16")).split(",")
+    a.warmup = 3 if a.warmup is None else a.warmup
+    for name, words, known in (("models", a.models, CONFIGS), ("precisions", a.precisions, ("fp32", "tf32", "bf16"))):
+        for word in words:
+            if word not in known:
+                parser.error(f"--{name} {word}: expected some of {', '.join(known)}")
+    try:
+        a.batches = [int(word) for word in (a.batches or ("1,2" if host else "1,4,16,64,256")).split(",")]
+    except ValueError:
+        a.batches = []
+    if not a.batches or a.batches[0] < 1 or a.batches != sorted(set(a.batches)):
+        parser.error("--batches: expected rising numbers, separated by commas")
+    if a.warmup < 1:
+        parser.error("--warmup is at least 1")
+
+
 def main():
     a = parse_arguments()
     if a.list:
-        print("\n".join(ROWS))
+        print("\n".join(a.known))
         return 0
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"compare_pytorch.py: {sys.executable} has no {', '.join(missing)}; install {' '.join(NEEDED)} for it, for example in a virtual environment", file=sys.stderr)
-        return 1
+    require(NEEDED if a.device == "cpu" else NEEDED_BY_MODELS)
     run = Runner(a)
+    table = Table()
     try:
-        checked = run.lines("golden fixtures", [sys.executable, "-m", "pytorch_side.measure", "check", os.path.join(SOURCE, "tests/golden/hlip")])
-        print("\n".join(checked), file=sys.stderr)
-        print(f"{len(checked)} golden fixtures: the PyTorch side computes what hlip computes", file=sys.stderr)
+        for precision in list(a.precisions) if a.device != "cpu" else ["fp32"]:
+            try:
+                check = [sys.executable, "-m", "pytorch_side.measure", "check", os.path.join(SOURCE, "tests/golden/hlip"), "--precision", precision]
+                checked = run.lines("golden fixtures", check + (["--device", "cuda"] if a.device == "cuda" else []))
+            except Failed as failure:
+                if a.device == "cpu" or a.check:
+                    raise
+                a.precisions.remove(precision)
+                table.failures.append(f"{precision}, which is left out: {failure}")
+                continue
+            print("\n".join(checked), file=sys.stderr)
+            print(f"{len(checked)} golden fixtures: the PyTorch side computes what hlip computes{'' if a.device == 'cpu' else ' in ' + precision}", file=sys.stderr)
         if a.check:
             return 0
         if not os.path.exists(a.hlip_bench):
@@ -359,19 +531,20 @@ def main():
     except Failed as failure:
         print(f"compare_pytorch.py: {failure}", file=sys.stderr)
         return 1
-    table = Table()
+    report = lambda: "\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n\n" + table.markdown()
     for row in a.rows:
         print(row, file=sys.stderr, flush=True)
         try:
-            ROWS[row](run, table)
+            a.known[row](run, table)
         except Failed as failure:
             table.failures.append(f"{row}: {failure}")
         if a.json:  # after every row: a run that is stopped has not been for nothing
             with open(a.json, "w") as file:
                 json.dump({"circumstances": facts, "rows": table.rows, "measurements": run.log}, file, indent=1, ensure_ascii=False)
-    print("\n".join(f"- {name}: {value}" for name, value in facts.items()))
-    print()
-    print(table.markdown(), end="")
+        if a.markdown:
+            with open(a.markdown, "w") as file:
+                file.write(report())
+    print(report(), end="")
     for failure in table.failures:
         print(f"compare_pytorch.py: {failure}", file=sys.stderr)
     return 1 if table.failures else 0

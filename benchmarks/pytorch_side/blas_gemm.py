@@ -29,7 +29,8 @@ def main():
         call()
         if not numpy.allclose(c[0], (a.T if trans_a else a)[0] @ (b.T if trans_b else b), rtol=1e-3):
             raise AssertionError(f"{library}: cblas_sgemm gives a wrong product for {m}x{n}x{k}")
-        report("gemm", argparse.Namespace(threads=threads, steps=steps), timed_kernel(steps, call), library, shape=[m, n, k, trans_a, trans_b])
+        run = argparse.Namespace(threads=threads, steps=steps)
+        report("gemm", run, timed_kernel(run, call), library, shape=[m, n, k, trans_a, trans_b])
 
 
 if __name__ == "__main__":

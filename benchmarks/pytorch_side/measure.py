@@ -1,8 +1,9 @@
 """One measurement of PyTorch in a process of its own; prints JSON lines with the fields of hlip_bench.
 
-compare_pytorch.py starts it:  python -m pytorch_side.measure train --model NAME --threads 2 --steps 3 [--compile]
+compare_pytorch.py starts it:  python -m pytorch_side.measure train --model NAME --threads 2 --steps 3 [--compile] [--device cuda --precision bf16]
 """
 import argparse
+import contextlib
 import json
 import statistics
 import sys
@@ -21,12 +22,37 @@ def report(op, a, seconds, provider=None, **more):
             "seconds_per_step": statistics.median(seconds), "best": min(seconds), "peak_rss_bytes": peak_rss_bytes(), **more}
     if hasattr(report, "imported"):
         line["peak_rss_bytes_after_import"] = report.imported
+    if getattr(a, "precision", "fp32") != "fp32":
+        line["precision"] = a.precision
+    if getattr(a, "device", "cpu") == "cuda":
+        import torch
+
+        line |= {"device": torch.cuda.get_device_name(), "peak_device_bytes": torch.cuda.max_memory_allocated(), "peak_device_reserved_bytes": torch.cuda.max_memory_reserved()}
     print(json.dumps(line), flush=True)
 
 
-def timed_steps(steps, step):
-    """One warm-up step, then `steps` timed ones."""
-    step()
+def wait(a):
+    """Until a GPU has done what was started on it."""
+    if getattr(a, "device", "cpu") == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def set_precision(torch, precision):
+    """What --precision of hlip means: tf32 of all products of floats; bf16 by autocast, as amp_bf16 of open_clip."""
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"  # of convolutions, on by default
+
+
+def autocast(torch, a):
+    return torch.autocast(a.device, torch.bfloat16) if a.precision == "bf16" else contextlib.nullcontext()
+
+
+def timed_steps(steps, step, warmup=1):
+    """Warm-up steps, then `steps` timed ones."""
+    for _ in range(warmup):
+        step()
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
@@ -35,20 +61,25 @@ def timed_steps(steps, step):
     return seconds
 
 
-def timed_kernel(steps, kernel):
-    """The same for short calls, in groups of at least a millisecond, after a while of running as in hlip_bench."""
+def timed_kernel(a, kernel):
+    """The same for short calls, in groups of at least a millisecond, on a GPU ten, after a while of running as in hlip_bench."""
+    def once():
+        kernel()
+        wait(a)
+
     woken = time.perf_counter()
     while time.perf_counter() - woken < 0.2:
-        kernel()
+        once()
     start = time.perf_counter()
-    kernel()
-    calls = int(min(max(1e-3 / (time.perf_counter() - start), 1), 1e4))
+    once()
+    calls = int(min(max((1e-2 if getattr(a, "device", "cpu") == "cuda" else 1e-3) / (time.perf_counter() - start), 1), 1e4))
 
     def group():
         for _ in range(calls):
             kernel()
+        wait(a)
 
-    return [s / calls for s in timed_steps(steps, group)]
+    return [s / calls for s in timed_steps(a.steps, group)]
 
 
 def make_optimizer(torch, module):
@@ -66,20 +97,23 @@ def make_optimizer(torch, module):
 
 def training_steps(torch, a, module, *inputs, **named):
     """What hlip_bench calls a training step: gradients to zero, forward, sum(features · cotangent), backward, AdamW."""
-    module.train()
+    module.to(a.device).train()
     optimizer = make_optimizer(torch, module)
     forward = torch.compile(module) if a.compile else module
     width = [p for p in module.parameters()][-1].shape[0]
-    cotangent = torch.rand(a.batch, width) - 0.5
+    cotangent = torch.rand(a.batch, width, device=a.device) - 0.5
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = (forward(*inputs, **named) * cotangent).sum()
+        with autocast(torch, a):
+            features = forward(*inputs, **named)
+        loss = (features.float() * cotangent).sum()
         loss.backward()
         assert torch.isfinite(loss)
         optimizer.step()
+        wait(a)
 
-    return timed_steps(a.steps, step)
+    return timed_steps(a.steps, step, a.warmup)
 
 
 def visual(torch, a):
@@ -87,7 +121,7 @@ def visual(torch, a):
 
     tower = models.VisualTower(a.model)
     size = models.config(a.model)["vision"]["img_size"]
-    return tower, torch.rand(a.batch, a.scans, 1, *size) - 0.5
+    return tower, torch.rand(a.batch, a.scans, 1, *size, device=a.device) - 0.5
 
 
 def train(torch, a):
@@ -97,10 +131,15 @@ def train(torch, a):
 
 def infer(torch, a):
     tower, volumes = visual(torch, a)
-    tower.eval()
+    tower.to(a.device).eval()
     forward = torch.compile(tower) if a.compile else tower
-    with torch.inference_mode():
-        report("infer", a, timed_steps(a.steps, lambda: forward(volumes)), model=a.model, batch=a.batch, scans=a.scans)
+
+    def step():
+        forward(volumes)
+        wait(a)
+
+    with torch.inference_mode(), autocast(torch, a):
+        report("infer", a, timed_steps(a.steps, step, a.warmup), model=a.model, batch=a.batch, scans=a.scans)
 
 
 def text(torch, a):
@@ -108,32 +147,44 @@ def text(torch, a):
 
     c = models.config(a.model)
     tower = models.TextTower(c["text"], c["embed_dim"], c["pooling"])
-    ids = torch.randint(1, c["text"]["vocab"], (a.batch, a.tokens))
+    ids = torch.randint(1, c["text"]["vocab"], (a.batch, a.tokens), device=a.device)
     report("text", a, training_steps(torch, a, tower, ids, padded=False), model=a.model, batch=a.batch, tokens=a.tokens)
 
 
 def attention(torch, a):
     """From the (rows, 3C) matrix of q, k and v to the (rows, C) result, and back to the gradient of that matrix."""
     width = a.heads * a.head_dim
-    qkv = (torch.rand(a.sequences, a.tokens, 3 * width) - 0.5).requires_grad_()
-    d_out = torch.rand(a.sequences, a.tokens, width) - 0.5
+    qkv = (torch.rand(a.sequences, a.tokens, 3 * width, device=a.device) - 0.5).requires_grad_()
+    d_out = torch.rand(a.sequences, a.tokens, width, device=a.device) - 0.5
 
     def both():
         q, k, v = qkv.view(a.sequences, a.tokens, 3, a.heads, a.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        out = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(d_out.shape)
+        with autocast(torch, a):
+            out = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(d_out.shape)
         qkv.grad = None
-        out.backward(d_out)
+        out.float().backward(d_out)
 
-    report("attention", a, timed_kernel(a.steps, both), sequences=a.sequences, tokens=a.tokens, heads=a.heads, head_dim=a.head_dim)
+    report("attention", a, timed_kernel(a, both), sequences=a.sequences, tokens=a.tokens, heads=a.heads, head_dim=a.head_dim)
 
 
 def gemm(torch, a):
+    """Of floats; in bf16 autocast rounds them first, as hlip does."""
     for shape in a.shapes:
         m, n, k, trans_a, trans_b = shape
-        x = torch.rand(k, m).T if trans_a else torch.rand(m, k)
-        y = torch.rand(n, k).T if trans_b else torch.rand(k, n)
-        out = torch.empty(m, n)
-        report("gemm", a, timed_kernel(a.steps, lambda: torch.mm(x, y, out=out)), shape=shape)
+        draw = lambda rows, cols: torch.rand(rows, cols, device=a.device)
+        x = draw(k, m).T if trans_a else draw(m, k)
+        y = draw(n, k).T if trans_b else draw(k, n)
+        out = torch.empty(m, n, device=a.device)
+        with autocast(torch, a):
+            report("gemm", a, timed_kernel(a, (lambda: torch.mm(x, y)) if a.precision == "bf16" else (lambda: torch.mm(x, y, out=out))), shape=shape)
+
+
+def peak(torch, a):
+    """A large square product, operands in the type that is multiplied: what a card that no table has is measured by."""
+    x, y = (torch.randn(a.size, a.size, device=a.device, dtype=torch.bfloat16 if a.precision == "bf16" else torch.float32) for _ in range(2))
+    out = torch.empty_like(x)
+    seconds = timed_kernel(a, lambda: torch.mm(x, y, out=out))
+    report("peak", a, seconds, size=a.size, flops=2 * a.size**3 / statistics.median(seconds))
 
 
 def preprocess(torch, a):
@@ -184,9 +235,13 @@ def tokenize(a):
 
 def versions(torch):
     import platform
+    from importlib import metadata
 
-    import nibabel
-    import tokenizers
+    def version(package):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "not there"
 
     config = torch.__config__.show()
     lines = [line.strip(" -\n") for line in config.splitlines()]
@@ -195,7 +250,8 @@ def versions(torch):
         "blas": next((line for line in lines if "Math Kernel" in line or "BLAS_INFO" in line), "unknown")[:100],
         "onednn": next((line for line in lines if "DNN" in line.upper() and "v" in line), "unknown")[:100],
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "python": platform.python_version(), "nibabel": nibabel.__version__, "tokenizers": tokenizers.__version__}))
+        "python": platform.python_version(), "nibabel": version("nibabel"), "tokenizers": version("tokenizers"),
+        **({"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})}))
 
 
 def shape_list(text):
@@ -207,8 +263,14 @@ def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="op", required=True)
 
+    def where(p):
+        p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+        p.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32")
+        return p
+
     def command(name, **options):
-        p = commands.add_parser(name)
+        p = where(commands.add_parser(name))
+        p.add_argument("--warmup", type=int, default=1)
         p.add_argument("--threads", type=int, required=True)
         p.add_argument("--steps", type=int, required=True)
         for option, kind in options.items():
@@ -225,7 +287,8 @@ def main():
     command("gemm", shapes=shape_list)
     command("preprocess", file=str, slope=float, intercept=float)
     command("tokenize", file=str, vocab=str).add_argument("--column")
-    commands.add_parser("check").add_argument("folder")
+    command("peak", size=int)
+    where(commands.add_parser("check")).add_argument("folder")
     commands.add_parser("versions")
     a = parser.parse_args()
 
@@ -235,14 +298,15 @@ def main():
 
     if a.op == "versions":
         return versions(torch)
+    set_precision(torch, a.precision)
     if a.op == "check":
         from .check import check_all
 
-        return print("\n".join(check_all(a.folder)))
+        return print("\n".join(check_all(a.folder, a.device, a.precision)))
     report.imported = peak_rss_bytes()
     torch.manual_seed(1)
     torch.set_num_threads(a.threads)
-    return {"train": train, "infer": infer, "text": text, "attention": attention, "gemm": gemm, "preprocess": preprocess}[a.op](torch, a)
+    return {"train": train, "infer": infer, "text": text, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
 
 
 if __name__ == "__main__":

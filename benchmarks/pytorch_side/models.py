@@ -2,6 +2,8 @@
 
 Names of parameters are those of the published checkpoints, so that weights and fixtures fit either side.
 """
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -31,6 +33,21 @@ CONFIGS = {
 
 def config(name):
     return dict(dict(text=BERT_BASE, embed_dim=512, pooling="cls"), **CONFIGS[name])
+
+
+def visual_flop(name, batch, scans):
+    """Operations of the visual tower forward, a multiply-add as two: matrix products and attention over patch tokens. Backward is twice that."""
+    v = config(name)["vision"]
+    width, (d, h, w) = v["embed_dim"], [s // p for s, p in zip(v["img_size"], v["patch_size"])]
+    length = {"slice": h * w, "scan": d * h * w, "study": d * h * w * scans}
+    of_token = sum(12 * width**2 + 2 * n * width for level, n in length.items() for _ in v.get(level, ()))
+    return 2 * batch * scans * d * h * w * (of_token + math.prod(v["patch_size"]) * width)
+
+
+def text_flop(name, batch, tokens):
+    """The same for the text tower."""
+    t = config(name)["text"]
+    return 2 * batch * tokens * t["layers"] * (4 * t["hidden"] ** 2 + 2 * t["hidden"] * t["inter"] + 2 * tokens * t["hidden"])
 
 
 # ---- the visual encoder ----
@@ -91,7 +108,7 @@ class Block(nn.Module):
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path
-        return branch * (torch.empty(branch.shape[0], 1, 1).bernoulli_(keep) / keep)
+        return branch * (branch.new_empty(branch.shape[0], 1, 1).bernoulli_(keep) / keep)
 
     def forward(self, x):
         x = x + self.dropped(self.attn(self.norm1(x)))
@@ -146,7 +163,7 @@ class HlipVit(nn.Module):
         elif scan_perm is not None:
             rows = rows[:, scan_perm]
         elif self.training:
-            rows = rows[:, torch.randperm(self.max_num_scans)[:scans]]
+            rows = rows[:, torch.randperm(self.max_num_scans, device=rows.device)[:scans]]
         else:
             rows = rows[:, :scans]
         return table + rows[:, :, None, None, None]
@@ -277,11 +294,11 @@ class TextTower(nn.Module):
 
 def clip_loss(image, text, scale, bias=0.0):
     logits = scale * image @ text.T + bias
-    labels = torch.arange(len(image))
+    labels = torch.arange(len(image), device=image.device)
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
 def siglip_loss(image, text, scale, bias):
     logits = scale * image @ text.T + bias
-    sign = 2 * torch.eye(len(image)) - 1
+    sign = 2 * torch.eye(len(image), device=image.device) - 1
     return -F.logsigmoid(sign * logits).sum() / len(image)
