@@ -76,6 +76,12 @@ bench 2 infer --levels scan
 bench 2 infer --model phantom --levels scan+study
 says "whose studies are one scan"
 bench 2 elementwise --provider eigen
+bench 2 elementwise --device cpu
+bench 2 infer --device tpu
+bench 2 attention --precision bf16
+says "attention on a processor is fp32"
+bench 1 infer "${tiny[@]}" --precision tf32
+says "only some GPUs do"
 bench 2 gemm --model phantom --m 3
 bench 2 attention --batch 2
 bench 2 attention --tokens 1
@@ -100,6 +106,17 @@ got=0
 python3 "$compare" --only trian >"$work/log" 2>&1 || got=$?
 [ "$got" = 2 ] || fail "exit code $got instead of 2: compare_pytorch.py --only trian"
 says "no such row"
+got=0
+python3 "$compare" --batches 1,2 >"$work/log" 2>&1 || got=$?
+[ "$got" = 2 ] || fail "exit code $got instead of 2: compare_pytorch.py --batches without a device"
+says "means nothing without --device"
+got=0
+python3 "$compare" --device host --batches 2,1 >"$work/log" 2>&1 || got=$?
+if [ "$got" = 2 ]; then says "expected rising numbers"; else says " has no .*; install torch"; fi
+got=0
+bash "$source/benchmarks/gpu.sh" tset >"$work/log" 2>&1 || got=$?
+[ "$got" = 2 ] || fail "exit code $got instead of 2: gpu.sh tset"
+says "neither a stage nor an option"
 
 # the chart of scale.py from points that are measured, and those that are not
 scale=$source/benchmarks/scale.py
