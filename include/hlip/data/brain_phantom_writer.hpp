@@ -72,6 +72,33 @@ HLIP_LAZY BrainPhantomRows write_brain_phantom_study(const std::string& folder, 
   return rows;
 }
 
+/// All studies and the tables of both splits. (A function: see write_phantom_studies.)
+template <class Progress>
+void write_brain_phantom_studies(const std::string& root, const BrainPhantomOptions& options, std::uint64_t data_seed, index_t n_train,
+                                 index_t n_valid, int n_threads, Progress& progress) {
+  index_t done = 0;
+  std::mutex mutex;
+  for (const std::string split : {"train", "valid"}) {
+    std::vector<BrainPhantomRows> rows(static_cast<std::size_t>(split == "train" ? n_train : n_valid));
+    const auto name = [&](std::size_t i) { return fmt::format("{}_{:06d}", split, i + 1); };
+    phantom_parallel(static_cast<index_t>(rows.size()), n_threads, [&](index_t i) {
+      const auto at = static_cast<std::size_t>(i);
+      rows[at] = write_brain_phantom_study(fmt::format("{}/{}/{}", root, split, name(at)), options, data_seed, split, i);
+      const std::lock_guard lock(mutex);
+      progress(++done, n_train + n_valid);
+    });
+    std::string labels = "study", annotation = "{";
+    for (const auto finding : brain_finding_names) labels += "," + phantom_csv_field(finding);
+    labels += "\n";
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      labels += name(i) + rows[i].labels + "\n";
+      annotation += fmt::format("{}\n\"{}\": {}", i > 0 ? "," : "", name(i), rows[i].annotation.dump());
+    }
+    atomic_write(fmt::format("{}/{}_labels.csv", root, split), labels);
+    atomic_write(fmt::format("{}/{}_phantom.json", root, split), annotation + "\n}\n");
+  }
+}
+
 }  // namespace detail
 
 /// Writes a brain phantom data set below `root`, or finds it complete there: root/train_phantom.json and root/valid_phantom.json in HLIP's
@@ -88,29 +115,8 @@ BrainPhantomDataset write_brain_phantom_dataset(const std::string& root, const B
   check_phantom_counts("write_brain_phantom_dataset", n_train, n_valid, n_threads);
   BrainPhantomDataset result{root, root + "/train_phantom.json", root + "/valid_phantom.json", root + "/valid_labels.csv", false};
   const std::string settings = brain_phantom_settings(options, data_seed, n_train, n_valid);
-  result.reused = !write_phantom_folder(root, root + "/train", settings, brain_phantom_readme, [&] {
-    index_t done = 0;
-    std::mutex mutex;
-    for (const std::string split : {"train", "valid"}) {
-      std::vector<BrainPhantomRows> rows(static_cast<std::size_t>(split == "train" ? n_train : n_valid));
-      const auto name = [&](std::size_t i) { return fmt::format("{}_{:06d}", split, i + 1); };
-      phantom_parallel(static_cast<index_t>(rows.size()), n_threads, [&](index_t i) {
-        const auto at = static_cast<std::size_t>(i);
-        rows[at] = write_brain_phantom_study(fmt::format("{}/{}/{}", root, split, name(at)), options, data_seed, split, i);
-        const std::lock_guard lock(mutex);
-        progress(++done, n_train + n_valid);
-      });
-      std::string labels = "study", annotation = "{";
-      for (const auto finding : brain_finding_names) labels += "," + phantom_csv_field(finding);
-      labels += "\n";
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        labels += name(i) + rows[i].labels + "\n";
-        annotation += fmt::format("{}\n\"{}\": {}", i > 0 ? "," : "", name(i), rows[i].annotation.dump());
-      }
-      atomic_write(fmt::format("{}/{}_labels.csv", root, split), labels);
-      atomic_write(fmt::format("{}/{}_phantom.json", root, split), annotation + "\n}\n");
-    }
-  });
+  result.reused = !write_phantom_folder(root, root + "/train", settings, brain_phantom_readme,
+                                        [&] { write_brain_phantom_studies(root, options, data_seed, n_train, n_valid, n_threads, progress); });
   return result;
 }
 

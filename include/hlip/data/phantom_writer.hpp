@@ -40,6 +40,37 @@ HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const Phan
   return phantom_rows(s, study, volume);
 }
 
+/// All studies and the tables of both splits. (A function: in a lambda of write_phantom_dataset it makes nvcc 13 crash.)
+template <class Progress>
+void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& options, std::uint64_t data_seed, index_t n_train,
+                           index_t n_valid, int n_threads, Progress& progress) {
+  for (const char* tables : {"radiology_text_reports", "multi_abnormality_labels", "metadata"})
+    std::filesystem::create_directories(result.dataset + "/" + tables);
+  index_t done = 0;
+  std::mutex mutex;
+  for (const std::string split : {"train", "valid"}) {
+    std::vector<PhantomRows> rows(static_cast<std::size_t>(split == "train" ? n_train : n_valid));
+    phantom_parallel(static_cast<index_t>(rows.size()), n_threads, [&](index_t i) {
+      rows[static_cast<std::size_t>(i)] = write_phantom_study(result.dataset, options, data_seed, split, i);
+      const std::lock_guard lock(mutex);
+      progress(++done, n_train + n_valid);
+    });
+    std::vector<std::string_view> label_columns = {"VolumeName"};
+    label_columns.insert(label_columns.end(), phantom_label_columns.begin(), phantom_label_columns.end());
+    std::string reports = "VolumeName,ClinicalInformation_EN,Technique_EN,Findings_EN,Impressions_EN\n", annotation = "{";
+    std::string labels = phantom_csv_row(label_columns), metadata = std::string(phantom_metadata_header) + "\n";
+    for (const auto& r : rows) {
+      reports += r.report, labels += r.labels, metadata += r.metadata;
+      annotation += (annotation.size() > 1 ? ",\n" : "\n") + r.annotation;
+    }
+    const std::string name = split == "train" ? "train" : "validation";  // the release mixes both spellings
+    atomic_write(result.dataset + "/radiology_text_reports/" + name + "_reports.csv", reports);
+    atomic_write(result.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv", labels);
+    atomic_write(result.dataset + "/metadata/" + name + "_metadata.csv", metadata);
+    atomic_write(split == "train" ? result.train_annotation : result.valid_annotation, annotation + "\n}\n");
+  }
+}
+
 }  // namespace detail
 
 /// Writes a phantom data set below `root`, or finds it complete there.
@@ -62,33 +93,8 @@ PhantomDataset write_phantom_dataset(const std::string& root, const PhantomOptio
   check_phantom_counts(where, n_train, n_valid, n_threads);
   PhantomDataset result{root + "/dataset", root + "/train_raw_annotation.json", root + "/valid_raw_annotation.json", false};
   const std::string settings = phantom_settings(options, data_seed, n_train, n_valid);
-  result.reused = !write_phantom_folder(root, result.dataset, settings, phantom_readme, [&] {
-    for (const char* tables : {"radiology_text_reports", "multi_abnormality_labels", "metadata"})
-      std::filesystem::create_directories(result.dataset + "/" + tables);
-    index_t done = 0;
-    std::mutex mutex;
-    for (const std::string split : {"train", "valid"}) {
-      std::vector<PhantomRows> rows(static_cast<std::size_t>(split == "train" ? n_train : n_valid));
-      phantom_parallel(static_cast<index_t>(rows.size()), n_threads, [&](index_t i) {
-        rows[static_cast<std::size_t>(i)] = write_phantom_study(result.dataset, options, data_seed, split, i);
-        const std::lock_guard lock(mutex);
-        progress(++done, n_train + n_valid);
-      });
-      std::vector<std::string_view> label_columns = {"VolumeName"};
-      label_columns.insert(label_columns.end(), phantom_label_columns.begin(), phantom_label_columns.end());
-      std::string reports = "VolumeName,ClinicalInformation_EN,Technique_EN,Findings_EN,Impressions_EN\n", annotation = "{";
-      std::string labels = phantom_csv_row(label_columns), metadata = std::string(phantom_metadata_header) + "\n";
-      for (const auto& r : rows) {
-        reports += r.report, labels += r.labels, metadata += r.metadata;
-        annotation += (annotation.size() > 1 ? ",\n" : "\n") + r.annotation;
-      }
-      const std::string name = split == "train" ? "train" : "validation";  // the release mixes both spellings
-      atomic_write(result.dataset + "/radiology_text_reports/" + name + "_reports.csv", reports);
-      atomic_write(result.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv", labels);
-      atomic_write(result.dataset + "/metadata/" + name + "_metadata.csv", metadata);
-      atomic_write(split == "train" ? result.train_annotation : result.valid_annotation, annotation + "\n}\n");
-    }
-  });
+  result.reused = !write_phantom_folder(root, result.dataset, settings, phantom_readme,
+                                        [&] { write_phantom_studies(result, options, data_seed, n_train, n_valid, n_threads, progress); });
   return result;
 }
 

@@ -49,7 +49,7 @@ HLIP_LAZY std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
       negative[4] = static_cast<char>(negative[4] - 'A' + 'a');  // every name begins with a capital
     }
     const std::string prefix = "The " + std::string(organ ? f.organ : "volume") + " shows: ";
-    classes.push_back({std::string(f.name), std::string(f.name), prefix + negative + ".", prefix + positive + "."});
+    classes.push_back(ZeroShotClass{std::string(f.name), std::string(f.name), prefix + negative + ".", prefix + positive + "."});
   }
   return classes;
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 HLIP_BEGIN
 
@@ -57,9 +58,7 @@ bool convert_element(S value, T& out) {
     if (!(value >= lower && value < upper) || std::trunc(value) != value) return false;
     out = static_cast<T>(value);
   } else {
-    if (value < 0 ? (!std::is_signed_v<T> || static_cast<std::int64_t>(value) < static_cast<std::int64_t>(std::numeric_limits<T>::min()))
-                  : static_cast<std::uint64_t>(value) > static_cast<std::uint64_t>(std::numeric_limits<T>::max()))
-      return false;
+    if (!std::in_range<T>(value)) return false;
     out = static_cast<T>(value);
   }
   return true;

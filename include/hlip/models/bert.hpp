@@ -138,7 +138,7 @@ struct Bert {
   Bert() = default;
   Bert(const BertConfig& c, Initializer& init) : config(c) {
     expect(c.num_heads > 0 && c.hidden_size % c.num_heads == 0, "bert", "hidden_size {} does not divide into {} heads", c.hidden_size, c.num_heads);
-    const index_t dim = c.hidden_size;
+    [[maybe_unused]] const index_t dim = c.hidden_size;  // nvcc sees no use inside braces
     embeddings = {{c.vocab_size, dim, c.init_std, init}, {c.max_positions, dim, c.init_std, init}, {c.type_vocab_size, dim, c.init_std, init}, {dim, c.layer_norm_eps}};
     for (index_t i = 0; i < c.num_layers; ++i) {
       detail::BertLayer<T, B> layer;

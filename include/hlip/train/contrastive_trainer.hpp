@@ -243,8 +243,8 @@ class ContrastiveTrainer {
     r.loss = losses.front();
     // Scale and bias got the gradient of the whole loss in every pass, the towers only once: one step of one large batch is meant.
     if (n > 1)
-      for (const Var<T, B>& s : {model_.logit_scale, model_.logit_bias})
-        if (s.has_grad()) s.grad().assign(s.grad() * (1.0 / static_cast<double>(n)));
+      for (const auto* s : {&model_.logit_scale, &model_.logit_bias})  // (pointers: nvcc 13 mistakes the braces of a Var<T, B>)
+        if (s->has_grad()) s->grad().assign(s->grad() * (1.0 / static_cast<double>(n)));
     average_gradients();
     r.grad_norm = grad_norm(optimizer_.parameters());
     r.finite = std::isfinite(r.loss) && std::isfinite(r.grad_norm);
