@@ -2,9 +2,12 @@
 
 #include "../io/temp_folder.hpp"
 
+#include <hlip/data/loader.hpp>
 #include <hlip/hlip.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
+#include <hlip/train/contrastive_trainer.hpp>
+#include <hlip/train/encode_pairs.hpp>
 
 #include <doctest/doctest.h>
 
@@ -88,6 +91,38 @@ std::vector<double> training_step(bool checkpointing) {
   return result;
 }
 
+/// Studies of three scans and a text.
+struct Study {
+  Tensor<float> volume;
+  std::vector<std::int64_t> ids, sentence;
+};
+struct Studies {
+  index_t size() const { return 16; }
+  std::string name(index_t i) const { return "study_" + std::to_string(i); }
+  Study get(index_t i) const { return {Tensor<float>::full({3, 4, 8, 8}, 0.1f * static_cast<float>(i)), {2, 1 + i, 3}, {}}; }
+};
+
+/// How often the host waits for the device while a run makes so many steps and writes a checkpoint.
+int waits_of_run(std::int64_t steps, index_t accum_freq) {
+  const TempFolder folder;
+  Clip<3, float, Toy> model(small_config(), 1);
+  TrainerOptions options;
+  options.steps = steps, options.accum_freq = accum_freq;
+  options.schedule.lr = 1e-3, options.grad_clip_norm = 1, options.ema_decay = 0.5, options.siglip = true;
+  options.log_every_n_steps = 1000;
+  ContrastiveTrainer<3, float, Toy> trainer(model, options, CheckpointStore(folder.string(), {"step"}));
+  MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
+  ProgressLine progress;
+  LoaderOptions loading;
+  loading.sampler = {.batch_size = 2, .seed = 5};
+  DataLoader loader(Studies{}, loading, CollateImageText{});
+  const auto features = [&](const auto& batch, const Context& context) { return encode_pairs(model, batch, context); };
+  toy::Memory::instance().calls.clear();
+  REQUIRE(trainer.run(loader, features, [](const std::string&) {}, log, progress, [](std::int64_t) {}) == TrainOutcome::finished);
+  CHECK(trainer.skipped_steps() == 0);
+  return toy::Memory::instance().calls["copy_to_host"];
+}
+
 }  // namespace
 
 namespace toy {
@@ -133,6 +168,13 @@ TEST_CASE("contract: a training step touches a backend's memory through it only,
     for (const char* function : {"allocate", "copy_from_host", "copy_to_host", "copy_strided", "fill_strided", "map", "map_pull", "for_each_index", "reduce", "gemm", "attention_forward",
                                  "attention_backward", "layer_norm_forward", "layer_norm_backward", "cross_entropy_forward", "cross_entropy_backward", "gather_rows", "scatter_add_rows", "adamw_update"})
       CHECK_MESSAGE(calls[function] > 0, function);
+  }
+}
+
+TEST_CASE("contract: a training step waits for the device once, whatever belongs to it") {
+  for (const index_t accum_freq : {1, 2}) {
+    CAPTURE(accum_freq);
+    CHECK(waits_of_run(4, accum_freq) - waits_of_run(2, accum_freq) == 2);
   }
 }
 

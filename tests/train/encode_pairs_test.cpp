@@ -72,7 +72,7 @@ TEST_CASE("encode pairs: accumulated over batches, two targets have the loss and
   Clip<> at_once = model(true), in_parts = model(true);
   const auto one = accumulate_gradients(1, [&](index_t, AccumulationPass) { return encode_pairs(at_once, whole, {}); }, loss);
   const auto two = accumulate_gradients(2, [&](index_t j, AccumulationPass) { return encode_pairs(in_parts, parts[j], {}); }, loss);
-  CHECK(two[0] == doctest::Approx(one[0]).epsilon(1e-5));
+  CHECK(two[0].item() == doctest::Approx(one[0].item()).epsilon(1e-5));
   auto a = named_parameters(at_once), b = named_parameters(in_parts);
   std::size_t compared = 0;
   for (std::size_t i = 0; i < a.size(); ++i)

@@ -5,6 +5,7 @@
 #include <hlip/ops/reduce.hpp>
 
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,16 +37,29 @@ std::vector<OptimizedParameter<T, B>> optimized_parameters(const std::vector<std
   return list;
 }
 
+/// Writes the sum of squares of every gradient, 0 where there is none, to `to` (parameters.size()); reads nothing, so that a caller reads
+/// these together with what else it wants to know.
+template <class T, class B>
+void sums_of_squares(const std::vector<OptimizedParameter<T, B>>& parameters, const Tensor<T, B>& to) {
+  to.fill(T(0));
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].var.has_grad()) to.select(0, static_cast<index_t>(i)).assign(sum(Tensor<T, B>(square(parameters[i].var.grad()))));
+}
+
+/// The L2 norm of everything whose sums of squares these are.
+template <class T>
+double norm_of_sums(std::span<const T> squares) {
+  double total = 0;
+  for (const T s : squares) total += static_cast<double>(s);
+  return std::sqrt(total);
+}
+
 /// Global L2 norm of all gradients.
 template <class T, class B>
 double grad_norm(const std::vector<OptimizedParameter<T, B>>& parameters) {
-  // Collected where the gradients are and read once: a device would be waited for with every number.
-  const auto squares = Tensor<T, B>::zeros({static_cast<index_t>(parameters.size())});
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (parameters[i].var.has_grad()) squares.select(0, static_cast<index_t>(i)).assign(sum(Tensor<T, B>(square(parameters[i].var.grad()))));
-  double total = 0;
-  for (const T s : squares.to_vector()) total += static_cast<double>(s);
-  return std::sqrt(total);
+  const auto squares = Tensor<T, B>::empty({static_cast<index_t>(parameters.size())});
+  sums_of_squares(parameters, squares);
+  return norm_of_sums(std::span<const T>(squares.to_vector()));
 }
 
 /// What clipping to `max_norm` multiplies gradients by; 1 when max_norm is 0 (off) or not exceeded.

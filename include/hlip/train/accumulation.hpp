@@ -31,7 +31,7 @@ enum class AccumulationPass {
 /// @param encode  called as encode(j, AccumulationPass) -> PairFeatures, first for every j without graph, then again for every j with it; both
 ///                calls for one j should make the same random draws
 /// @param loss    called as loss(const PairFeatures& all) -> Var, one element
-/// @return the loss of every gradient pass
+/// @return the loss of every gradient pass, tensors of one element: nothing is read here, so a device is not waited for
 template <class Encode, class Loss>
 auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
   using Features = std::decay_t<decltype(encode(index_t{}, AccumulationPass::cache))>;
@@ -46,7 +46,7 @@ auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
       texts.push_back(std::move(part.text));
     }
   }
-  std::vector<double> losses;
+  std::vector<std::decay_t<decltype(std::declval<const Part&>().value())>> losses;
   for (index_t j = 0; j < n; ++j) {
     Features part = encode(j, AccumulationPass::gradient), all = part;
     if (n > 1) {
@@ -58,7 +58,7 @@ auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
       all.text = with_part(texts, part.text);
     }
     const auto value = loss(static_cast<const Features&>(all));
-    losses.push_back(static_cast<double>(value.item()));
+    losses.push_back(value.value());
     value.backward();
   }
   return losses;

@@ -233,20 +233,29 @@ class ContrastiveTrainer {
     const auto encode = [&](index_t j, AccumulationPass) -> PairFeatures<T, B> {
       return features(parts[static_cast<std::size_t>(j)].data, n == 1 ? context : context.child(static_cast<std::uint64_t>(j)));
     };
+    Tensor<T, B> scale_used;
     const auto losses = accumulate_gradients(n, encode, [&](const PairFeatures<T, B>& pairs) {
       const Var<T, B> scale = options_.fixed_scale > 0 ? Var<T, B>(Tensor<T, B>::scalar(static_cast<T>(options_.fixed_scale))) : Var<T, B>(exp(model_.logit_scale));
-      r.scale = static_cast<double>(scale.item());
+      scale_used = scale.value();
       return mean_over_targets(pairs.image, pairs.text, pairs.targets, [&](const Var<T, B>& image, const Var<T, B>& text) {
         return options_.siglip ? siglip_loss(image, text, scale, model_.logit_bias, communicator_) : clip_loss(image, text, scale, Var<T, B>(), communicator_, options_.gather);
       });
     });
-    r.loss = losses.front();
     // Scale and bias got the gradient of the whole loss in every pass, the towers only once: one step of one large batch is meant.
     if (n > 1)
       for (const auto* s : {&model_.logit_scale, &model_.logit_bias})  // (pointers: nvcc 13 mistakes the braces of a Var<T, B>)
         if (s->has_grad()) s->grad().assign(s->grad() * (1.0 / static_cast<double>(n)));
     average_gradients();
-    r.grad_norm = grad_norm(optimizer_.parameters());
+    // All that the host wants to know of a step is read here, at once: the only time it waits for a device.
+    const auto known = static_cast<index_t>(optimizer_.parameters().size());
+    const auto numbers = Tensor<T, B>::empty({known + 2});
+    sums_of_squares(optimizer_.parameters(), numbers.slice(0, 0, known));
+    numbers.select(0, known).assign(losses.front().reshape(Shape{}));
+    numbers.select(0, known + 1).assign(scale_used.reshape(Shape{}));
+    const std::vector<T> read = numbers.to_vector();
+    r.grad_norm = norm_of_sums(std::span<const T>(read).first(static_cast<std::size_t>(known)));
+    r.loss = static_cast<double>(read[static_cast<std::size_t>(known)]);
+    r.scale = static_cast<double>(read.back());
     r.finite = std::isfinite(r.loss) && std::isfinite(r.grad_norm);
     if (!r.finite) {
       ++skipped_;
