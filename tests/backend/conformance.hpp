@@ -59,6 +59,10 @@ std::vector<T> positive_numbers(index_t n, std::uint32_t stream) {
   return v;
 }
 
+/// How often Buffers of a backend were read.
+template <class B>
+inline std::uint64_t reads = 0;
+
 /// Host values in the memory of a backend.
 template <class T, class B>
 class Buffer {
@@ -79,6 +83,7 @@ class Buffer {
   }
   std::vector<double> values() const {
     std::vector<T> host(n_);
+    if (n_ > 0) ++reads<B>;
     copy_to_host(B{}, host.data(), data_, n_ * sizeof(T));
     return std::vector<double>(host.begin(), host.end());
   }
@@ -122,7 +127,13 @@ void expect_agreement() {
     CAPTURE(describe(sizes));
     CAPTURE(B::name);
     CAPTURE(sizeof(T));
+#if defined(HLIP_WITH_DEVICE)
+    const std::uint64_t waits = detail::cuda_waits - reads<Cuda>;
+#endif
     CHECK(difference(Op::template run<T, B>(sizes), Op::template run<double, Reference>(sizes)) <= tolerance<T>(Op::terms(sizes)));
+#if defined(HLIP_WITH_DEVICE)
+    CHECK(detail::cuda_waits - reads<Cuda> == waits);  // a kernel never waits for the device
+#endif
   }
 }
 

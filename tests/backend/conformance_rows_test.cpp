@@ -19,6 +19,7 @@ TEST_CASE("backends: indices and labels outside the table are named") {
       const auto message = [&](auto call) -> std::string {
         try {
           call();
+          out.values();  // the latest moment to say it
         } catch (const error& e) {
           return e.what();
         }
@@ -31,3 +32,39 @@ TEST_CASE("backends: indices and labels outside the table are named") {
     });
   }
 }
+
+#if defined(HLIP_WITH_DEVICE)
+TEST_CASE("cuda: a wrong index is passed over, and named with its module when a value is read, once") {
+  const auto message_of_read = [](const Buffer<float, Cuda>& buffer) -> std::string {
+    try {
+      buffer.values();
+    } catch (const error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const Buffer<float, Cuda> table(std::vector<float>{1, 2, 3, 4, 5, 6}), out(6), sums(6, 0.0f);
+  const Buffer<std::int64_t, Cuda> index(std::vector<std::int64_t>{2, 3, -1});
+  {
+    const ModuleScope path("embeddings");
+    gather_rows(Cuda{}, table.data(), index.data(), out.data(), 3, 2, 3);
+  }
+  scatter_add_rows(Cuda{}, table.data(), index.data(), sums.data(), 3, 2, 3);
+  CHECK(message_of_read(table) == "embeddings (gather_rows): index 1 is 3, expected 0 to 2 (the table has 3 rows)");
+  CHECK(out.values() == std::vector<double>{5, 6, 0, 0, 0, 0});
+  CHECK(sums.values() == std::vector<double>{0, 0, 0, 0, 1, 2});
+
+  const Buffer<float, Cuda> loss(3), lse(3);
+  cross_entropy_forward(Cuda{}, table.data(), index.data(), loss.data(), lse.data(), 2, 3);
+  CHECK(message_of_read(loss) == "cross_entropy: label 1 is 3, expected 0 to 2");
+  CHECK(std::isfinite(loss.values()[0]));
+  CHECK(std::isnan(loss.values()[1]));
+
+  std::vector<std::int64_t> many(5000, 1);
+  many[2049] = -5, many[2050] = 7, many[4999] = 7;
+  const Buffer<std::int64_t, Cuda> places(many);
+  const Buffer<float, Cuda> rows(10000);
+  gather_rows(Cuda{}, table.data(), places.data(), rows.data(), 5000, 2, 3);
+  CHECK(message_of_read(rows) == "gather_rows: index 2049 is -5, expected 0 to 2 (the table has 3 rows)");
+}
+#endif

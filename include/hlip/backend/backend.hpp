@@ -9,7 +9,7 @@
 //                void empty_cache(B);                                                         gives memory kept for reuse back to the system
 //                size_t held_for_reuse(B);                                                    bytes kept for reuse that no tensor uses
 //                void copy_from_host(B, void* to, const void* from, size_t bytes);            `from` has been read when it returns
-//                void copy_to_host(B, void* to, const void* from, size_t bytes);              waits for all that writes `from`
+//                void copy_to_host(B, void* to, const void* from, size_t bytes);              waits for all that writes `from`, and throws what kernels have found wrong
 //   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
 //                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);
 //   elementwise  void map(B, const Shape&, U* out, const Shape& out_stride, Lowered);          tensor/expr.hpp says what Lowered is
@@ -22,6 +22,8 @@
 //   attention    void attention_forward(B, const AttentionArgs<T>&);   void attention_backward(B, const AttentionGradArgs<T>&);
 //   rows         layer_norm_forward, layer_norm_backward, softmax_forward, softmax_backward, cross_entropy_forward, cross_entropy_backward
 //   index        gather_rows, scatter_add_rows
+//                an index or label outside its table is an error that names it: of the call itself, or, on a device that would have to be
+//                waited for, of the next copy_to_host; either way nothing outside is read or written
 //   resampling   void resample_axis(B, const ResampleArgs<T>&);
 //   optimiser    void adamw_update(B, const AdamWArgs<T>&);
 #pragma once

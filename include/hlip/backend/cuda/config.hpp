@@ -33,13 +33,4 @@ struct Cuda {
   static constexpr std::string_view name = "cuda";
 };
 
-namespace detail {
-/// Whether the memory of Cuda is a GPU's. If not, it is the host's, and kernels are loops.
-#if defined(HLIP_THRUST_CUDA)
-inline constexpr bool cuda_is_device = true;
-#else
-inline constexpr bool cuda_is_device = false;
-#endif
-}  // namespace detail
-
 HLIP_END

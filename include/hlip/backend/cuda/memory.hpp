@@ -2,13 +2,15 @@
 #pragma once
 
 #include <hlip/backend/cuda/config.hpp>
+#include <hlip/backend/cuda/index_fault.hpp>
 #include <hlip/backend/cuda/runtime.hpp>
 #include <hlip/backend/out_of_memory.hpp>
 #include <hlip/core/error.hpp>
 #include <hlip/tensor/shape.hpp>
 
+#include <atomic>
 #include <cstddef>
-#include <vector>
+#include <cstdint>
 
 #if !defined(HLIP_THRUST_CUDA)
 #include <hlip/backend/cpu/memory.hpp>
@@ -68,10 +70,6 @@ inline std::size_t held_for_reuse(Cuda) {
 inline void copy_from_host(Cuda, void* to, const void* from, std::size_t bytes) {
   if (bytes) detail::CudaRuntime::get().upload(to, from, bytes);
 }
-/// Waits for the copy.
-inline void copy_to_host(Cuda, void* to, const void* from, std::size_t bytes) {
-  if (bytes) detail::CudaRuntime::get().download(to, from, bytes);
-}
 
 #else
 
@@ -85,9 +83,26 @@ inline void deallocate(Cuda, void* p, std::size_t bytes) { deallocate(Cpu{}, p, 
 inline void empty_cache(Cuda) { empty_cache(Cpu{}); }
 inline std::size_t held_for_reuse(Cuda) { return held_for_reuse(Cpu{}); }
 inline void copy_from_host(Cuda, void* to, const void* from, std::size_t bytes) { copy_from_host(Cpu{}, to, from, bytes); }
-inline void copy_to_host(Cuda, void* to, const void* from, std::size_t bytes) { copy_to_host(Cpu{}, to, from, bytes); }
 
 #endif
+
+namespace detail {
+/// How often the host has waited for what the device computes: once for each copy to the host, and nowhere else.
+inline std::atomic<std::uint64_t> cuda_waits{0};
+}  // namespace detail
+
+/// Waits for the copy, and so for everything before it.
+/// @throws hlip::error if a kernel has met an index or label outside its table since the last copy
+inline void copy_to_host(Cuda, void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  ++detail::cuda_waits;
+#if defined(HLIP_THRUST_CUDA)
+  detail::CudaRuntime::get().download(to, from, bytes);
+#else
+  copy_to_host(Cpu{}, to, from, bytes);
+#endif
+  detail::throw_index_fault();
+}
 
 namespace detail {
 
@@ -109,18 +124,6 @@ class CudaScratch {
   std::size_t bytes_;
   T* data_;
 };
-
-/// Calls fn(pointer) with n elements of Cuda memory where the host can read them: a copy, which waits for the GPU, or themselves.
-template <class T, class Fn>
-void on_host(const T* data, index_t n, Fn fn) {
-  if constexpr (cuda_is_device) {
-    std::vector<T> copy(static_cast<std::size_t>(n));
-    copy_to_host(Cuda{}, copy.data(), data, copy.size() * sizeof(T));
-    fn(static_cast<const T*>(copy.data()));
-  } else {
-    fn(data);
-  }
-}
 
 }  // namespace detail
 

@@ -5,8 +5,8 @@
 
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cuda/block.hpp>
+#include <hlip/backend/cuda/index_check.hpp>
 #include <hlip/backend/cuda/memory.hpp>
-#include <hlip/backend/index_check.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -209,7 +209,7 @@ struct CrossEntropyForward : RowProgram {
       if (lane != 0) return;
       const T most = top(thread)[0], total = most - most == T(0) ? most + std::log(sum(thread)[0]) : most;  // an infinite maximum is the result
       lse[row] = total;
-      loss[row] = total - logits[row * cols + labels[row]];
+      loss[row] = is_inside(labels[row], cols) ? total - logits[row * cols + labels[row]] : std::numeric_limits<T>::quiet_NaN();
     });
   }
 };
@@ -264,10 +264,10 @@ void softmax_backward(Cuda, const T* y, const T* dy, T* dx, index_t rows, index_
 }
 
 /// loss[i] = lse[i] − logits[i, labels[i]], lse = log-sum-exp of the row.
-/// @throws hlip::error if a label is outside [0, cols)
+/// A label outside [0, cols) makes its loss NaN, and gives an error when the host reads a value the next time.
 template <class T>
 void cross_entropy_forward(Cuda, const T* logits, const std::int64_t* labels, T* loss, T* lse, index_t rows, index_t cols) {
-  detail::on_host(labels, rows, [&](const std::int64_t* host) { detail::expect_labels(host, rows, cols); });
+  detail::note_outside(Cuda{}, "cross_entropy", labels, rows, cols, true);
   detail::launch_rows(Cuda{}, rows, detail::CrossEntropyForward<T>{{}, logits, labels, loss, lse, rows, cols});
 }
 
