@@ -115,11 +115,12 @@ int waits_of_run(std::int64_t steps, index_t accum_freq) {
   ProgressLine progress;
   LoaderOptions loading;
   loading.sampler = {.batch_size = 2, .seed = 5};
-  DataLoader loader(Studies{}, loading, CollateImageText{});
+  DataLoader loader(Studies{}, loading, CollateImageText<Toy>{});
   const auto features = [&](const auto& batch, const Context& context) { return encode_pairs(model, batch, context); };
   toy::Memory::instance().calls.clear();
   REQUIRE(trainer.run(loader, features, [](const std::string&) {}, log, progress, [](std::int64_t) {}) == TrainOutcome::finished);
   CHECK(trainer.skipped_steps() == 0);
+  CHECK(toy::Memory::instance().calls["upload_ahead"] == 2 * steps * accum_freq);  // volumes and texts of every batch
   return toy::Memory::instance().calls["copy_to_host"];
 }
 

@@ -25,8 +25,8 @@ Clip<> model(bool dual) {
   return Clip<>(c, 3);
 }
 
-ImageTextBatch batch(index_t from, index_t studies) {
-  ImageTextBatch b{Tensor<float>::empty({studies, 2, 1, 4, 4, 4}), Tensor<std::int64_t>::empty({studies, 4}), Tensor<std::int64_t>::empty({studies, 3})};
+ImageTextBatch<> batch(index_t from, index_t studies) {
+  ImageTextBatch<> b{Tensor<float>::empty({studies, 2, 1, 4, 4, 4}), Tensor<std::int64_t>::empty({studies, 4}), Tensor<std::int64_t>::empty({studies, 3})};
   for (index_t i = 0; i < b.volumes.numel(); ++i) b.volumes.data()[i] = static_cast<float>(std::sin(0.37 * static_cast<double>(from * 128 + i)));
   for (index_t i = 0; i < b.ids.numel(); ++i) b.ids.data()[i] = 2 + (from * 4 + i * 7) % 18;
   for (index_t i = 0; i < b.sentences.numel(); ++i) b.sentences.data()[i] = 2 + (from * 3 + i * 5) % 18;
@@ -42,29 +42,29 @@ double largest(const Tensor<float>& a, const Tensor<float>& b) {
 
 TEST_CASE("encode pairs: the first output meets the sentence, the second the report") {
   const Clip<> dual = model(true);
-  const ImageTextBatch b = batch(0, 3);
+  const ImageTextBatch<> b = batch(0, 3);
   const auto pairs = encode_pairs(dual, b, {});
   CHECK(pairs.targets == 2);
   REQUIRE(pairs.text.shape() == Shape{6, 8});
   CHECK(largest(pairs.text.value().slice(0, 0, 6, 2), dual.encode_text(b.sentences).value()) < 1e-6);
   CHECK(largest(pairs.text.value().slice(0, 1, 6, 2), dual.encode_text(b.ids).value()) < 1e-6);
   CHECK(largest(pairs.image.value().slice(0, 1, 6, 2), dual.encode_image(Var<float>(b.volumes), {}, {}, dual.config.report_output()).value()) < 1e-6);
-  ImageTextBatch without = b;
+  ImageTextBatch<> without = b;
   without.sentences = {};
   CHECK(error_of([&] { encode_pairs(dual, without, {}); }).find("encode_pairs: sentences are ") == 0);
 }
 
 TEST_CASE("encode pairs: without a second text every output meets the report") {
   const Clip<> single = model(false);
-  const ImageTextBatch b = batch(0, 3);
+  const ImageTextBatch<> b = batch(0, 3);
   const auto pairs = encode_pairs(single, b, {});
   CHECK(pairs.targets == 2);
   for (index_t k : {0, 1}) CHECK(largest(pairs.text.value().slice(0, k, 6, 2), single.encode_text(b.ids).value()) < 1e-6);
 }
 
 TEST_CASE("encode pairs: accumulated over batches, two targets have the loss and the gradients of one batch") {
-  const ImageTextBatch parts[] = {batch(0, 2), batch(2, 2)};
-  const ImageTextBatch whole{concat(std::vector<Tensor<float>>{parts[0].volumes, parts[1].volumes}, 0), concat(std::vector<Tensor<std::int64_t>>{parts[0].ids, parts[1].ids}, 0),
+  const ImageTextBatch<> parts[] = {batch(0, 2), batch(2, 2)};
+  const ImageTextBatch<> whole{concat(std::vector<Tensor<float>>{parts[0].volumes, parts[1].volumes}, 0), concat(std::vector<Tensor<std::int64_t>>{parts[0].ids, parts[1].ids}, 0),
                              concat(std::vector<Tensor<std::int64_t>>{parts[0].sentences, parts[1].sentences}, 0)};
   const auto loss = [](const PairFeatures<float, Cpu>& p) {
     return mean_over_targets(p.image, p.text, p.targets, [](const Var<float>& i, const Var<float>& t) { return clip_loss(i, t, Var<float>(Tensor<float>::scalar(5))); });

@@ -9,6 +9,8 @@
 //                void empty_cache(B);                                                         gives memory kept for reuse back to the system
 //                size_t held_for_reuse(B);                                                    bytes kept for reuse that no tensor uses
 //                void copy_from_host(B, void* to, const void* from, size_t bytes);            `from` has been read when it returns
+//                void upload_ahead(B, Fn fn);                                                 fn(), in which this thread allocates and copies from the host, and nothing
+//                                                                                             else, past what B computes; it has arrived on return
 //                void copy_to_host(B, void* to, const void* from, size_t bytes);              waits for all that writes `from`, and throws what kernels have found wrong
 //   strided      void copy_strided(B, const Shape&, U* to, const Shape& to_stride, const T* from, const Shape& from_stride);   any types, converts
 //                void fill_strided(B, const Shape&, T* to, const Shape& stride, T value);

@@ -24,6 +24,9 @@ using SomeExpression = MapView<SomeOperation, T, LeafView<T, true>, ConstantView
 struct SomeLoop {
   HLIP_FN void operator()(index_t) const {}
 };
+struct SomeTask {
+  void operator()() const {}
+};
 
 }  // namespace detail
 
@@ -37,6 +40,7 @@ concept BackendMemory = std::semiregular<B> && requires(B b, void* p, const void
   empty_cache(b);
   { held_for_reuse(b) } -> std::convertible_to<std::size_t>;
   copy_from_host(b, p, from, bytes);
+  upload_ahead(b, detail::SomeTask{});
   copy_to_host(b, p, from, bytes);
 };
 

@@ -248,10 +248,17 @@ class Tensor : public ExpressionTag {
 template <class To, class T, class From>
 Tensor<T, To> to_backend(const Tensor<T, From>& x) {
   const Tensor<T, From> source = x.contiguous();
-  std::vector<std::byte> host(static_cast<std::size_t>(x.numel()) * sizeof(T));
-  copy_to_host(From{}, host.data(), source.data(), host.size());
-  auto copy = Tensor<T, To>::empty(x.shape());
-  copy_from_host(To{}, copy.data(), host.data(), host.size());
+  const auto copy = Tensor<T, To>::empty(x.shape());
+  const std::size_t bytes = static_cast<std::size_t>(x.numel()) * sizeof(T);
+  if constexpr (std::is_same_v<From, Cpu>) {  // whose memory is the host's
+    copy_from_host(To{}, copy.data(), source.data(), bytes);
+  } else if constexpr (std::is_same_v<To, Cpu>) {
+    copy_to_host(From{}, copy.data(), source.data(), bytes);
+  } else {
+    std::vector<std::byte> host(bytes);
+    copy_to_host(From{}, host.data(), source.data(), bytes);
+    copy_from_host(To{}, copy.data(), host.data(), bytes);
+  }
   return copy;
 }
 

@@ -33,11 +33,12 @@ class VolumeCache {
   std::unique_ptr<std::mutex[]> locks_;
 };
 
-/// Volumes and texts of one batch.
+/// Volumes and texts of one batch, in the memory of backend B.
+template <class B = Cpu>
 struct ImageTextBatch {
-  Tensor<float, Cpu> volumes;     ///< (B, N, 1, D, H, W)
-  Tensor<std::int64_t, Cpu> ids;  ///< (B, L), L the longest text of the batch
-  Tensor<std::int64_t, Cpu> sentences;  ///< likewise, one sentence of each report; empty unless the model has two text targets
+  Tensor<float, B> volumes;     ///< (B, N, 1, D, H, W)
+  Tensor<std::int64_t, B> ids;  ///< (B, L), L the longest text of the batch
+  Tensor<std::int64_t, B> sentences;  ///< likewise, one sentence of each report; empty unless the model has two text targets
 };
 
 /// (B, L) of token lists, padded with 0 to the longest.
@@ -56,10 +57,20 @@ HLIP_LAZY Tensor<float, Cpu> stack_volumes(const std::vector<Tensor<float, Cpu>>
   return stack(studies, 0).reshape({static_cast<index_t>(studies.size()), r == 4 ? s[0] : 1, 1, s[r - 3], s[r - 2], s[r - 1]});
 }
 
-/// Samples with a `volume`, `ids` and, where a model has two text targets, a `sentence` to a batch.
+/// A tensor of the host on B, brought there beside what B computes meanwhile.
+template <class B, class T>
+Tensor<T, B> uploaded_ahead(const Tensor<T, Cpu>& x) {
+  Tensor<T, B> there;
+  upload_ahead(B{}, [&] { there = on_backend<B>(x); });
+  return there;
+}
+
+/// Samples with a `volume`, `ids` and, where a model has two text targets, a `sentence` to a batch. In the workers of a DataLoader: the
+/// next batch is on its way to the device, and there, while a step computes.
+template <class B = Cpu>
 struct CollateImageText {
   template <class Sample>
-  ImageTextBatch operator()(const std::vector<Sample>& samples) const {
+  ImageTextBatch<B> operator()(const std::vector<Sample>& samples) const {
     std::vector<Tensor<float, Cpu>> volumes;
     std::vector<std::vector<std::int64_t>> ids, sentences;
     for (const auto& s : samples) {
@@ -67,7 +78,7 @@ struct CollateImageText {
       ids.push_back(s.ids);
       if (!s.sentence.empty()) sentences.push_back(s.sentence);
     }
-    return {stack_volumes(volumes), pad_ids(ids), sentences.empty() ? Tensor<std::int64_t, Cpu>() : pad_ids(sentences)};
+    return {uploaded_ahead<B>(stack_volumes(volumes)), uploaded_ahead<B>(pad_ids(ids)), sentences.empty() ? Tensor<std::int64_t, B>() : uploaded_ahead<B>(pad_ids(sentences))};
   }
 };
 
@@ -91,20 +102,22 @@ class ReportPairs {
   std::shared_ptr<const WordPieceTokenizer> tokenizer_;
 };
 
-/// Two texts of every report of a batch.
+/// Two texts of every report of a batch, in the memory of backend B.
+template <class B = Cpu>
 struct TextPairBatch {
-  Tensor<std::int64_t, Cpu> first, second;  ///< (B, L)
+  Tensor<std::int64_t, B> first, second;  ///< (B, L)
 };
 
-/// Pairs of token lists to a batch.
+/// Pairs of token lists to a batch, as CollateImageText does.
+template <class B = Cpu>
 struct CollateTextPairs {
-  HLIP_LAZY TextPairBatch operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
+  TextPairBatch<B> operator()(const std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>& samples) const {
     std::vector<std::vector<std::int64_t>> a, b;
     for (const auto& [x, y] : samples) {
       a.push_back(x);
       b.push_back(y);
     }
-    return {pad_ids(a), pad_ids(b)};
+    return {uploaded_ahead<B>(pad_ids(a)), uploaded_ahead<B>(pad_ids(b))};
   }
 };
 

@@ -20,15 +20,15 @@ RetrievalReport evaluate_retrieval(const Clip<Levels, float, B>& model, std::sha
   LoaderOptions loading;
   loading.sampler = {.batch_size = batch_size, .shuffle = false, .drop_last = false};
   loading.workers = workers;
-  DataLoader loader(std::move(pairs), loading, CollateImageText{});
+  DataLoader loader(std::move(pairs), loading, CollateImageText<B>{});
   std::vector<double> images, texts;
   const auto append = [](std::vector<double>& to, const Var<float, B>& features) {
     const auto values = features.value().to_vector();
     to.insert(to.end(), values.begin(), values.end());
   };
   while (auto batch = loader.next()) {
-    append(images, model.encode_image(Var<float, B>(on_backend<B>(batch->data.volumes)), {}, {}, model.config.report_output()));
-    append(texts, model.encode_text(on_backend<B>(batch->data.ids)));
+    append(images, model.encode_image(Var<float, B>(batch->data.volumes), {}, {}, model.config.report_output()));
+    append(texts, model.encode_text(batch->data.ids));
   }
   return retrieval(images, texts, model.config.embed_dim);
 }

@@ -192,9 +192,9 @@ class TrainingRun {
     if (from_.prefix == "text_step") trainer.restore(from_.path);
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.text_batch_size, .seed = o_.seed + 1};
-    DataLoader loader(ReportPairs<Samples>(samples, tokenizer_), loading, CollateTextPairs{});
-    const auto features = [&](const TextPairBatch& batch, const Context& context) {
-      return PairFeatures<float, B>{model.encode_text(on_backend<B>(batch.first), context.child(0)), model.encode_text(on_backend<B>(batch.second), context.child(1))};
+    DataLoader loader(ReportPairs<Samples>(samples, tokenizer_), loading, CollateTextPairs<B>{});
+    const auto features = [&](const TextPairBatch<B>& batch, const Context& context) {
+      return PairFeatures<float, B>{model.encode_text(batch.first, context.child(0)), model.encode_text(batch.second, context.child(1))};
     };
     const MemoryUse forecast = forecast_memory("text", {.batch_size = o_.text_batch_size, .scans = 0, .texts = 2, .text_length = model.config.context_length});
     const TrainOutcome outcome = trainer.run(loader, features, [this](const std::string& path) { write_extra(path); }, *log_, progress_, [](std::int64_t) {});
@@ -222,8 +222,8 @@ class TrainingRun {
     if (from_.prefix == "step") trainer.restore(from_.path);
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.batch_size * o_.accum_batch, .seed = o_.seed};
-    DataLoader loader(samples, loading, CollateImageText{});
-    const auto features = [&](const ImageTextBatch& batch, const Context& context) { return encode_pairs(model, batch, context); };
+    DataLoader loader(samples, loading, CollateImageText<B>{});
+    const auto features = [&](const ImageTextBatch<B>& batch, const Context& context) { return encode_pairs(model, batch, context); };
     const auto end_of_epoch = [&](std::int64_t epoch) {
       try {
         for (const Evaluation& found : trainer.with_averaged_weights([&] { return evaluate(epoch); })) {

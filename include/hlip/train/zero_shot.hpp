@@ -58,11 +58,11 @@ ZeroShotScores score_zero_shot(const Clip<Levels, float, B>& model, const WordPi
   LoaderOptions loading;
   loading.sampler = {.batch_size = options.batch_size, .shuffle = false, .drop_last = false};
   loading.workers = options.workers;
-  DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return stack_volumes(batch); });
+  DataLoader loader(volumes, loading, [](std::vector<Tensor<float, Cpu>> batch) { return uploaded_ahead<B>(stack_volumes(batch)); });
   ZeroShotScores out;
   std::vector<Tensor<float, Cpu>> features;
   while (auto batch = loader.next()) {
-    features.push_back(on_backend<Cpu>(model.encode_image(Var<float, B>(on_backend<B>(batch->data))).value()));
+    features.push_back(on_backend<Cpu>(model.encode_image(Var<float, B>(batch->data)).value()));
     const auto p = classifier.probabilities(features.back().to_vector());
     out.scores.insert(out.scores.end(), p.begin(), p.end());
     for (const index_t i : batch->indices) {

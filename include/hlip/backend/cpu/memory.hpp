@@ -42,6 +42,10 @@ inline std::size_t held_for_reuse(Cpu) { return detail::memory_pool().unused(); 
 inline void copy_from_host(Cpu, void* to, const void* from, std::size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }
+template <class Fn>
+void upload_ahead(Cpu, Fn&& fn) {
+  fn();
+}
 inline void copy_to_host(Cpu, void* to, const void* from, std::size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }

@@ -33,12 +33,12 @@ inline void* allocate(Cuda, std::size_t bytes) {
   auto& runtime = detail::CudaRuntime::get();
   const std::size_t size = bytes > 0 ? bytes : 1;
   void* p = nullptr;
-  cudaError_t status = cudaMallocAsync(&p, size, runtime.stream);
+  cudaError_t status = cudaMallocAsync(&p, size, runtime.stream_here());
   if (status == cudaErrorMemoryAllocation) {  // what is kept for reuse may lie in the wrong pieces
     static_cast<void>(cudaGetLastError());
     detail::expect_cuda(cudaStreamSynchronize(runtime.stream), "allocate");
     detail::expect_cuda(cudaMemPoolTrimTo(runtime.pool, 0), "allocate");
-    status = cudaMallocAsync(&p, size, runtime.stream);
+    status = cudaMallocAsync(&p, size, runtime.stream_here());
   }
   if (status == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
@@ -50,7 +50,7 @@ inline void* allocate(Cuda, std::size_t bytes) {
   return p;
 }
 inline void deallocate(Cuda, void* p, std::size_t) {
-  if (p) static_cast<void>(cudaFreeAsync(p, detail::CudaRuntime::get().stream));  // fails only when the program is ending, and the driver before it
+  if (p) static_cast<void>(cudaFreeAsync(p, detail::CudaRuntime::get().stream_here()));  // fails only when the program is ending, and the driver before it
 }
 /// Returns memory that freed tensors left behind to the driver.
 inline void empty_cache(Cuda) {
@@ -70,6 +70,16 @@ inline std::size_t held_for_reuse(Cuda) {
 inline void copy_from_host(Cuda, void* to, const void* from, std::size_t bytes) {
   if (bytes) detail::CudaRuntime::get().upload(to, from, bytes);
 }
+/// fn(), in which this thread may allocate, and copy from the host to what it has allocated: on a stream of its own, beside what is
+/// being computed. The copies have arrived when it returns.
+///
+/// Memory of the pool passes from one stream to the other: an allocation here only gets what the computing stream has given back and is
+/// done with, or has the stream of uploads wait for it (CUDA programming guide, "Stream-Ordered Memory Allocator"); and since it has
+/// been waited for, it may be used and freed on the computing stream.
+template <class Fn>
+void upload_ahead(Cuda, Fn&& fn) {
+  detail::CudaRuntime::get().upload_ahead(fn);
+}
 
 #else
 
@@ -83,6 +93,10 @@ inline void deallocate(Cuda, void* p, std::size_t bytes) { deallocate(Cpu{}, p, 
 inline void empty_cache(Cuda) { empty_cache(Cpu{}); }
 inline std::size_t held_for_reuse(Cuda) { return held_for_reuse(Cpu{}); }
 inline void copy_from_host(Cuda, void* to, const void* from, std::size_t bytes) { copy_from_host(Cpu{}, to, from, bytes); }
+template <class Fn>
+void upload_ahead(Cuda, Fn&& fn) {
+  fn();
+}
 
 #endif
 

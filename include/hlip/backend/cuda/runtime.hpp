@@ -1,5 +1,6 @@
-// The CUDA runtime as the backend uses it: one device, one stream on which everything happens in order, memory from the stream's
-// pool, and pinned buffers through which host values pass. Only builds by nvcc look inside; a host system has none of it.
+// The CUDA runtime as the backend uses it: one device, a stream on which everything is computed in order, a second one for batches that
+// are brought up meanwhile, memory from the device's pool, and pinned memory through which host values pass. Only builds by nvcc look
+// inside; a host system has none of it.
 // Needs the CUDA toolkit (cuda_runtime_api.h).
 #pragma once
 
@@ -7,32 +8,23 @@
 
 #if defined(HLIP_THRUST_CUDA)
 
+#include <hlip/backend/cuda/staging.hpp>
 #include <hlip/core/error.hpp>
 
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <mutex>
+#include <utility>
 
 HLIP_BEGIN
 
 namespace detail {
 
-/// @throws hlip::error naming the operation and what CUDA says
-inline void expect_cuda(cudaError_t status, std::string_view operation) {
-  if (status == cudaSuccess) return;
-  static_cast<void>(cudaGetLastError());  // otherwise the next call reports it once more
-  fail(operation, "CUDA says {}: {}", cudaGetErrorName(status), cudaGetErrorString(status));
-}
-
-/// The first device that CUDA_VISIBLE_DEVICES shows, its stream and its memory pool.
+/// The first device that CUDA_VISIBLE_DEVICES shows, its streams and its memory pool.
 class CudaRuntime {
  public:
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr, upload_stream = nullptr;
   cudaMemPool_t pool = nullptr;
   int capability = 0;  ///< 90 for sm_90
 
@@ -46,24 +38,28 @@ class CudaRuntime {
     return runtime;
   }
 
+  /// The stream of this thread: that of computing, or, within upload_ahead, the other one.
+  cudaStream_t stream_here() const { return uploading_ ? upload_stream : stream; }
   /// Puts a copy of host values on its way; `from` may be changed as soon as this returns.
-  void upload(void* to, const void* from, std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    for (std::size_t done = 0; done < bytes;) {
-      Staging& staging = staging_[next_];
-      next_ = (next_ + 1) % staging_.size();
-      if (!staging.memory) {
-        expect_cuda(cudaMallocHost(&staging.memory, staging_bytes), "copy_from_host");
-        expect_cuda(cudaEventCreateWithFlags(&staging.used, cudaEventDisableTiming), "copy_from_host");
-      } else {
-        expect_cuda(cudaEventSynchronize(staging.used), "copy_from_host");
+  void upload(void* to, const void* from, std::size_t bytes) { (uploading_ ? upload_staging_ : staging_).upload(to, from, bytes, stream_here()); }
+  /// fn() with the stream of uploads as this thread's; returns when what was started there is done.
+  template <class Fn>
+  void upload_ahead(Fn&& fn) {
+    struct Uploading {  // waits for an upload that ended in an exception, too: nobody else knows of the copies
+      cudaStream_t stream;
+      cudaError_t& status;
+      bool before = std::exchange(uploading_, true);
+      ~Uploading() {
+        uploading_ = before;
+        status = cudaStreamSynchronize(stream);
       }
-      const std::size_t part = std::min(bytes - done, staging_bytes);
-      std::memcpy(staging.memory, static_cast<const std::byte*>(from) + done, part);
-      expect_cuda(cudaMemcpyAsync(static_cast<std::byte*>(to) + done, staging.memory, part, cudaMemcpyHostToDevice, stream), "copy_from_host");
-      expect_cuda(cudaEventRecord(staging.used, stream), "copy_from_host");
-      done += part;
+    };
+    cudaError_t status = cudaSuccess;
+    {
+      const Uploading uploading{upload_stream, status};
+      fn();
     }
+    expect_cuda(status, "upload_ahead");
   }
   /// Waits for everything that writes `from`, and for the copy.
   void download(void* to, const void* from, std::size_t bytes) {
@@ -72,12 +68,6 @@ class CudaRuntime {
   }
 
  private:
-  struct Staging {
-    void* memory = nullptr;
-    cudaEvent_t used = nullptr;
-  };
-  static constexpr std::size_t staging_bytes = std::size_t{8} << 20;
-
   CudaRuntime() {
     constexpr int device = 0;
     int count = 0, pools = 0, major = 0, minor = 0;
@@ -92,15 +82,14 @@ class CudaRuntime {
     capability = 10 * major + minor;
     expect_cuda(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, device), "cuda");
     if (!pools) fail("cuda", "the GPU has no memory pools (cudaMallocAsync)");
-    expect_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cuda");
+    for (cudaStream_t* made : {&stream, &upload_stream}) expect_cuda(cudaStreamCreateWithFlags(made, cudaStreamNonBlocking), "cuda");
     expect_cuda(cudaDeviceGetDefaultMemPool(&pool, device), "cuda");
     std::uint64_t keep = UINT64_MAX;  // freed memory waits for the next tensor, see empty_cache
     expect_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cuda");
   }
 
-  std::mutex mutex_;
-  std::array<Staging, 2> staging_;
-  std::size_t next_ = 0;
+  static inline thread_local bool uploading_ = false;
+  Staging staging_, upload_staging_;
 };
 
 }  // namespace detail
