@@ -132,6 +132,7 @@ void print(const char* op, const Json& what, int threads, index_t steps, Seconds
 /// n floats in [-0.5, 0.5), the same in every run.
 inline std::vector<float> random_floats(index_t n, std::uint32_t stream) {
   std::vector<float> v(static_cast<std::size_t>(n));
+#pragma omp parallel for schedule(static)  // the volumes of a large batch are gigabytes
   for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(uniform_at({1, stream, 0}, i) - 0.5);
   return v;
 }
