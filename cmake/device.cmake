@@ -1,7 +1,7 @@
 # hlip's own programs with the Cuda backend: HLIP_DEVICE is OMP, CPP or CUDA. hlip_device_target: what they link besides.
 
 if(HLIP_DEVICE STREQUAL "CUDA")
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)  # (OFF: the flags say it)
     set(CMAKE_CUDA_ARCHITECTURES 80 90 100)
   endif()
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})

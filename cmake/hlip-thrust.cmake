@@ -47,7 +47,8 @@ if(NOT TARGET hlip::cuda)
     # FMT_USE_CONSTEXPR: fmt 9 otherwise does not compile under nvcc. EIGEN_NO_CUDA: Eigen stays on the host, and nvcc does not warn.
     target_compile_definitions(hlip::cuda INTERFACE HLIP_WITH_DEVICE HLIP_THRUST_CUDA FMT_USE_CONSTEXPR=1 EIGEN_NO_CUDA)
     # The option for C++20 is spelt out: CMake 3.25 does not know that nvcc has it. 20011, 20014: nvcc warns that bodies for host and
-    # device (HLIP_FN) call host functions when the host uses them with SIMD packs; where a device would, it stops with an error.
+    # device (HLIP_FN) call host functions when the host uses them with SIMD packs; where a device would, it stops with an error. Suppressed for
+    # users' code too: a functor of theirs is used with packs like any other, and nvcc 13 gives such a warning where a template is used.
     target_compile_options(hlip::cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--extended-lambda;--expt-relaxed-constexpr;-diag-suppress=20011,20014;-Xcompiler=${OpenMP_CXX_FLAGS}>")
   endif()
 endif()

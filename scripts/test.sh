@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything and runs every test. The last line is `N passed, N failed`.
 #
-#   scripts/test.sh [--preset release|dev|asan|tsan|thrust-omp|thrust-cpp|cuda] [ctest options, e.g. -R autograd]
+#   scripts/test.sh [--preset release|dev|asan|tsan|thrust-omp|thrust-cpp|cuda|cuda-check] [ctest options, e.g. -R autograd]
 #
 # HLIP_JOBS=N builds and tests N things at a time (default: one for each processor).
 set -uo pipefail

@@ -21,5 +21,11 @@ endif()
 set_tests_properties(${device_tests} PROPERTIES LABELS gpu TIMEOUT 900)
 if(HLIP_DEVICE STREQUAL "CUDA")
   set_tests_properties(${device_tests} PROPERTIES SKIP_REGULAR_EXPRESSION "this machine has no GPU that CUDA can use")
-  add_test(NAME device_missing COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/device_missing.sh" $<TARGET_FILE_DIR:hlip_golden>)
+  if(TARGET hlip_golden)
+    add_test(NAME device_missing COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/device_missing.sh" "${PROJECT_BINARY_DIR}/bin")
+  endif()
+  # Another project with a program for a GPU; see consumer/.
+  add_test(NAME consumer.find_package_cuda COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/consumer/run.sh" find_package_cuda "${CMAKE_CXX_COMPILER}"
+           "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
+  set_tests_properties(consumer.find_package_cuda PROPERTIES TIMEOUT 900 ENVIRONMENT "CUDACXX=${CMAKE_CUDA_COMPILER};CUDAARCHS=90")
 endif()

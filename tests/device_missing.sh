@@ -5,11 +5,18 @@ set -euo pipefail
 bin=$1
 source=$(cd "$(dirname "$0")/.." && pwd)
 file=$source/tests/golden/hlip/adamw.safetensors
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 export CUDA_VISIBLE_DEVICES=""
-rc=0
-said=$("$bin/hlip_golden" --device cuda "$file" "$file" 2>&1) || rc=$?
-if [ $rc -ne 1 ] || [ "$(wc -l <<<"$said")" -ne 1 ] || [[ "$said" != *"no GPU that CUDA can use"* ]]; then
-  printf 'device_missing.sh: exit code %d and\n%s\nexpected 1 and one line\n' $rc "$said" >&2
-  exit 1
-fi
+
+refuses() {  # refuses COMMAND…
+  local said rc=0
+  said=$("$@" 2>&1) || rc=$?
+  if [ $rc -ne 1 ] || [ "$(wc -l <<<"$said")" -ne 1 ] || [[ "$said" != *"no GPU that CUDA can use"* ]]; then
+    printf 'device_missing.sh: %s: exit code %d and\n%s\nexpected 1 and one line\n' "$1" $rc "$said" >&2
+    exit 1
+  fi
+}
+refuses "$bin/hlip_golden" --device cuda "$file" "$file"
+refuses "$bin/train_ct_rate" --device cuda --phantom 8 --steps 1 --out "$work/run"
 "$bin/hlip_golden" --device cpu "$file"
