@@ -216,9 +216,7 @@ struct AttentionPull {
   HLIP_FN void operator()(Block& block) const {
     const AttentionArgs<T>& a = g.forward;
     const AttentionPlace<Tile> at(a, block.index());
-    const HeadRows<const T> q(a.q, a, at.sequence, at.head), k(a.k, a, at.sequence, at.head), v(a.v, a, at.sequence, at.head), d_out(g.d_out, a, at.sequence, at.head);
-    // Scores are products of the first of own and other, gradients of probabilities those of the second.
-    const HeadRows<const T>&own1 = OverKeys ? k : q, &own2 = OverKeys ? v : d_out, &other1 = OverKeys ? q : k, &other2 = OverKeys ? d_out : v;
+    const PullSides<OverKeys, T> side(g, at.sequence, at.head);
     T *own_score = block.template shared<T>(Tile::turned_size), *own_grad = block.template shared<T>(Tile::turned_size);
     T *side_score = block.template shared<T>(Tile::row_size), *side_grad = block.template shared<T>(Tile::row_size);
     T* shared_score = block.template shared<T>(Tile::score_size);
@@ -232,11 +230,11 @@ struct AttentionPull {
         const index_t column = at.column(turn), depth = a.head_dim - column < Cols ? a.head_dim - column : Cols;
         block.phase([&](int thread) {
           if (begin == 0 || at.parts > 1) {
-            Tile::load_turned(thread, own1, at.first, at.n, column, depth, a.scale, own_score);
-            Tile::load_turned(thread, own2, at.first, at.n, column, depth, T(1), own_grad);
+            Tile::load_turned(thread, side.own1, at.first, at.n, column, depth, a.scale, own_score);
+            Tile::load_turned(thread, side.own2, at.first, at.n, column, depth, T(1), own_grad);
           }
-          Tile::load_rows(thread, other1, begin, n, column, depth, side_score);
-          Tile::load_rows(thread, other2, begin, n, column, depth, side_grad);
+          Tile::load_rows(thread, side.other1, begin, n, column, depth, side_score);
+          Tile::load_rows(thread, side.other2, begin, n, column, depth, side_grad);
         });
         block.phase([&](int thread) {
           if (turn == 1)

@@ -184,9 +184,7 @@ struct TensorPull {
   HLIP_FN void operator()(Block& block) const {
     const AttentionArgs<float>& a = g.forward;
     const AttentionPlace<Tile> at(a, block.index());
-    const HeadRows<const float> q(a.q, a, at.sequence, at.head), k(a.k, a, at.sequence, at.head), v(a.v, a, at.sequence, at.head), d_out(g.d_out, a, at.sequence, at.head);
-    // Scores are products of the first of own and other, gradients of probabilities those of the second.
-    const HeadRows<const float>&own1 = OverKeys ? k : q, &own2 = OverKeys ? v : d_out, &other1 = OverKeys ? q : k, &other2 = OverKeys ? d_out : v;
+    const PullSides<OverKeys, float> side(g, at.sequence, at.head);
     Pair *rows1 = block.template shared<Pair>(Tile::row_size), *rows2 = block.template shared<Pair>(Tile::row_size), *pairs1 = block.template shared<Pair>(Tile::pair_size);
     Pair* pairs2 = OverKeys ? block.template shared<Pair>(Tile::pair_size) : nullptr;
     auto left1 = block.template per_thread<Pair, Scores::operands>(), left2 = block.template per_thread<Pair, Scores::operands>();
@@ -195,15 +193,15 @@ struct TensorPull {
     auto out1 = block.template per_thread<float, Outputs::sums>();                      // dk or dq
     auto out2 = block.template per_thread<float, OverKeys ? Outputs::sums : 1>();       // dv
     block.each([&](int thread) {
-      Tile::load_own(thread, own1, at.first, at.n, a.head_dim, left1(thread));
-      Tile::load_own(thread, own2, at.first, at.n, a.head_dim, left2(thread));
+      Tile::load_own(thread, side.own1, at.first, at.n, a.head_dim, left1(thread));
+      Tile::load_own(thread, side.own2, at.first, at.n, a.head_dim, left2(thread));
     });
 
     for (index_t begin = 0; begin < at.tokens; begin += Tile::others) {
       const index_t n = at.tokens - begin < Tile::others ? at.tokens - begin : Tile::others;
       block.phase([&](int thread) {
-        Tile::load_others(thread, other1, begin, n, a.head_dim, rows1, pairs1);
-        Tile::load_others(thread, other2, begin, n, a.head_dim, rows2, pairs2);
+        Tile::load_others(thread, side.other1, begin, n, a.head_dim, rows1, pairs1);
+        Tile::load_others(thread, side.other2, begin, n, a.head_dim, rows2, pairs2);
         for (float& x : score(thread)) x = 0;
         for (float& x : dscore(thread)) x = 0;
       });

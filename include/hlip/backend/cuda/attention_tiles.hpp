@@ -74,6 +74,18 @@ struct AttentionDots : RowProgram {
   }
 };
 
+/// What the way back multiplies. OverKeys: keys are the own side, queries the other; otherwise the reverse. Scores are products of the
+/// first of own and other, gradients of probabilities those of the second.
+template <bool OverKeys, class T>
+struct PullSides {
+  HeadRows<const T> own1, own2, other1, other2;
+  HLIP_FN PullSides(const AttentionGradArgs<T>& g, index_t sequence, index_t head)
+      : own1(OverKeys ? g.forward.k : g.forward.q, g.forward, sequence, head),
+        own2(OverKeys ? g.forward.v : g.d_out, g.forward, sequence, head),
+        other1(OverKeys ? g.forward.q : g.forward.k, g.forward, sequence, head),
+        other2(OverKeys ? g.d_out : g.forward.v, g.forward, sequence, head) {}
+};
+
 /// Runs a program of attention: a block for every tile, part of the columns, and head.
 template <class Program, class T>
 void launch_tiles(Cuda, const AttentionArgs<T>& a, const Program& program) {
