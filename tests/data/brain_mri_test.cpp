@@ -51,6 +51,7 @@ TEST_CASE("brain mri: every fault is found, and a study with one bad scan is lef
   const auto absent = read_brain_mri(folder.string(), json);
   REQUIRE(absent.problems.size() == 1);
   CHECK(absent.problems[0].find("train/b/T1: holds no scan") != std::string::npos);
+  CHECK(absent.problems[0].find("hint: preprocess_brain_mri") != std::string::npos);
   REQUIRE(absent.studies.size() == 1);
   CHECK(absent.studies[0].name == "a");
 

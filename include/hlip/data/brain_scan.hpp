@@ -39,7 +39,7 @@ inline std::string brain_scan_file(const std::string& folder) {
 
 namespace detail {
 [[noreturn]] inline void fail_absent_scan(const std::string& folder) {
-  fail_file(folder, "", "holds no scan, expected {}, {}, {} or {}", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2], brain_scan_names[3]);
+  fail_file(folder, "", "holds no scan, expected {}, {}, {} or {} (hint: preprocess_brain_mri makes such folders of NIfTI files and DICOM series)", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2], brain_scan_names[3]);
 }
 }  // namespace detail
 
