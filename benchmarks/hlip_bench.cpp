@@ -57,8 +57,7 @@ int main(int argc, char** argv) {
         return 2;
       }
       if (provider && provider->count() > 0 && provider->as<std::string>() != bench::built_provider) become_program_with(provider->as<std::string>(), argv);
-      if (const auto* precision = subject->get_option_no_throw("--precision"); precision && precision->as<std::string>() != "fp32")
-        hlip::on_device(device, [&](auto b) { set_matrix_precision(b, precision->as<std::string>() == "bf16" ? hlip::MatrixPrecision::bfloat16 : hlip::MatrixPrecision::tensorfloat32); });
+      if (const auto* precision = subject->get_option_no_throw("--precision")) hlip::apply_precision(device, precision->as<std::string>());
       run();
     }
     return 0;

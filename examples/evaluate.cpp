@@ -35,7 +35,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume", device = "cpu";
+  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume", device = "cpu", precision = "fp32";
   bool already_hu = false, allow_absent = false;
   index_t num_slices = 0;
   int threads = 0;
@@ -136,6 +136,7 @@ std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std
 /// The scores of every study: read, or made of embeddings that are read or made of images. What is made is kept in --out.
 ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name, const Find& find, const Score& score) {
   if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
+  apply_precision(o.device, o.precision);
   const Model m = on_device(o.device, [&](auto device) { return load_model(device, o); });
   fmt::print("model: {}, {}\n{}", m.path, m.config.name, m.table);
   Embeddings e;
@@ -484,6 +485,7 @@ int main(int argc, char** argv) {
     sub->add_option("--seed", o.bootstrap.seed, "of the resamples")->capture_default_str();
     sub->add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
     add_device_option(*sub, o.device)->needs(checkpoint);
+    add_precision_option(*sub, o.precision)->needs(checkpoint);
     if (std::string_view(set.name) != "ct-rate") root->excludes(scores)->excludes(embeddings);
   }
   return run_program(app, argc, argv, [&] {

@@ -37,7 +37,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding, device = "cpu";
+  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding, device = "cpu", precision = "fp32";
   double slope = 1, intercept = 0;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
@@ -222,6 +222,7 @@ int main(int argc, char** argv) {
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
   add_device_option(app, o.device);
+  add_precision_option(app, o.precision);
   auto* interpret = app.add_option("--interpret", o.interpret, "folder for where the model looked: montage.png, and relevance_LEVEL.nii.gz on the voxels of --volume");
   app.add_option("--finding", o.finding, "what --interpret explains (default: the most probable finding)")->needs(interpret);
   app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
@@ -247,6 +248,7 @@ int main(int argc, char** argv) {
       return 2;
     }
     if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];
+    apply_precision(o.device, o.precision);
     return on_device(o.device, [&](auto device) { return classify(device, o); });
   });
 }

@@ -45,7 +45,7 @@ inline void add_provider(CLI::App* app, RunOptions& o) {
 /// --device and --precision, which main sets before anything runs.
 inline void add_device(CLI::App* app, RunOptions& o) {
   add_device_option(*app, o.device);
-  app->add_option("--precision", o.precision, "what matrix products round their operands to; bf16 needs AVX512-BF16 or a GPU, tf32 a GPU")->check(CLI::IsMember({"fp32", "tf32", "bf16"}))->capture_default_str();
+  add_precision_option(*app, o.precision);
 }
 
 inline void add_run_options(CLI::App* app, RunOptions& o, index_t steps) {

@@ -69,6 +69,8 @@ expect 2 "$bin/zero_shot_ct_rate" --volume "$good"
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good"
 [ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cut"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --precision tf32
+says "only some GPUs do"
 
 # where the model looked: maps on the scan's voxels and a montage
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --interpret "$work/looked" --finding "Pleural effusion"

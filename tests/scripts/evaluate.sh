@@ -24,6 +24,24 @@ cmp "$work/ct/metrics.csv" "$work/ct3/metrics.csv"
 grep -q '"finding": "Emphysema"' "$work/ct/metrics.json" || fail "no JSON"
 grep -q 'plain accuracy' "$work/ct/metrics.json" || fail "the JSON does not say what fitted_accuracy is"
 
+# products of rounded operands move the scores a little, where the processor has them
+rounded=("$evaluate" ct-rate --checkpoint "$work/run" --data-root "$tree" --already-hu --out "$work/ct5" --resamples 20 --precision)
+if grep -qw avx512_bf16 /proc/cpuinfo; then
+  expect 0 "${rounded[@]}" bf16
+  cmp -s "$work/ct/scores.csv" "$work/ct5/scores.csv" && fail "--precision bf16 changes nothing"
+  python3 - "$work/ct/scores.csv" "$work/ct5/scores.csv" <<'PY' || fail "scores in bfloat16 are other scores"
+import csv, sys
+one, two = (list(csv.reader(open(path)))[1:] for path in sys.argv[1:])
+sys.exit(not one or max(abs(float(a) - float(b)) for x, y in zip(one, two, strict=True) for a, b in zip(x[1:], y[1:], strict=True)) > 0.02)
+PY
+else
+  expect 1 "${rounded[@]}" bf16
+fi
+expect 0 "${rounded[@]}" auto
+expect 1 "${rounded[@]}" tf32
+says "only some GPUs do"
+expect 2 "$evaluate" ct-rate --scores "$work/ct/scores.csv" --data-root "$tree" --precision auto --out "$work/x"
+
 # Rad-ChestCT and the folders of scans
 python3 - "$work" <<'PY'
 import os, struct, sys, zipfile

@@ -1,11 +1,12 @@
-// What --device of a program may name. Which devices a program has was decided when it was built: the Cuda backend comes with the
-// CMake targets hlip::cuda and hlip::thrust_host. Needs CLI11.
+// What --device and --precision of a program may name. Which devices a program has was decided when it was built: the Cuda backend
+// comes with the CMake targets hlip::cuda and hlip::thrust_host. Needs CLI11.
 #pragma once
 
 #include <hlip/backend/cpu.hpp>
 #if defined(HLIP_WITH_DEVICE)
 #include <hlip/backend/cuda.hpp>
 #endif
+#include <hlip/train/precision.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -39,6 +40,25 @@ decltype(auto) on_device([[maybe_unused]] const std::string& name, Fn&& fn) {
   }
 #endif
   return std::forward<Fn>(fn)(Cpu{});
+}
+
+/// --precision of a program that has a model to run.
+inline CLI::Option* add_precision_option(CLI::App& app, std::string& precision) {
+  return app
+      .add_option("--precision", precision,
+                  "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16 or a GPU), tf32 (needs a GPU), auto (bf16 if this machine has it and is faster with it)")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16", "auto"}))
+      ->capture_default_str();
+}
+
+/// Sets what matrix products of a device round their operands to.
+/// @param precision fp32, tf32, bf16 or auto  @return which of the first three it is now  @throws hlip::error if the device has no such products
+inline std::string apply_precision(const std::string& device, const std::string& precision) {
+  return on_device(device, [&](auto b) {
+    const bool bf16 = precision == "bf16" || (precision == "auto" && bfloat16_is_faster<decltype(b)>()), tf32 = precision == "tf32";
+    set_matrix_precision(b, bf16 ? MatrixPrecision::bfloat16 : tf32 ? MatrixPrecision::tensorfloat32 : MatrixPrecision::float32);
+    return std::string(bf16 ? "bf16" : tf32 ? "tf32" : "fp32");
+  });
 }
 
 HLIP_END

@@ -6,13 +6,13 @@
 #include <hlip/models/hf_text_model.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/device.hpp>
-#include <hlip/train/precision.hpp>
 #include <hlip/train/stop_signal.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -124,11 +124,7 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--seed", o.seed, "of initial weights, order and all draws")->capture_default_str()->group(group);
   app.add_option("--threads", o.threads, "compute threads (default: all cores); results do not depend on it")->check(CLI::Range(0, 4096))->group(group);
   add_device_option(app, o.device)->group(group);
-  app.add_option("--precision", o.precision,
-                 "what matrix products round their operands to: fp32 (nothing), bf16 (needs AVX512-BF16 or a GPU), tf32 (needs a GPU), auto (bf16 if this machine has it and is faster with it)")
-      ->check(CLI::IsMember({"fp32", "tf32", "bf16", "auto"}))
-      ->capture_default_str()
-      ->group(group);
+  add_precision_option(app, o.precision)->group(group);
   app.add_option("--save-frequency", o.save_frequency, "epochs between checkpoints, 0: none between")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
   app.add_option("--save-frequency-steps", o.save_frequency_steps, "steps between checkpoints, instead")->check(CLI::NonNegativeNumber)->group(group);
   app.add_option("--keep-checkpoints", o.keep_checkpoints, "newest checkpoints kept, 0: all")->capture_default_str()->group(group);
@@ -142,14 +138,11 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
 
 /// Sets what matrix products round to. The stored configuration says what was chosen: a resumed run does not measure again.
 inline void apply_precision(CLI::App& app, RunOptions& o) {
-  if (o.precision == "auto") {
-    o.precision = on_device(o.device, [](auto device) { return bfloat16_is_faster<decltype(device)>(); }) ? "bf16" : "fp32";
-    CLI::Option* option = app.get_option("--precision");
-    option->clear();
-    option->add_result(o.precision);
-  }
-  if (o.precision == "fp32") return;
-  on_device(o.device, [&](auto device) { set_matrix_precision(device, o.precision == "bf16" ? MatrixPrecision::bfloat16 : MatrixPrecision::tensorfloat32); });
+  const std::string asked = std::exchange(o.precision, apply_precision(o.device, o.precision));
+  if (o.precision == asked) return;
+  CLI::Option* option = app.get_option("--precision");
+  option->clear();
+  option->add_result(o.precision);
 }
 
 /// Sets an option of a recipe unless it was given, so that the stored configuration says it.
