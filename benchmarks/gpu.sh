@@ -4,14 +4,14 @@
 #   benchmarks/gpu.sh [all]     the three stages; hours, most of them the comparison
 #   benchmarks/gpu.sh build     the preset cuda for this card, the programs the other stages need
 #   benchmarks/gpu.sh test      conformance table, golden fixtures, a short training, and compute-sanitizer where it is installed
-#   benchmarks/gpu.sh bench     compare_pytorch.py --device cuda
+#   benchmarks/gpu.sh bench     hlip's kernels one by one (kernels.jsonl), compare_pytorch.py --device cuda
 #   benchmarks/gpu.sh pack      builds for another machine (CUDA_ARCH=90), and gathers programs and libraries in build/gpu_pack: there,
 #                               `benchmarks/gpu.sh --programs build/gpu_pack --quick test bench` needs neither a compiler nor a network
 #
 #   --quick          the most telling part of test and bench, in about eight minutes
 #   --host           a rehearsal without a GPU: the preset thrust-omp, PyTorch on the processor, a tiny model. The table says so
 #   --programs DIR   where the programs are (default build/cuda)
-#   --out DIR        where result.md, and a log of every check, go (default build/gpu)
+#   --out DIR        where result.md, kernels.jsonl and a log of every check go (default build/gpu)
 #
 # PYTHON names a Python with torch, numpy and safetensors; where it has none, they are installed into build/gpu/venv. Exit code: 0 all
 # is well, 1 something failed or could not be measured, 2 wrong usage. docs/performance.md says how to read the table.
@@ -154,6 +154,16 @@ find_python() {
   return 1
 }
 
+# hlip's kernels one by one: a line for each, with its share of the bandwidth or its FLOP/s. Where to look first when a model is slow.
+kernels() {
+  local precision precisions=(fp32 tf32 bf16) sizes=()
+  [ $host = 0 ] || precisions=(fp32) sizes=(--model phantom)
+  "$programs/bin/hlip_bench" elementwise --device cuda || return 1
+  for precision in "${precisions[@]}"; do
+    "$programs/bin/hlip_bench" gemm --device cuda --precision "$precision" "${sizes[@]}" && "$programs/bin/hlip_bench" attention --device cuda --precision "$precision" "${sizes[@]}" || return 1
+  done
+}
+
 bench_stage() {
   local options=(--device cuda)
   if [ $host = 1 ]; then
@@ -163,6 +173,7 @@ bench_stage() {
     options+=(--only "train,infer" --models vit_base_singlescan_h2_token2744 --precisions "bf16,tf32" --batches "1,8" --rounds 2 --steps 5 --no-compile --seconds 240)
   fi
   rm -f "$out/bench.md"
+  kernels >"$out/kernels.jsonl" || fault "kernels: not all of them came about"
   find_python || return 1
   echo "gpu.sh: compare_pytorch.py ${options[*]}"
   "$python" benchmarks/compare_pytorch.py "${options[@]}" --hlip-bench "$programs/bin/hlip_bench" --json "$out/bench.json" --markdown "$out/bench.md" >"$out/bench.log" 2>&1 || { grep '^compare_pytorch.py:' "$out/bench.log" >&2 && return 1; }

@@ -144,88 +144,112 @@ inline void add_attention(CLI::App& root, Subjects& subjects) {
 
 // ---- at the speed of memory ----
 
-/// Bytes a second of the STREAM triad c = a + s·b, counted as STREAM does: two arrays read, one written.
-inline double triad_bytes_per_second(index_t elements, int threads, index_t steps, bool line) {
-  const auto a = Tensor<float>::full({elements}, 1), b = Tensor<float>::full({elements}, 2), c = Tensor<float>::full({elements}, 0);
-  const float *x = a.data(), *y = b.data();
-  float* z = c.data();
-  const Seconds seconds = seconds_of_kernel(steps, [=] {
+/// Bytes a second of the STREAM triad c = a + s·b, counted as STREAM does: two arrays read, one written. On a device it is a statement.
+template <class B>
+double triad_bytes_per_second(index_t elements, int threads, index_t steps, bool line) {
+  const auto a = Tensor<float, B>::full({elements}, 1), b = Tensor<float, B>::full({elements}, 2), c = Tensor<float, B>::full({elements}, 0);
+  const Seconds seconds = seconds_of_kernel<B>(steps, [=] {
+    if constexpr (std::is_same_v<B, Cpu>) {
+      const float *x = a.data(), *y = b.data();
+      float* z = c.data();
 #pragma omp parallel for simd schedule(static)
-    for (index_t i = 0; i < elements; ++i) z[i] = x[i] + 3.f * y[i];
+      for (index_t i = 0; i < elements; ++i) z[i] = x[i] + 3.f * y[i];
+    } else {
+      c.assign(a + 3.f * b);
+    }
   });
   const double rate = 12.0 * static_cast<double>(elements) / seconds.median;
-  if (line) print("triad", {{"elements", elements}}, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}});
+  if (line) print<B>("triad", {{"elements", elements}}, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}});
   return rate;
 }
 
-/// Measures kernels against the triad: bytes are those of the arrays a kernel has to read or write once.
+/// Measures kernels on B against the triad: bytes are those of the arrays a kernel has to read or write once.
+template <class B>
 struct MemoryBench {
   int threads;
   index_t steps;
   double triad;
   template <class Kernel>
   void operator()(const char* op, const Json& what, double bytes, Kernel kernel) const {
-    const Seconds seconds = seconds_of_kernel(steps, kernel);
+    const Seconds seconds = seconds_of_kernel<B>(steps, kernel);
     const double rate = bytes / seconds.median;
-    print(op, what, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}, {"of_triad", rate / triad}});
+    print<B>(op, what, threads, steps, seconds, {{"gbytes_per_second", rate * 1e-9}, {"of_triad", rate / triad}});
   }
 };
 
-inline double bytes_of(const std::vector<float>& x) { return static_cast<double>(x.size() * sizeof(float)); }
+template <class B>
+double bytes_of(const Tensor<float, B>& x) {
+  return static_cast<double>(x.numel()) * sizeof(float);
+}
 
-inline void bench_layernorm(const MemoryBench& measure, index_t rows, index_t cols) {
-  const auto x = random_floats(rows * cols, 1), dy = random_floats(rows * cols, 2), weight = random_floats(cols, 3);
-  std::vector<float> y(x.size()), dx(x.size()), mean(static_cast<std::size_t>(rows)), rstd(mean), dweight(weight), dbias(weight);
+template <class B>
+void bench_layernorm(const MemoryBench<B>& measure, index_t rows, index_t cols) {
+  const auto x = random_tensor<B>({rows, cols}, 1), dy = random_tensor<B>({rows, cols}, 2), weight = random_tensor<B>({cols}, 3);
+  const auto y = Tensor<float, B>::zeros({rows, cols}), dx = Tensor<float, B>::zeros({rows, cols}), mean = Tensor<float, B>::zeros({rows}), rstd = Tensor<float, B>::zeros({rows});
+  const auto dweight = Tensor<float, B>::zeros({cols}), dbias = Tensor<float, B>::zeros({cols});
   LayerNormArgs<float> a;
   a.rows = rows, a.cols = cols, a.eps = 1e-6f, a.x = x.data(), a.weight = weight.data(), a.bias = weight.data(), a.y = y.data(), a.mean = mean.data(), a.rstd = rstd.data();
   LayerNormGradArgs<float> g;
   g.rows = rows, g.cols = cols, g.x = x.data(), g.weight = weight.data(), g.mean = mean.data(), g.rstd = rstd.data(), g.dy = dy.data();
   g.dx = dx.data(), g.dweight = dweight.data(), g.dbias = dbias.data();
   const Json what = {{"rows", rows}, {"cols", cols}};
-  measure("layernorm_forward", what, 2 * bytes_of(x), [&] { layer_norm_forward(Cpu{}, a); });
-  measure("layernorm_backward", what, 3 * bytes_of(x), [&] { layer_norm_backward(Cpu{}, g); });
+  measure("layernorm_forward", what, 2 * bytes_of(x), [&] { layer_norm_forward(B{}, a); });
+  measure("layernorm_backward", what, 3 * bytes_of(x), [&] { layer_norm_backward(B{}, g); });
 }
 
-inline void bench_softmax(const MemoryBench& measure, index_t rows, index_t cols) {
-  const auto x = random_floats(rows * cols, 1), dy = random_floats(rows * cols, 2), dloss = random_floats(rows, 3);
-  std::vector<float> y(x.size()), dx(x.size()), loss(dloss), lse(dloss);
-  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i) % cols;
+template <class B>
+void bench_softmax(const MemoryBench<B>& measure, index_t rows, index_t cols) {
+  const auto x = random_tensor<B>({rows, cols}, 1), dy = random_tensor<B>({rows, cols}, 2), dloss = random_tensor<B>({rows}, 3);
+  const auto y = Tensor<float, B>::zeros({rows, cols}), dx = Tensor<float, B>::zeros({rows, cols}), loss = Tensor<float, B>::zeros({rows}), lse = Tensor<float, B>::zeros({rows});
+  std::vector<std::int64_t> classes(static_cast<std::size_t>(rows));
+  for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = static_cast<std::int64_t>(i) % cols;
+  const auto labels = Tensor<std::int64_t, B>::from_values({rows}, std::span<const std::int64_t>(classes));
   const Json what = {{"rows", rows}, {"cols", cols}};
-  measure("softmax_forward", what, 2 * bytes_of(x), [&] { softmax_forward(Cpu{}, x.data(), y.data(), rows, cols); });
-  measure("softmax_backward", what, 3 * bytes_of(x), [&] { softmax_backward(Cpu{}, y.data(), dy.data(), dx.data(), rows, cols); });
-  measure("cross_entropy_forward", what, bytes_of(x), [&] { cross_entropy_forward(Cpu{}, x.data(), labels.data(), loss.data(), lse.data(), rows, cols); });
-  measure("cross_entropy_backward", what, 2 * bytes_of(x), [&] { cross_entropy_backward(Cpu{}, x.data(), labels.data(), lse.data(), dloss.data(), dx.data(), rows, cols); });
+  measure("softmax_forward", what, 2 * bytes_of(x), [&] { softmax_forward(B{}, x.data(), y.data(), rows, cols); });
+  measure("softmax_backward", what, 3 * bytes_of(x), [&] { softmax_backward(B{}, y.data(), dy.data(), dx.data(), rows, cols); });
+  measure("cross_entropy_forward", what, bytes_of(x), [&] { cross_entropy_forward(B{}, x.data(), labels.data(), loss.data(), lse.data(), rows, cols); });
+  measure("cross_entropy_backward", what, 2 * bytes_of(x), [&] { cross_entropy_backward(B{}, x.data(), labels.data(), lse.data(), dloss.data(), dx.data(), rows, cols); });
 }
 
-inline void bench_adamw(const MemoryBench& measure, index_t n) {
-  auto p = random_floats(n, 1), m = random_floats(n, 3);
-  const auto grad = random_floats(n, 2);
-  std::vector<float> v(p.size(), 0.1f);
+template <class B>
+void bench_adamw(const MemoryBench<B>& measure, index_t n) {
+  const auto p = random_tensor<B>({n}, 1), grad = random_tensor<B>({n}, 2), m = random_tensor<B>({n}, 3), v = Tensor<float, B>::full({n}, 0.1f);
   AdamWArgs<float> a;
   a.n = n, a.p = p.data(), a.grad = grad.data(), a.exp_avg = m.data(), a.exp_avg_sq = v.data();
   a.lr = 1e-4, a.beta1 = 0.9, a.beta2 = 0.98, a.eps = 1e-6, a.weight_decay = 0.2;
-  measure("adamw", {{"elements", n}}, 7 * bytes_of(p), [&] { adamw_update(Cpu{}, a), ++a.step; });  // four arrays read, three written
+  measure("adamw", {{"elements", n}}, 7 * bytes_of(p), [&] { adamw_update(B{}, a), ++a.step; });  // four arrays read, three written
 }
 
 /// Statements of operators over tensors and Vars, each one loop.
-inline void bench_statements(const MemoryBench& measure, index_t rows, index_t cols) {
+template <class B>
+void bench_statements(const MemoryBench<B>& measure, index_t rows, index_t cols) {
   const Shape shape{rows, cols};
-  const auto tensor = [&](std::uint32_t stream) { return Tensor<float>::from_values(shape, random_floats(shape.numel(), stream)); };
-  const auto a = tensor(1), b = tensor(2), c = tensor(3), y = Tensor<float>::zeros(shape);
-  const auto factor = Tensor<float>::full({rows, 1}, 1.25f);
-  const double bytes = static_cast<double>(shape.numel()) * sizeof(float);
+  const auto a = random_tensor<B>(shape, 1), b = random_tensor<B>(shape, 2), c = random_tensor<B>(shape, 3), y = Tensor<float, B>::zeros(shape);
+  const auto factor = Tensor<float, B>::full({rows, 1}, 1.25f);
+  const double bytes = bytes_of(a);
   const Json what = {{"rows", rows}, {"cols", cols}};
   measure("add", what, 3 * bytes, [&] { y.assign(a + b); });
   measure("multiply_add_multiply", what, 4 * bytes, [&] { y.assign((a * b + c) * 0.5); });
   measure("drop_path", what, 3 * bytes, [&] { y.assign(a + b * factor); });
   measure("gelu", what, 2 * bytes, [&] { y.assign(gelu(a)); });
-  measure("multiply_add_multiply_new_memory", what, 4 * bytes, [&] { const Tensor<float> fresh = (a * b + c) * 0.5; });
-  Var<float> va(a, true), vb(b, true);
-  const Var<float> product((va * vb + va) * 0.5);
+  measure("multiply_add_multiply_new_memory", what, 4 * bytes, [&] { const Tensor<float, B> fresh = (a * b + c) * 0.5; });
+  Var<float, B> va(a, true), vb(b, true);
+  const Var<float, B> product((va * vb + va) * 0.5);
   measure("backward_of_multiply_add_multiply", what, 5 * bytes, [&] {  // dy, a and b read, da and db written
     va.zero_grad(), vb.zero_grad();
     product.backward(c, true);
+  });
+}
+
+/// MemoryBench on --device for every number of threads, with the triad on so many elements printed first. @param run run(measure)
+template <class Run>
+void for_each_memory_bench(const RunOptions& o, index_t elements, Run run) {
+  on_device(o.device, [&](auto device) {
+    using B = decltype(device);
+    for (const int threads : o.threads) {
+      set_threads(threads);
+      run(MemoryBench<B>{threads, o.steps, triad_bytes_per_second<B>(elements, threads, o.steps, true)});
+    }
   });
 }
 
@@ -241,12 +265,10 @@ inline void add_layernorm(CLI::App& root, Subjects& subjects) {
   o->named = add_shape_options(app, *o, o->sizes);
   add_threads(app, *o);
   add_steps(app, *o, 15);
+  add_device_option(*app, o->device);
   subjects.emplace_back(app, [o] {
     const auto run = [&](index_t rows, index_t cols) {
-      for (const int threads : o->threads) {
-        set_threads(threads);
-        bench_layernorm({threads, o->steps, triad_bytes_per_second(rows * cols, threads, o->steps, true)}, rows, cols);
-      }
+      for_each_memory_bench(*o, rows * cols, [&](const auto& measure) { bench_layernorm(measure, rows, cols); });
     };
     if (any_given(o->sizes)) return run(o->rows, o->cols);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
@@ -266,15 +288,14 @@ inline void add_elementwise(CLI::App& root, Subjects& subjects) {
   add_count(app, "--cols", o->cols, "columns");
   add_threads(app, *o);
   add_steps(app, *o, 9);
+  add_device_option(*app, o->device);
   subjects.emplace_back(app, [o] {
-    for (const int threads : o->threads) {
-      set_threads(threads);
-      const MemoryBench measure{threads, o->steps, triad_bytes_per_second(o->rows * o->cols, threads, o->steps, true)};
+    for_each_memory_bench(*o, o->rows * o->cols, [&](const auto& measure) {
       bench_statements(measure, o->rows, o->cols);
       bench_layernorm(measure, o->rows, o->cols);
       bench_softmax(measure, o->rows, o->cols);
       bench_adamw(measure, o->rows * o->cols);
-    }
+    });
   });
 }
 

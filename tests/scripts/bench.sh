@@ -42,7 +42,7 @@ lines 1 "m n k gflops" gemm --m 5 --n 7 --k 3 --trans-a 1 --trans-b 0 --threads 
 lines 6 "model sequences tokens gflops" attention "${tiny[@]}" --threads 1
 lines 3 "sequences tokens gflops" attention --sequences 1 --tokens 9 --heads 2 --head-dim 16 --threads 2 --steps 1
 lines 3 "gbytes_per_second" layernorm --rows 8 --cols 24 --threads 1 --steps 1
-lines 14 "gbytes_per_second" elementwise --rows 64 --cols 32 --threads 1 --steps 1
+lines 14 "gbytes_per_second" elementwise --rows 64 --cols 32 --threads 1 --steps 1 --device cpu
 
 # the way of data: a volume of the phantom, its cached form, a model that looks at it
 bench 0 preprocess --help
@@ -76,7 +76,7 @@ bench 2 infer --levels scan
 bench 2 infer --model phantom --levels scan+study
 says "whose studies are one scan"
 bench 2 elementwise --provider eigen
-bench 2 elementwise --device cpu
+bench 2 elementwise --device tpu
 bench 2 infer --device tpu
 bench 2 attention --precision bf16
 says "attention on a processor is fp32"
