@@ -400,7 +400,8 @@ def circumstances(run):
     commit = git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
     if git("status", "--porcelain", "--untracked-files=no").stdout.strip():
         commit += " with changes"
-    return {"cpu": cpu_model(), "processors": len(os.sched_getaffinity(0)), "threads": run.a.threads, "rounds": run.a.rounds, "steps": run.a.steps, "hlip": hlip, "commit": commit,
+    tuned = {name: value for name, value in sorted(os.environ.items()) if name.startswith(("OPENBLAS_", "BLIS_", "MKL_")) and not name.endswith("_NUM_THREADS")}  # such as a kernel chosen by hand
+    return {"cpu": cpu_model(), **tuned, "processors": len(os.sched_getaffinity(0)), "threads": run.a.threads, "rounds": run.a.rounds, "steps": run.a.steps, "hlip": hlip, "commit": commit,
             **(device_circumstances(run, versions) if run.a.device != "cpu" else {"providers": ", ".join(run.a.providers)}), **versions}
 
 
