@@ -19,6 +19,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -396,10 +397,12 @@ def circumstances(run):
     versions = json.loads(run.lines("torch", [sys.executable, "-m", "pytorch_side.measure", "versions"])[-1])
     with open(os.path.join(SOURCE, "include/hlip/version.hpp")) as header:
         hlip = re.search(r'HLIP_VERSION "([^"]+)"', header.read())[1]
-    git = lambda *command: subprocess.run(["git", "-C", SOURCE, *command], capture_output=True, text=True)
-    commit = git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
-    if git("status", "--porcelain", "--untracked-files=no").stdout.strip():
-        commit += " with changes"
+    commit = "unknown"
+    if shutil.which("git"):
+        git = lambda *command: subprocess.run(["git", "-C", SOURCE, *command], capture_output=True, text=True)
+        commit = git("rev-parse", "--short", "HEAD").stdout.strip() or commit
+        if git("status", "--porcelain", "--untracked-files=no").stdout.strip():
+            commit += " with changes"
     tuned = {name: value for name, value in sorted(os.environ.items()) if name.startswith(("OPENBLAS_", "BLIS_", "MKL_")) and not name.endswith("_NUM_THREADS")}  # such as a kernel chosen by hand
     return {"cpu": cpu_model(), **tuned, "processors": len(os.sched_getaffinity(0)), "threads": run.a.threads, "rounds": run.a.rounds, "steps": run.a.steps, "hlip": hlip, "commit": commit,
             **(device_circumstances(run, versions) if run.a.device != "cpu" else {"providers": ", ".join(run.a.providers)}), **versions}

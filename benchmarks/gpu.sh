@@ -66,7 +66,7 @@ build() {
   if [ $host = 0 ]; then
     local arch=${CUDA_ARCH:-$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader --id=0 2>/dev/null | tr -d '. ')}
     [[ $arch =~ ^[0-9]+[a-z]?$ ]] || { echo "gpu.sh: nvidia-smi names no GPU here: say what to build for with CUDA_ARCH=90" >&2 && return 1; }
-    options+=("-DCMAKE_CUDA_ARCHITECTURES=$arch")
+    options+=("-DCMAKE_CUDA_ARCHITECTURES=$arch-real")
   fi
   scripts/configure.sh "$preset" "${options[@]}" || return 1
   cmake --build "build/$preset" --parallel "${HLIP_JOBS:-$(nproc)}" --target "${targets[@]}" >"$out/build.log" 2>&1 || { tail -n 20 "$out/build.log" >&2 && return 1; }
@@ -158,9 +158,9 @@ find_python() {
 kernels() {
   local precision precisions=(fp32 tf32 bf16) sizes=()
   [ $host = 0 ] || precisions=(fp32) sizes=(--model phantom)
-  "$programs/bin/hlip_bench" elementwise --device cuda || return 1
+  "$bench" elementwise --device cuda || return 1
   for precision in "${precisions[@]}"; do
-    "$programs/bin/hlip_bench" gemm --device cuda --precision "$precision" "${sizes[@]}" && "$programs/bin/hlip_bench" attention --device cuda --precision "$precision" "${sizes[@]}" || return 1
+    "$bench" gemm --device cuda --precision "$precision" "${sizes[@]}" && "$bench" attention --device cuda --precision "$precision" "${sizes[@]}" || return 1
   done
 }
 
@@ -176,7 +176,7 @@ bench_stage() {
   kernels >"$out/kernels.jsonl" || fault "kernels: not all of them came about"
   find_python || return 1
   echo "gpu.sh: compare_pytorch.py ${options[*]}"
-  "$python" benchmarks/compare_pytorch.py "${options[@]}" --hlip-bench "$programs/bin/hlip_bench" --json "$out/bench.json" --markdown "$out/bench.md" >"$out/bench.log" 2>&1 || { grep '^compare_pytorch.py:' "$out/bench.log" >&2 && return 1; }
+  "$python" benchmarks/compare_pytorch.py "${options[@]}" --hlip-bench "$bench" --json "$out/bench.json" --markdown "$out/bench.md" >"$out/bench.log" 2>&1 || { grep '^compare_pytorch.py:' "$out/bench.log" >&2 && return 1; }
 }
 
 # ---- all together ----
@@ -191,8 +191,18 @@ result() {
   [ ! -s "$out/bench.md" ] || cat "$out/bench.md"
 }
 
-# A packed folder brings its libraries; cuBLASLt is the toolkit's.
-if libraries=$(cd "$programs/lib" 2>/dev/null && pwd); then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries:/usr/local/cuda/lib64"; fi
+# A packed folder brings its libraries; cuBLASLt is the toolkit's. They are for hlip's programs alone: PyTorch has its own.
+bench=$programs/bin/hlip_bench libraries=""
+if [ -d "$programs/lib" ]; then
+  libraries="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$programs/lib" && pwd):/usr/local/cuda/lib64"
+  if LD_LIBRARY_PATH=$libraries ldd "$bench" | grep 'not found'; then
+    echo "gpu.sh: these libraries are missing here (LD_LIBRARY_PATH names folders of more)" >&2
+    exit 1
+  fi
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$libraries" "$(cd "$programs/bin" && pwd)/hlip_bench" >"$out/hlip_bench"
+  chmod +x "$out/hlip_bench"
+  bench=$out/hlip_bench
+fi
 for stage in "${stages[@]}"; do
   case $stage in
     build) build || exit 1 ;;
@@ -203,7 +213,11 @@ for stage in "${stages[@]}"; do
         exit 1
       fi
       [ -x "$programs/bin/hlip_bench" ] || { echo "gpu.sh: $programs has no programs: benchmarks/gpu.sh build makes them" >&2 && exit 1; }
-      if [ "$stage" = test ]; then test_stage; else bench_stage || fault "bench: not all of it came about"; fi
+      if [ "$stage" = test ]; then
+        ([ -z "$libraries" ] || export LD_LIBRARY_PATH="$libraries"; test_stage; exit "$failed") || failed=1
+      else
+        bench_stage || fault "bench: not all of it came about"
+      fi
       result >"$out/result.md"
       ;;
   esac

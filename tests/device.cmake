@@ -24,6 +24,7 @@ if(HLIP_DEVICE STREQUAL "CUDA")
   if(TARGET hlip_golden)
     add_test(NAME device_missing COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/device_missing.sh" "${PROJECT_BINARY_DIR}/bin")
   endif()
+  add_test(NAME device_registers COMMAND ${Python3_EXECUTABLE} "${CMAKE_CURRENT_SOURCE_DIR}/device_registers.py" "${PROJECT_BINARY_DIR}")
   # Another project with a program for a GPU; see consumer/.
   add_test(NAME consumer.find_package_cuda COMMAND bash "${CMAKE_CURRENT_SOURCE_DIR}/consumer/run.sh" find_package_cuda "${CMAKE_CXX_COMPILER}"
            "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")

@@ -68,7 +68,7 @@ struct CrossEntropy {
 
 struct GatherScatter {
   static constexpr const char* name = "gather_rows, scatter_add_rows";
-  static std::vector<Sizes> sizes() { return {{1, 1, 1}, {5, 3, 2}, {0, 4, 3}, {9, 0, 2}, {40, 65, 7}, {300, 256, 11}}; }  // n, cols, table rows
+  static std::vector<Sizes> sizes() { return {{1, 1, 1}, {5, 3, 2}, {0, 4, 3}, {9, 0, 2}, {40, 65, 7}, {300, 256, 11}, {1000, 3, 2}}; }  // n, cols, table rows
   static double terms(const Sizes& s) { return static_cast<double>(s[0]); }
 
   template <class T, class B>

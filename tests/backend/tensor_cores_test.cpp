@@ -157,6 +157,39 @@ TEST_CASE("tensor cores: attention takes them when products are rounded, and whe
   CHECK(difference(got_wide, exact_wide) == 0);
 }
 
+TEST_CASE("gemm: of rounded operands, which whole numbers are not, products are exact; a bias may lie anywhere") {
+  const index_t m = 72, n = 40, k = 96;
+  const auto whole = [](index_t count, int step) {
+    std::vector<float> v(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(static_cast<int>(i * static_cast<std::size_t>(step) % 17) - 8);
+    return v;
+  };
+  const std::vector<float> a = whole(m * k, 5), b = whole(k * n, 7), c = whole(m * n, 3), bias = whole(n + 1, 11);
+  std::vector<float> want(c);
+  for (index_t i = 0; i < m; ++i)
+    for (index_t j = 0; j < n; ++j) {
+      float& sum = want[static_cast<std::size_t>(i * n + j)];
+      sum += bias[static_cast<std::size_t>(j + 1)];
+      for (index_t x = 0; x < k; ++x) sum += a[static_cast<std::size_t>(x * m + i)] * b[static_cast<std::size_t>(j * k + x)];
+    }
+  const auto on_device = [](const std::vector<float>& v) { return Tensor<float, Cuda>::from_values({static_cast<index_t>(v.size())}, std::span<const float>(v)); };
+  const auto left = on_device(a), right = on_device(b), added = on_device(bias);
+  int precisions = 0;
+  for (const auto precision : {MatrixPrecision::float32, MatrixPrecision::bfloat16, MatrixPrecision::tensorfloat32}) {
+    if (precision == MatrixPrecision::bfloat16 && !has_bfloat16_products(Cuda{})) continue;
+    if (precision == MatrixPrecision::tensorfloat32 && !has_tensorfloat32_products(Cuda{})) continue;
+    const auto to = on_device(c);
+    GemmArgs<float> g;
+    g.m = m, g.n = n, g.k = k, g.a = left.data(), g.lda = m, g.trans_a = true, g.b = right.data(), g.ldb = k, g.trans_b = true, g.c = to.data(), g.ldc = n, g.beta = 1, g.bias = added.data() + 1;
+    set_matrix_precision(Cuda{}, precision);
+    gemm(Cuda{}, g);
+    set_matrix_precision(Cuda{}, MatrixPrecision::float32);
+    CHECK(to.to_vector() == want);
+    ++precisions;
+  }
+  CHECK(precisions >= 1);
+}
+
 TEST_CASE("attention: heads of more than 64 columns come out alike in one pass and in several") {
   const Sizes wide = {1, 2, 66, 1, 80, 3};
   const auto in_tiles_of = [&]<int Cols>(std::integral_constant<int, Cols>) {

@@ -22,6 +22,7 @@ using hlip::index_t;
 /// The tag. All state is elsewhere: kernels get a tag by value.
 struct Toy {
   static constexpr std::string_view name = "toy";
+  static constexpr std::int64_t rows_at_a_time = 1024;
 };
 
 /// Memory that can be closed. For one thread.

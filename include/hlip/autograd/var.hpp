@@ -140,7 +140,7 @@ class SavedInput {
   }
   index_t rows() const { return rows_; }
   /// Rows to ask for at a time, so that what is remade stays small.
-  index_t rows_at_a_time() const { return maker_ || value_->rounded() ? std::min<index_t>(rows_, 1024) : rows_; }
+  index_t rows_at_a_time() const { return maker_ || value_->rounded() ? std::min<index_t>(rows_, B::rows_at_a_time) : rows_; }
   /// Rows [first, last) of the input as (rows, columns), contiguous; computed at every call if they were not kept.
   Tensor<T, B> rows(index_t first, index_t last) const { return maker_ ? maker_->remake(first, last) : value_->rows(first, last); }
 

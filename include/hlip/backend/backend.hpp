@@ -4,6 +4,7 @@
 // All pointers are B's memory; sizes are elements; matrices are row-major. Results may not depend on the number of
 // threads. `T` is float or double unless said otherwise.
 //
+//   tag          B::name, and B::rows_at_a_time: into pieces of how many rows work is cut that need not be in memory as a whole
 //   memory       bool has_device(B);                                                          whether this machine has what B computes on
 //                void* allocate(B, size_t bytes);  void deallocate(B, void*, size_t bytes);
 //                void empty_cache(B);                                                         gives memory kept for reuse back to the system

@@ -34,6 +34,7 @@ struct SomeTask {
 template <class B>
 concept BackendMemory = std::semiregular<B> && requires(B b, void* p, const void* from, std::size_t bytes) {
   { B::name } -> std::convertible_to<std::string_view>;
+  { B::rows_at_a_time } -> std::convertible_to<index_t>;
   { has_device(b) } -> std::same_as<bool>;
   { allocate(b, bytes) } -> std::same_as<void*>;
   deallocate(b, p, bytes);

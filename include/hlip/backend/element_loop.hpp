@@ -39,8 +39,7 @@ struct ElementPlace {
   HLIP_FN ElementPlace(const Shape& loop, index_t element) : row(loop.rank() == 1 ? 0 : quotient(element, loop.back())), column(element - row * loop.back()), index(row_index(loop, row)) {}
   template <class T>
   HLIP_FN T* in(T* base, const Shape& stride) const {
-    for (int d = 0; d + 1 < index.rank(); ++d) base += index[d] * stride[d];
-    return base + column * stride.back();
+    return at_row(base, index, stride) + column * stride.back();
   }
 };
 

@@ -109,14 +109,31 @@ HLIP_FN index_t quotient(index_t a, index_t b) {
   if (((a | b) >> 32) == 0) return static_cast<index_t>(static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b));
   return a / b;
 }
+
+/// How many axes a loop over those of a shape visits: on a GPU all there can be, with a test of each in the loop. An array lies in
+/// registers there if its subscripts are known to the compiler, and otherwise in memory, which costs more than what a statement does.
+HLIP_FN constexpr int axes_to_visit([[maybe_unused]] int rank) {
+#if defined(__CUDA_ARCH__)
+  return max_rank;
+#else
+  return rank;
+#endif
+}
+
+/// p at an index of the axes of `index` but the last.
+template <class T>
+HLIP_FN T* at_row(T* p, const Shape& index, const Shape& stride) {
+  HLIP_UNROLL
+  for (int d = 0; d + 1 < axes_to_visit(index.rank()); ++d)
+    if (d + 1 < index.rank()) p += index[d] * stride[d];
+  return p;
+}
 }  // namespace detail
 
 /// The operands of row `row` of a collapsed expression (all axes but the last, flattened).
 template <class T, bool R>
 HLIP_FN LeafRow<T, R> row_of(const LeafView<T, R>& leaf, const Shape& index) {
-  const T* p = leaf.data;
-  for (int d = 0; d + 1 < index.rank(); ++d) p += index[d] * leaf.stride[d];
-  return {p, leaf.stride.back()};
+  return {detail::at_row(leaf.data, index, leaf.stride), leaf.stride.back()};
 }
 template <class T>
 HLIP_FN ConstantView<T> row_of(const ConstantView<T>& constant, const Shape&) {
@@ -130,8 +147,10 @@ HLIP_FN auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
 /// Index of row number `row` in a collapsed shape; the last entry stays 0.
 HLIP_FN Shape row_index(const Shape& shape, index_t row) {
   Shape index = shape;
-  index[shape.rank() - 1] = 0;
-  for (int d = shape.rank() - 2; d >= 0; --d) {
+  HLIP_UNROLL
+  for (int d = detail::axes_to_visit(shape.rank()) - 1; d >= 0; --d) {
+    if (d == shape.rank() - 1) index[d] = 0;
+    if (d >= shape.rank() - 1) continue;
     const index_t above = detail::quotient(row, shape[d]);
     index[d] = row - above * shape[d];
     row = above;

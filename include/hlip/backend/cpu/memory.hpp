@@ -7,6 +7,7 @@
 #include <hlip/fwd.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -15,6 +16,7 @@ HLIP_BEGIN
 /// The default backend: OpenMP threads, Eigen for SIMD and matrix products.
 struct Cpu {
   static constexpr std::string_view name = "cpu";
+  static constexpr std::int64_t rows_at_a_time = 1024;  // what is computed again for a product stays in cache
 };
 
 namespace detail {

@@ -7,6 +7,7 @@
 
 #include <hlip/core/abi.hpp>
 
+#include <cstdint>
 #include <string_view>
 
 // Thrust's own numbers for its systems, checked where Thrust is included (thrust.hpp).
@@ -31,6 +32,7 @@ HLIP_BEGIN
 /// A GPU, through Thrust, cuBLASLt and block programs; or a host that runs the same code (see config.hpp).
 struct Cuda {
   static constexpr std::string_view name = "cuda";
+  static constexpr std::int64_t rows_at_a_time = 16384;  // a product of fewer rows leaves parts of a large GPU idle
 };
 
 HLIP_END

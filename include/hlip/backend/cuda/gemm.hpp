@@ -9,6 +9,7 @@
 #include <hlip/backend/scalar_math.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <type_traits>
 
 #if !defined(HLIP_THRUST_CUDA)
@@ -21,16 +22,34 @@ HLIP_BEGIN
 
 namespace detail {
 inline std::atomic<MatrixPrecision> cuda_matrix_precision{MatrixPrecision::float32};
-}
 
-/// Whether the GPU multiplies bfloat16 operands (compute capability 8.0 and later).
-inline bool has_bfloat16_products(Cuda) { return detail::CudaRuntime::get().capability >= 80; }
-/// Whether the GPU multiplies floats rounded to 10 bits behind the point (TF32; 8.0 and later).
-inline bool has_tensorfloat32_products(Cuda) { return detail::CudaRuntime::get().capability >= 80; }
+struct NoLoop {
+  HLIP_FN void operator()(index_t) const {}
+};
+
+/// The compute capability this program was compiled for (80 for compute_80). A program without code for a newer card has older code
+/// translated when it starts, which lacks what older cards lack.
+inline int compiled_capability() {
+  static const int version = [] {
+    static_cast<void>(CudaRuntime::get());
+    cudaFuncAttributes kernel;
+    expect_cuda(cudaFuncGetAttributes(&kernel, run_loop<NoLoop>), "cuda");
+    return kernel.ptxVersion;
+  }();
+  return version;
+}
+}  // namespace detail
+
+/// Whether the GPU, and what this program was compiled for, multiply bfloat16 operands (compute capability 8.0 and later).
+inline bool has_bfloat16_products(Cuda) { return detail::CudaRuntime::get().capability >= 80 && detail::compiled_capability() >= 80; }
+/// Likewise floats rounded to 10 bits behind the point (TF32; 8.0 and later).
+inline bool has_tensorfloat32_products(Cuda) { return has_bfloat16_products(Cuda{}); }
 /// What float matrix products of this process round their operands to from now on; sums are always float.
-/// @throws hlip::error if the GPU has no such products
+/// @throws hlip::error if the GPU has no such products, or the program was compiled for older ones
 inline void set_matrix_precision(Cuda, MatrixPrecision precision) {
-  if (precision != MatrixPrecision::float32 && !has_bfloat16_products(Cuda{})) fail("set_matrix_precision", "the GPU has neither TF32 nor bfloat16 products, which need compute capability 8.0");
+  if (precision != MatrixPrecision::float32 && !has_bfloat16_products(Cuda{}))
+    fail("set_matrix_precision", "TF32 and bfloat16 products need compute capability 8.0; the GPU has {}, the program was compiled for {} (hint: CMAKE_CUDA_ARCHITECTURES)", detail::CudaRuntime::get().capability,
+         detail::compiled_capability());
   detail::cuda_matrix_precision = precision;
 }
 inline MatrixPrecision matrix_precision(Cuda) { return detail::cuda_matrix_precision; }
@@ -92,7 +111,8 @@ void gemm(Cuda, const GemmArgs<T>& g) {
     rest.scale = g.beta;
   } else {
     const bool activated = g.activation != Activation::none || g.pre_activation;
-    const T* fused_bias = std::is_same_v<T, float> ? g.bias : nullptr;
+    // cuBLASLt is not told how a bias is aligned, so it gets one that any of its kernels can read.
+    const T* fused_bias = std::is_same_v<T, float> && reinterpret_cast<std::uintptr_t>(g.bias) % 16 == 0 ? g.bias : nullptr;
     if (fused_bias) rest.bias = nullptr;
     if (g.residual && !activated && g.beta == T(0)) {  // the residual in the place of the old C
       detail::plain_product(g, g.residual, T(1), g.c, fused_bias);

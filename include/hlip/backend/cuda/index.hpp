@@ -4,6 +4,7 @@
 #include <hlip/backend/cuda/index_check.hpp>
 #include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
+#include <hlip/backend/cuda/thrust.hpp>
 #include <hlip/tensor/dtype.hpp>
 
 #include <cstdint>
@@ -25,22 +26,59 @@ struct GatherElement {
   }
 };
 
-/// Element (p, c): if place p begins a run of equal destinations in sorted order, adds column c of all rows of the run.
-template <class T>
-struct ScatterRun {
-  const T* rows;
-  const std::int64_t *destination, *source;  // sorted by destination, rows of one destination in their order
-  T* table;
+/// Places of a sorted list that one thread walks along.
+inline constexpr index_t scatter_places = 64;
+
+/// Where rows go, sorted by destination, rows of one destination in their order.
+struct SortedRows {
+  const std::int64_t *destination, *source;
   index_t n, cols, table_rows;
+  HLIP_FN index_t pieces() const { return (n + scatter_places - 1) / scatter_places; }
+  HLIP_FN index_t end_of(index_t piece) const { return piece + 1 < pieces() ? (piece + 1) * scatter_places : n; }
+  HLIP_FN bool runs_on(index_t place) const { return place > 0 && place < n && destination[place] == destination[place - 1]; }
+};
+template <class T>
+using ScatterSum = std::conditional_t<std::is_floating_point_v<T>, double, T>;
+
+/// Element (piece, c): column c of what a piece of the list adds to a destination. Runs that lie within the piece are done; what it has of
+/// one that comes from the piece before is kept in `heads`, of one that begins here and goes on in `tails`. (Padding is one
+/// long run, in any batch of texts: a thread for each run would walk along all of it.)
+template <class T>
+struct ScatterPiece {
+  SortedRows sorted;
+  const T* rows;
+  T* table;
+  ScatterSum<T> *heads, *tails;  // (pieces, cols)
   HLIP_FN void operator()(index_t element) const {
-    const index_t p = quotient(element, cols), c = element - p * cols;
-    if (!is_inside(destination[p], table_rows)) return;
-    if (p > 0 && destination[p] == destination[p - 1]) return;
-    using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
-    T& to = table[destination[p] * cols + c];
-    Wide sum = static_cast<Wide>(to);
-    for (index_t q = p; q < n && destination[q] == destination[p]; ++q) sum += static_cast<Wide>(rows[source[q] * cols + c]);
-    to = static_cast<T>(sum);
+    const index_t piece = quotient(element, sorted.cols), c = element - piece * sorted.cols, end = sorted.end_of(piece);
+    for (index_t p = piece * scatter_places; p < end;) {
+      const std::int64_t to = sorted.destination[p];
+      const bool comes = sorted.runs_on(p);
+      ScatterSum<T> sum{};
+      index_t q = p;
+      for (; q < end && sorted.destination[q] == to; ++q) sum += static_cast<ScatterSum<T>>(rows[sorted.source[q] * sorted.cols + c]);
+      if (comes) heads[element] = sum;
+      else if (q == end && sorted.runs_on(end)) tails[element] = sum;
+      else if (is_inside(to, sorted.table_rows)) table[to * sorted.cols + c] = static_cast<T>(static_cast<ScatterSum<T>>(table[to * sorted.cols + c]) + sum);
+      p = q;
+    }
+  }
+};
+
+/// Element (piece, c): the run that begins in the piece and goes on, if there is one: its parts in order.
+template <class T>
+struct ScatterLongRun {
+  SortedRows sorted;
+  T* table;
+  const ScatterSum<T> *heads, *tails;
+  HLIP_FN void operator()(index_t element) const {
+    const index_t piece = quotient(element, sorted.cols), c = element - piece * sorted.cols, first = piece * scatter_places, end = sorted.end_of(piece);
+    const std::int64_t to = sorted.destination[end - 1];
+    if (!sorted.runs_on(end) || !is_inside(to, sorted.table_rows)) return;
+    if (sorted.runs_on(first) && sorted.destination[first] == to) return;  // began before
+    ScatterSum<T> sum = tails[element];
+    for (index_t p = end; p < sorted.n && sorted.destination[p] == to; p += scatter_places) sum += heads[p / scatter_places * sorted.cols + c];
+    table[to * sorted.cols + c] = static_cast<T>(static_cast<ScatterSum<T>>(table[to * sorted.cols + c]) + sum);
   }
 };
 
@@ -54,7 +92,8 @@ void gather_rows(Cuda, const T* table, const std::int64_t* index, T* out, index_
   for_each_index(Cuda{}, n * cols, detail::GatherElement<T>{table, index, out, cols, table_rows});
 }
 
-/// Adds row i of rows (n, cols) to row index[i] of table (table_rows, cols); rows that share a destination are added in order of i.
+/// Adds row i of rows (n, cols) to row index[i] of table (table_rows, cols); rows that share a destination are added in an order that
+/// depends on the indices alone.
 /// An index outside the table adds nothing, and gives an error when the host reads a value the next time.
 template <class T>
 void scatter_add_rows(Cuda, const T* rows, const std::int64_t* index, T* table, index_t n, index_t cols, index_t table_rows) {
@@ -63,7 +102,11 @@ void scatter_add_rows(Cuda, const T* rows, const std::int64_t* index, T* table, 
   const detail::CudaScratch<std::int64_t> destination(n), source(n);
   copy_strided(Cuda{}, Shape{n}, destination.data(), Shape{1}, index, Shape{1});
   detail::sort_rows(destination.data(), source.data(), n);
-  for_each_index(Cuda{}, n * cols, detail::ScatterRun<T>{rows, destination.data(), source.data(), table, n, cols, table_rows});
+  const detail::SortedRows sorted{destination.data(), source.data(), n, cols, table_rows};
+  const index_t parts = sorted.pieces() * cols;
+  const detail::CudaScratch<detail::ScatterSum<T>> heads(parts), tails(parts);
+  for_each_index(Cuda{}, parts, detail::ScatterPiece<T>{sorted, rows, table, heads.data(), tails.data()});
+  for_each_index(Cuda{}, parts, detail::ScatterLongRun<T>{sorted, table, heads.data(), tails.data()});
 }
 
 HLIP_END

@@ -2,16 +2,42 @@
 #pragma once
 
 #include <hlip/backend/cuda/memory.hpp>
-#include <hlip/backend/cuda/thrust.hpp>
+#include <hlip/backend/cuda/runtime.hpp>
 #include <hlip/backend/element_loop.hpp>
 
+#if !defined(HLIP_THRUST_CUDA)
+#include <hlip/backend/cuda/thrust.hpp>
+#endif
+
 HLIP_BEGIN
+
+#if defined(HLIP_THRUST_CUDA)
+namespace detail {
+inline constexpr int loop_threads = 256;
+
+/// A thread for each element. Not thrust::for_each_n: that holds the functor by value, and what is subscripted in it (sizes, strides)
+/// is copied by every thread into memory of its own, 832 bytes for a product of two tensors.
+template <class Fn>
+__global__ void __launch_bounds__(loop_threads) run_loop(const index_t n, const Fn fn) {
+  const index_t i = static_cast<index_t>(blockIdx.x) * loop_threads + threadIdx.x;
+  if (i < n) fn(i);
+}
+}  // namespace detail
+#endif
 
 /// fn(i) for every i in [0, n); calls are independent of one another. fn is copied to the GPU: a functor whose operator() is
 /// HLIP_FN, or a lambda marked HLIP_LAMBDA.
 template <class Fn>
 void for_each_index(Cuda, index_t n, Fn fn) {
-  if (n > 0) thrust::for_each_n(detail::thrust_policy(), thrust::counting_iterator<index_t>(0), n, fn);
+  if (n <= 0) return;
+#if defined(HLIP_THRUST_CUDA)
+  const index_t blocks = (n + detail::loop_threads - 1) / detail::loop_threads;
+  if (blocks > 0x7fffffff) fail("for_each_index", "{} elements, a device counts at most {}", n, index_t{0x7fffffff} * detail::loop_threads);
+  detail::run_loop<<<static_cast<unsigned>(blocks), detail::loop_threads, 0, detail::CudaRuntime::get().stream>>>(n, fn);
+  detail::expect_cuda(cudaGetLastError(), "for_each_index");
+#else
+  thrust::for_each_n(detail::thrust_policy(), thrust::counting_iterator<index_t>(0), n, fn);
+#endif
 }
 
 /// out[i] = expression[i] for every index of `shape`.

@@ -6,6 +6,7 @@
 #include <hlip/fwd.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -13,6 +14,7 @@ HLIP_BEGIN
 
 struct Reference {
   static constexpr std::string_view name = "reference";
+  static constexpr std::int64_t rows_at_a_time = 1024;
 };
 
 inline bool has_device(Reference) { return true; }

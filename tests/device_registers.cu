@@ -1,0 +1,16 @@
+// Statements of every kind, for device_registers.py: what nvcc makes of their loops.
+#include <hlip/backend/cuda.hpp>
+#include <hlip/hlip.hpp>
+
+using namespace hlip;
+
+Tensor<float, Cuda> statements(const Tensor<float, Cuda>& a, const Tensor<float, Cuda>& b, const Tensor<float, Cuda>& c) {
+  c.assign((a * b + c) * 0.5f);
+  c.assign(gelu(a));
+  c.fill(0);
+  const Tensor<bfloat16, Cuda> stored = a;
+  const Var<float, Cuda> x(a, true), y(b, true);
+  const Var<float, Cuda> product((x * y + x) * 0.5);
+  product.backward(c);
+  return sum(Tensor<float, Cuda>(a.transpose(0, 1)), {0});
+}
