@@ -7,8 +7,10 @@
 #if defined(HLIP_THRUST_CUDA)
 
 #include <hlip/backend/backend.hpp>
+#include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/runtime.hpp>
+#include <hlip/tensor/dtype.hpp>
 
 #include <cublasLt.h>
 
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 
 HLIP_BEGIN
@@ -29,7 +32,7 @@ inline void expect_cublas(cublasStatus_t status) {
 /// The handle, its workspace (one for all: products follow one another on one stream), and which algorithm a product takes.
 class CublasLt {
  public:
-  using Product = std::array<std::int64_t, 18>;  ///< all that decides about the algorithm
+  using Product = std::array<std::int64_t, 19>;  ///< all that decides about the algorithm
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 
   static CublasLt& get() {
@@ -79,29 +82,56 @@ struct CublasMatrix {
   }
 };
 
+/// An operand as it lies in memory: (batch, rows, cols).
+struct CublasOperand {
+  const void* data;
+  cudaDataType type;
+  index_t rows, cols, ld, stride;
+  bool transposed;
+  CublasMatrix matrix(index_t batch) const { return {type, cols, rows, ld, batch, stride}; }
+};
+
+/// A copy of a float operand in bfloat16. (cuBLASLt would take the floats, with a compute type that lets it round them; it then reads
+/// twice the bytes, and whether it rounds is its own affair.)
+class RoundedOperand {
+ public:
+  RoundedOperand(const CublasOperand& from, index_t batch)
+      : ld_((from.cols + 7) / 8 * 8), copies_(from.stride == 0 ? 1 : batch), values_(copies_ * from.rows * ld_), from_(from) {  // whole 16 bytes a row
+    copy_strided(Cuda{}, Shape{copies_, from.rows, from.cols}, values_.data(), Shape{from.rows * ld_, ld_, 1}, static_cast<const float*>(from.data), Shape{from.stride, from.ld, 1});
+  }
+  CublasOperand operand() const { return {values_.data(), CUDA_R_16BF, from_.rows, from_.cols, ld_, copies_ > 1 ? from_.rows * ld_ : 0, from_.transposed}; }
+
+ private:
+  index_t ld_, copies_;
+  CudaScratch<bfloat16> values_;
+  CublasOperand from_;
+};
+
 /// d = alpha · op(a) · op(b) + beta · c + bias for every matrix of the batch; c and d are laid out alike. bias only for floats.
 template <class T>
 void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bias, MatrixPrecision precision) {
   constexpr bool single = std::is_same_v<T, float>;
   constexpr cudaDataType type = single ? CUDA_R_32F : CUDA_R_64F;
-  const cublasComputeType_t compute = !single                                          ? CUBLAS_COMPUTE_64F
-                                      : precision == MatrixPrecision::bfloat16         ? CUBLAS_COMPUTE_32F_FAST_16BF
-                                      : precision == MatrixPrecision::tensorfloat32    ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                                                       : CUBLAS_COMPUTE_32F;
+  CublasOperand a{g.a, type, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.trans_a};
+  CublasOperand b{g.b, type, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.trans_b};
+  std::optional<RoundedOperand> rounded_a, rounded_b;
+  if (single && precision == MatrixPrecision::bfloat16) {
+    a = rounded_a.emplace(a, g.batch).operand();
+    b = rounded_b.emplace(b, g.batch).operand();
+  }
+  const cublasComputeType_t compute = !single ? CUBLAS_COMPUTE_64F : precision == MatrixPrecision::tensorfloat32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   auto& library = CublasLt::get();
 
   cublasLtMatmulDescOpaque_t product;
   expect_cublas(cublasLtMatmulDescInit(&product, compute, type));
   const auto set = [&](cublasLtMatmulDescAttributes_t what, const auto& value) { expect_cublas(cublasLtMatmulDescSetAttribute(&product, what, &value, sizeof value)); };
-  set(CUBLASLT_MATMUL_DESC_TRANSA, g.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(CUBLASLT_MATMUL_DESC_TRANSB, g.trans_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(CUBLASLT_MATMUL_DESC_TRANSA, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(CUBLASLT_MATMUL_DESC_TRANSB, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (bias) {
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
-  CublasMatrix left(type, g.trans_b ? g.k : g.n, g.trans_b ? g.n : g.k, g.ldb, g.batch, g.stride_b);
-  CublasMatrix right(type, g.trans_a ? g.m : g.k, g.trans_a ? g.k : g.m, g.lda, g.batch, g.stride_a);
-  CublasMatrix result(type, g.n, g.m, g.ldc, g.batch, g.stride_c);
+  CublasMatrix left = b.matrix(g.batch), right = a.matrix(g.batch), result(type, g.n, g.m, g.ldc, g.batch, g.stride_c);
 
   const auto choose = [&] {
     cublasLtMatmulPreferenceOpaque_t wish;
@@ -110,8 +140,8 @@ void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bia
     want(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, CublasLt::workspace_bytes);
     // Parts of a sum are added in a fixed order: not by whoever comes first.
     want(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-    want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(g.b));
-    want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(g.a));
+    want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(b.data));
+    want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a.data));
     want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(c));
     want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(d));
     cublasLtMatmulHeuristicResult_t best;
@@ -121,10 +151,10 @@ void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bia
     return best.algo;
   };
   const auto flag = [](bool b) { return std::int64_t{b}; };
-  const CublasLt::Product key{g.m, g.n, g.k, g.lda, g.ldb, g.ldc, g.batch, g.stride_a, g.stride_b, g.stride_c, flag(g.trans_a), flag(g.trans_b), flag(bias != nullptr), compute,
-                              alignment_of(g.a), alignment_of(g.b), alignment_of(c), alignment_of(d)};
+  const CublasLt::Product key{g.m, g.n, g.k, a.ld, b.ld, g.ldc, g.batch, a.stride, b.stride, g.stride_c, flag(g.trans_a), flag(g.trans_b), flag(bias != nullptr), compute,
+                              a.type, alignment_of(a.data), alignment_of(b.data), alignment_of(c), alignment_of(d)};
   const cublasLtMatmulAlgo_t algorithm = library.algorithm(key, choose);
-  expect_cublas(cublasLtMatmul(library.handle(), &product, &g.alpha, g.b, &left.layout, g.a, &right.layout, &beta, c, &result.layout, d, &result.layout, &algorithm, library.workspace(),
+  expect_cublas(cublasLtMatmul(library.handle(), &product, &g.alpha, b.data, &left.layout, a.data, &right.layout, &beta, c, &result.layout, d, &result.layout, &algorithm, library.workspace(),
                                CublasLt::workspace_bytes, CudaRuntime::get().stream));
 }
 
