@@ -27,7 +27,7 @@ PYTHON
 
 if ! sound "$folder"; then
   mkdir -p "$folder" || fail "cannot make $folder"
-  fresh=$(mktemp -d "$folder/fresh.XXXXXX")
+  fresh=$(mktemp -d -p "$folder")
   trap 'rm -rf "$fresh"' EXIT
   pip=(python3 -m pip)
   if ! "${pip[@]}" --version >/dev/null 2>&1; then

@@ -115,10 +115,11 @@ void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bia
   CublasOperand a{g.a, type, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.trans_a};
   CublasOperand b{g.b, type, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.trans_b};
   std::optional<RoundedOperand> rounded_a, rounded_b;
-  if (single && precision == MatrixPrecision::bfloat16) {
-    a = rounded_a.emplace(a, g.batch).operand();
-    b = rounded_b.emplace(b, g.batch).operand();
-  }
+  if constexpr (single)
+    if (precision == MatrixPrecision::bfloat16) {
+      a = rounded_a.emplace(a, g.batch).operand();
+      b = rounded_b.emplace(b, g.batch).operand();
+    }
   const cublasComputeType_t compute = !single ? CUBLAS_COMPUTE_64F : precision == MatrixPrecision::tensorfloat32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   auto& library = CublasLt::get();
 

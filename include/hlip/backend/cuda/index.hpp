@@ -35,6 +35,11 @@ struct SortedRows {
   index_t n, cols, table_rows;
   HLIP_FN index_t pieces() const { return (n + scatter_places - 1) / scatter_places; }
   HLIP_FN index_t end_of(index_t piece) const { return piece + 1 < pieces() ? (piece + 1) * scatter_places : n; }
+  /// Adds to column c of a row of the table, if there is such a row.
+  template <class T, class Sum>
+  HLIP_FN void add(T* table, std::int64_t row, index_t c, Sum sum) const {
+    if (is_inside(row, table_rows)) table[row * cols + c] = static_cast<T>(static_cast<Sum>(table[row * cols + c]) + sum);
+  }
   HLIP_FN bool runs_on(index_t place) const { return place > 0 && place < n && destination[place] == destination[place - 1]; }
 };
 template <class T>
@@ -59,7 +64,7 @@ struct ScatterPiece {
       for (; q < end && sorted.destination[q] == to; ++q) sum += static_cast<ScatterSum<T>>(rows[sorted.source[q] * sorted.cols + c]);
       if (comes) heads[element] = sum;
       else if (q == end && sorted.runs_on(end)) tails[element] = sum;
-      else if (is_inside(to, sorted.table_rows)) table[to * sorted.cols + c] = static_cast<T>(static_cast<ScatterSum<T>>(table[to * sorted.cols + c]) + sum);
+      else sorted.add(table, to, c, sum);
       p = q;
     }
   }
@@ -74,11 +79,11 @@ struct ScatterLongRun {
   HLIP_FN void operator()(index_t element) const {
     const index_t piece = quotient(element, sorted.cols), c = element - piece * sorted.cols, first = piece * scatter_places, end = sorted.end_of(piece);
     const std::int64_t to = sorted.destination[end - 1];
-    if (!sorted.runs_on(end) || !is_inside(to, sorted.table_rows)) return;
+    if (!sorted.runs_on(end)) return;
     if (sorted.runs_on(first) && sorted.destination[first] == to) return;  // began before
     ScatterSum<T> sum = tails[element];
     for (index_t p = end; p < sorted.n && sorted.destination[p] == to; p += scatter_places) sum += heads[p / scatter_places * sorted.cols + c];
-    table[to * sorted.cols + c] = static_cast<T>(static_cast<ScatterSum<T>>(table[to * sorted.cols + c]) + sum);
+    sorted.add(table, to, c, sum);
   }
 };
 
