@@ -42,7 +42,7 @@ struct BrainDataset {
 };
 
 /// The split a JSON file is about: its name up to the first underscore, "train" for train_studies.json.
-inline std::string brain_split(const std::string& json) {
+HLIP_LAZY std::string brain_split(const std::string& json) {
   const std::string name = json.substr(json.find_last_of('/') + 1);
   return name.substr(0, std::min(name.find('_'), name.rfind(".json")));
 }

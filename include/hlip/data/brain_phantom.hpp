@@ -19,7 +19,7 @@ struct BrainPhantomOptions {
 };
 
 /// Throws unless the settings are possible; the grid's limits keep a mistyped number from filling the memory.
-inline void check_phantom_options(const BrainPhantomOptions& options) {
+HLIP_LAZY void check_phantom_options(const BrainPhantomOptions& options) {
   if (options.slices < 4 || options.slices > 512) fail("brain phantom", "{} slices, expected 4 to 512", options.slices);
   if (options.pixels < 8 || options.pixels > 1024) fail("brain phantom", "{} pixels a row, expected 8 to 1024", options.pixels);
   double single = 0;

@@ -37,7 +37,7 @@ inline constexpr std::string_view brain_phantom_readme =
     "not be compared with published results.\n\n"
     "phantom.json holds the settings; the same settings give the same studies again.\n";
 
-inline std::string brain_phantom_settings(const BrainPhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
+HLIP_LAZY std::string brain_phantom_settings(const BrainPhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
   std::string prevalence;
   for (const double p : o.prevalence) prevalence += fmt::format("{}{}", prevalence.empty() ? "" : ", ", p);
   return fmt::format("{{\"what\": \"synthetic brain MRI phantoms, no patients\", \"generator_version\": {}, \"data_seed\": {}, \"train\": {}, \"valid\": {}, \"slices\": {}, \"pixels\": {}, \"prevalence\": [{}]}}\n",

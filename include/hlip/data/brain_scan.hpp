@@ -31,7 +31,7 @@ inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.
 inline bool is_prepared_name(std::string_view path) { return path.ends_with(".safetensors") || is_torch_name(path); }
 
 /// The file of a scan's folder. @return an empty string when there is none
-inline std::string brain_scan_file(const std::string& folder) {
+HLIP_LAZY std::string brain_scan_file(const std::string& folder) {
   for (const auto name : brain_scan_names)
     if (std::string path = folder + "/" + std::string(name); is_file(path)) return path;
   return "";

@@ -28,7 +28,7 @@ struct CtRateName {
 /// Takes "train_1_a_2" or "train_1_a_2.nii.gz" apart. Names are made of letters, digits, '-' and '_' only, so that one can never lead out
 /// of the data folder.
 /// @return nothing when the name is not of that form
-inline std::optional<CtRateName> parse_ct_rate_name(std::string_view name) {
+HLIP_LAZY std::optional<CtRateName> parse_ct_rate_name(std::string_view name) {
   if (name.ends_with(".nii.gz")) name.remove_suffix(7);
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
   if (name.size() > 200 || !std::all_of(name.begin(), name.end(), plain) || name.starts_with('_') || name.ends_with('_') || name.find("__") != name.npos) return {};
@@ -43,7 +43,7 @@ inline std::string ct_rate_volume_path(const CtRateName& name) { return name.pat
 namespace detail {
 
 // "  one \n two " -> "one two", without the characters in `drop`.
-inline std::string squeeze_text(std::string_view text, std::string_view drop) {
+HLIP_LAZY std::string squeeze_text(std::string_view text, std::string_view drop) {
   std::string out;
   bool blank = false;
   for (const char c : text) {
@@ -63,7 +63,7 @@ inline std::string squeeze_text(std::string_view text, std::string_view drop) {
 
 /// The training text of a report, HLIP's raw_annotation: "The volume shows: IMPRESSION. The volume looks like: FINDINGS." Quotes and
 /// parentheses are removed, white space is collapsed, a full stop is ensured; an empty part is left out with its introduction.
-inline std::string ct_rate_annotation_text(std::string_view impression, std::string_view findings) {
+HLIP_LAZY std::string ct_rate_annotation_text(std::string_view impression, std::string_view findings) {
   std::string out;
   const auto add = [&](std::string_view introduction, std::string_view part) {
     std::string text = detail::squeeze_text(part, "\"'()");

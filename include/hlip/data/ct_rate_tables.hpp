@@ -38,7 +38,7 @@ struct CtRateMetadata {
 namespace detail {
 
 /// A finite number that fills the whole field, blanks aside.
-inline bool parse_number(std::string_view text, double& value) {
+HLIP_LAZY bool parse_number(std::string_view text, double& value) {
   while (text.starts_with(' ')) text.remove_prefix(1);
   while (text.ends_with(' ')) text.remove_suffix(1);
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -46,7 +46,7 @@ inline bool parse_number(std::string_view text, double& value) {
 }
 
 /// "[0.68359375, 0.68359375]" -> x, y
-inline bool parse_number_pair(std::string_view text, double& x, double& y) {
+HLIP_LAZY bool parse_number_pair(std::string_view text, double& x, double& y) {
   const auto comma = text.find(',');
   if (!text.starts_with('[') || !text.ends_with(']') || comma == text.npos) return false;
   return parse_number(text.substr(1, comma - 1), x) && parse_number(text.substr(comma + 1, text.size() - comma - 2), y);
@@ -57,7 +57,7 @@ inline bool plausible_spacing(double mm) { return mm > 0 && mm <= 1000; }
 /// Checks for one table: names of volumes are sound and unique, fields parse.
 class TableChecker {
  public:
-  TableChecker(const CsvTable& table, Problems& problems, std::initializer_list<std::string_view> required) : table_(table), problems_(problems) {
+  HLIP_LAZY TableChecker(const CsvTable& table, Problems& problems, std::initializer_list<std::string_view> required) : table_(table), problems_(problems) {
     std::vector<std::string> names(required.begin(), required.end());
     try {
       expect_columns(table, names);
@@ -67,7 +67,7 @@ class TableChecker {
     volume_ = table.find("VolumeName");
   }
   /// The row's volume name, or nothing after noting why.
-  std::optional<CtRateName> name(std::size_t row) {
+  HLIP_LAZY std::optional<CtRateName> name(std::size_t row) {
     if (volume_ < 0) return {};
     const auto text = table_.at(row, volume_);
     auto name = parse_ct_rate_name(text);

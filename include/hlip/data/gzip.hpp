@@ -39,7 +39,7 @@ class GzipReader {
   /// Fills `out` as far as there are contents and returns the number of bytes; fewer than asked for means that the contents ended
   /// and every check passed.
   /// @throws hlip::error for a stream that is cut, damaged or followed by something else
-  std::size_t read(std::span<std::byte> out) {
+  HLIP_LAZY std::size_t read(std::span<std::byte> out) {
     std::size_t done = 0;
     while (done < out.size() && !ended_) {
       const auto step_in = static_cast<uInt>(std::min(input_.size() - used_, largest_step)), step_out = static_cast<uInt>(std::min(out.size() - done, largest_step));
@@ -61,7 +61,7 @@ class GzipReader {
  private:
   static constexpr std::size_t largest_step = std::size_t{1} << 30;  // zlib counts in 32 bits
 
-  void next_member() {
+  HLIP_LAZY void next_member() {
     const auto rest = input_.subspan(used_);
     if (std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) ended_ = true;
     else if (is_gzip(rest)) inflateReset(&stream_);
@@ -82,7 +82,7 @@ inline bool (*fast_gunzip)(std::span<const std::byte> compressed, std::span<std:
 
 /// All contents of a gzip stream.
 /// @throws hlip::error as GzipReader does, and when there are more than `max_bytes` (found without producing them)
-inline std::vector<std::byte> gunzip(std::span<const std::byte> compressed, std::size_t max_bytes, const std::string& path) {
+HLIP_LAZY std::vector<std::byte> gunzip(std::span<const std::byte> compressed, std::size_t max_bytes, const std::string& path) {
   GzipReader reader(compressed, path);
   std::vector<std::byte> out;
   for (std::size_t step = std::min<std::size_t>(max_bytes, 1 << 16);;) {

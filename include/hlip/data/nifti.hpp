@@ -43,7 +43,7 @@ namespace detail {
 /// The bytes of a file from front to back, unzipped when they are zipped (the name does not matter).
 class ByteStream {
  public:
-  explicit ByteStream(const std::string& path) : file_(path) {
+  HLIP_LAZY explicit ByteStream(const std::string& path) : file_(path) {
     if (file_.size() == 0) fail_file(path, "", "is empty, expected a NIfTI volume");
     if (is_gzip(file_.bytes())) gzip_.emplace(file_.bytes(), path);
   }
@@ -63,7 +63,7 @@ class ByteStream {
     if (all.size() < at_ || all.size() - at_ < bytes) return {};
     return all.subspan(std::exchange(at_, at_ + static_cast<std::size_t>(bytes)), static_cast<std::size_t>(bytes));
   }
-  std::uint64_t skip(std::uint64_t bytes) {
+  HLIP_LAZY std::uint64_t skip(std::uint64_t bytes) {
     if (!gzip_) {
       const auto all = fast_ ? fast_size_ : file_.size();
       const std::uint64_t n = std::min<std::uint64_t>(bytes, all - at_);
@@ -81,7 +81,7 @@ class ByteStream {
   /// The most bytes the contents can have, known without unzipping.
   std::size_t largest() const { return zipped() ? max_inflated_size(file_.size()) : file_.size(); }
   /// Starts again at byte 0, now that all contents are known to have `total` bytes: unzips them at once where a faster library is there.
-  void restart(std::uint64_t total) {
+  HLIP_LAZY void restart(std::uint64_t total) {
     at_ = 0;
     if (!gzip_) return;
     gzip_.reset();
@@ -108,7 +108,7 @@ inline bool replace_end(std::string& name, std::string_view old_end, std::string
 }
 
 /// The other file of a .hdr / .img pair, zipped or not. @throws hlip::error when there is none
-inline std::string other_of_pair(const std::string& path, std::string_view have, std::string_view want) {
+HLIP_LAZY std::string other_of_pair(const std::string& path, std::string_view have, std::string_view want) {
   std::string stem = path;
   replace_end(stem, ".gz", "");
   if (!replace_end(stem, have, "")) fail_file(path, "magic", "says that the voxels are in a separate .img file, which is looked for beside a .hdr file only");
@@ -154,7 +154,7 @@ struct OpenNifti {
   NiftiHeader header;
   std::unique_ptr<ByteStream> voxels;
 
-  OpenNifti(const std::string& path, const NiftiOptions& options) {
+  HLIP_LAZY OpenNifti(const std::string& path, const NiftiOptions& options) {
     std::string header_path = path;
     const std::string_view plain = std::string_view(path).ends_with(".gz") ? std::string_view(path).substr(0, path.size() - 3) : std::string_view(path);
     if (plain.ends_with(".img")) header_path = other_of_pair(path, ".img", ".hdr");
@@ -173,7 +173,7 @@ struct OpenNifti {
   }
 
   /// The bytes of one volume as stored, the stream checked to its end. They live as long as this object.
-  std::span<const std::byte> read(index_t volume) {
+  HLIP_LAZY std::span<const std::byte> read(index_t volume) {
     const auto volume_voxels = static_cast<std::uint64_t>(header.dim[0] * header.dim[1] * header.dim[2]);
     const std::uint64_t before = static_cast<std::uint64_t>(volume) * volume_voxels * header.voxel_bytes, size = volume_voxels * header.voxel_bytes;
     voxels->restart(header.vox_offset + header.data_bytes);
@@ -205,7 +205,7 @@ struct OpenNifti {
 class StoredVolume {
  public:
   /// Opens a file and unzips it; refuses what `read_nifti` refuses.
-  explicit StoredVolume(const std::string& path, const NiftiOptions& options = {}) : file_(std::make_shared<detail::OpenNifti>(path, options)), path_(path) {
+  HLIP_LAZY explicit StoredVolume(const std::string& path, const NiftiOptions& options = {}) : file_(std::make_shared<detail::OpenNifti>(path, options)), path_(path) {
     const auto& h = file_->header;
     if (options.volume < 0 || options.volume >= h.volumes()) fail_file(path, "", "has no volume {}, only {}", options.volume, h.volumes());
     bytes_ = file_->read(options.volume).data();
@@ -213,9 +213,9 @@ class StoredVolume {
   const NiftiHeader& header() const { return file_->header; }
   const std::string& path() const { return path_; }
   /// `count` voxels from number `first` on, in the order (D, H, W): scl_slope * stored + scl_inter.
-  void values(index_t first, index_t count, float* out) const { detail::scale_voxels(header(), bytes_ + first * static_cast<index_t>(header().voxel_bytes), count, out); }
+  HLIP_LAZY void values(index_t first, index_t count, float* out) const { detail::scale_voxels(header(), bytes_ + first * static_cast<index_t>(header().voxel_bytes), count, out); }
   /// Geometry, unit, source and warnings, without voxels.
-  Volume frame() const {
+  HLIP_LAZY Volume frame() const {
     const auto& h = header();
     Volume out;
     out.affine = h.geometry.affine;

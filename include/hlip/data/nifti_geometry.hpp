@@ -86,7 +86,7 @@ inline bool sform_affine(const GeometryFields& g, Affine& out) {
   return usable(out);
 }
 
-inline void warn_about_shape(const Affine& a, std::vector<std::string>& warnings) {
+HLIP_LAZY void warn_about_shape(const Affine& a, std::vector<std::string>& warnings) {
   double worst = 0;
   for (std::size_t c = 0; c < 3; ++c) {
     const std::size_t d = (c + 1) % 3;

@@ -64,7 +64,7 @@ class HeaderBytes {
   bool swapped_;
 };
 
-inline std::size_t nifti_voxel_bytes(std::string_view path, int datatype) {
+HLIP_LAZY std::size_t nifti_voxel_bytes(std::string_view path, int datatype) {
   switch (datatype) {
     case 2: case 256: return 1;
     case 4: case 512: return 2;

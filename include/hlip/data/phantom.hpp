@@ -26,20 +26,20 @@ struct PhantomStudy {
 };
 
 /// "The volume shows: IMPRESSION The volume looks like: FINDINGS", the form the HLIP recipe trains on.
-inline std::string phantom_annotation(const PhantomStudy& study) {
+HLIP_LAZY std::string phantom_annotation(const PhantomStudy& study) {
   return fmt::format("The volume shows: {} The volume looks like: {}", study.impression, study.findings);
 }
 
 namespace detail {
 
-inline std::string join_sentences(const std::vector<std::string>& sentences) {
+HLIP_LAZY std::string join_sentences(const std::vector<std::string>& sentences) {
   std::string text;
   for (const auto& s : sentences) text += (text.empty() ? "" : " ") + s;
   return text;
 }
 
 /// Rounds to HU within the range scanners store.
-inline std::vector<std::int16_t> to_stored_hu(const std::vector<float>& v) {
+HLIP_LAZY std::vector<std::int16_t> to_stored_hu(const std::vector<float>& v) {
   std::vector<std::int16_t> hu(v.size());
   for (std::size_t i = 0; i < v.size(); ++i) hu[i] = static_cast<std::int16_t>(std::nearbyint(std::clamp(v[i], -1024.f, 3071.f)));
   return hu;

@@ -46,7 +46,7 @@ HLIP_LAZY void check_preset(const CtPreset& p) {
 
 namespace detail {
 
-inline double preset_number(std::string_view key, std::string_view text) {
+HLIP_LAZY double preset_number(std::string_view key, std::string_view text) {
   double value = 0;
   std::size_t used = 0;
   try {

@@ -29,7 +29,7 @@ HLIP_LAZY Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x, const std
 }
 
 /// The q-th percentile (0 … 100), interpolated linearly between order statistics. Reorders `values`. @throws hlip::error for no values
-inline float percentile(std::vector<float>& values, double q) {
+HLIP_LAZY float percentile(std::vector<float>& values, double q) {
   if (values.empty()) fail("percentile", "there are no values");
   const double at = q / 100 * static_cast<double>(values.size() - 1);
   const auto below = static_cast<std::ptrdiff_t>(at);

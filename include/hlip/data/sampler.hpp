@@ -35,7 +35,7 @@ struct SamplerOptions {
 class Sampler {
  public:
   /// @throws hlip::error if an option makes no sense or no batch can be formed
-  Sampler(index_t size, const SamplerOptions& options) : size_(size), options_(options) {
+  HLIP_LAZY Sampler(index_t size, const SamplerOptions& options) : size_(size), options_(options) {
     constexpr std::string_view where = "sampler";
     expect(size > 0, where, "{} samples, expected at least 1", size);
     expect(options.batch_size > 0, where, "batch_size is {}, expected at least 1", options.batch_size);
@@ -57,7 +57,7 @@ class Sampler {
 
   /// Indices of this process for one epoch, in order. With one process that is the whole permutation, whether or not the last
   /// batch is dropped: what is left over can take the place of samples that cannot be read.
-  std::vector<index_t> order(index_t epoch) const {
+  HLIP_LAZY std::vector<index_t> order(index_t epoch) const {
     expect(epoch >= 0, "sampler", "epoch is {}, expected 0 or more", epoch);
     std::vector<index_t> all(static_cast<std::size_t>(size_));
     std::iota(all.begin(), all.end(), index_t{0});

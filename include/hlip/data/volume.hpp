@@ -96,7 +96,7 @@ HLIP_LAZY AxisDirections axis_directions(std::string_view where, const Affine& a
   return out;
 }
 
-inline AxisDirections parse_orientation(std::string_view code) {
+HLIP_LAZY AxisDirections parse_orientation(std::string_view code) {
   AxisDirections out;
   unsigned seen = 0;
   constexpr std::string_view positive = "RAS", negative = "LPI";

@@ -17,7 +17,7 @@ inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 namespace detail {
 /// Scores must be numbers and labels 0 or 1, as many as there are scores.
-inline void check_scores(std::string_view where, std::span<const double> scores, std::span<const std::int64_t> labels) {
+HLIP_LAZY void check_scores(std::string_view where, std::span<const double> scores, std::span<const std::int64_t> labels) {
   expect(scores.size() == labels.size(), where, "{} scores, but {} labels", scores.size(), labels.size());
   for (std::size_t i = 0; i < scores.size(); ++i) {
     expect(!std::isnan(scores[i]), where, "score {} is not a number", i);
@@ -31,7 +31,7 @@ class RocAuc {
  public:
   /// @param scores higher means more likely positive; @param labels 0 or 1
   /// @throws hlip::error if the lengths differ, a score is NaN or a label is neither 0 nor 1
-  RocAuc(std::span<const double> scores, std::span<const std::int64_t> labels) {
+  HLIP_LAZY RocAuc(std::span<const double> scores, std::span<const std::int64_t> labels) {
     detail::check_scores("roc_auc", scores, labels);
     std::vector<std::size_t> order(scores.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -44,13 +44,13 @@ class RocAuc {
 
   /// AUC with every sample counted once: the share of (positive, negative) pairs in the right order, ties one half.
   /// @return NaN if there is no positive or no negative
-  double value() const {
+  HLIP_LAZY double value() const {
     return sum([](std::size_t) { return std::int64_t{1}; });
   }
 
   /// AUC with sample i counted weights[i] times.
   /// @return NaN if no positive or no negative has weight
-  double value(std::span<const std::int64_t> weights) const {
+  HLIP_LAZY double value(std::span<const std::int64_t> weights) const {
     expect(weights.size() == entries_.size(), "roc_auc", "{} weights, but {} samples", weights.size(), entries_.size());
     return sum([&](std::size_t i) { return weights[i]; });
   }
@@ -84,7 +84,7 @@ class RocAuc {
 /// @return NaN if there is no positive or no negative
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
 /// Source: Mann and Whitney 1947; Hanley and McNeil, Radiology 1982.
-inline double roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels) { return RocAuc(scores, labels).value(); }
+HLIP_LAZY double roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels) { return RocAuc(scores, labels).value(); }
 
 /// Mean of the values that are numbers; NaN if none is.
 inline double mean_without_nan(std::span<const double> values) {
@@ -97,7 +97,7 @@ inline double mean_without_nan(std::span<const double> values) {
 
 /// Macro average of the one-versus-rest AUCs of a multi-class problem; classes absent from the labels are left out.
 /// @param scores row-major (samples, classes); @param labels class of each sample
-inline double macro_roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels, std::int64_t classes) {
+HLIP_LAZY double macro_roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels, std::int64_t classes) {
   expect(classes > 0 && scores.size() == labels.size() * static_cast<std::size_t>(classes), "macro_roc_auc",
          "{} scores, expected {} samples x {} classes", scores.size(), labels.size(), classes);
   std::vector<double> column(labels.size()), aucs;

@@ -56,7 +56,7 @@ inline BinaryCounts count_binary(std::span<const double> scores, std::span<const
 /// Of 100 evenly spaced values in [0, 1] the one with the smallest sqrt((1-TPR)^2 + FPR^2); of equals the last.
 /// @return NaN if there is no positive or no negative
 /// Source: reference evaluation of HLIP.
-inline double threshold_fitted_on_labels(std::span<const double> scores, std::span<const std::int64_t> labels) {
+HLIP_LAZY double threshold_fitted_on_labels(std::span<const double> scores, std::span<const std::int64_t> labels) {
   detail::check_scores("threshold_fitted_on_labels", scores, labels);
   constexpr int steps = 100;
   double best = std::numeric_limits<double>::infinity(), threshold = not_a_number;
@@ -100,7 +100,7 @@ struct BinaryMetrics {
 /// All metrics of one class. Without positives or without negatives every one of them is NaN, so that it drops out of means.
 /// @param scores probability of the positive answer; @param labels 0 or 1
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
-inline BinaryMetrics binary_metrics(std::span<const double> scores, std::span<const std::int64_t> labels) {
+HLIP_LAZY BinaryMetrics binary_metrics(std::span<const double> scores, std::span<const std::int64_t> labels) {
   const auto n = count_binary(scores, labels);
   BinaryMetrics m;
   m.positives = n.positives(), m.negatives = n.negatives();
@@ -115,7 +115,7 @@ inline BinaryMetrics binary_metrics(std::span<const double> scores, std::span<co
 }
 
 /// Unweighted means over classes in the order of BinaryMetrics::names; classes with NaN are left out.
-inline std::array<double, BinaryMetrics::columns> mean_over_classes(std::span<const BinaryMetrics> classes) {
+HLIP_LAZY std::array<double, BinaryMetrics::columns> mean_over_classes(std::span<const BinaryMetrics> classes) {
   std::array<double, BinaryMetrics::columns> means{};
   std::vector<double> column;
   for (std::size_t k = 0; k < means.size(); ++k) {
@@ -128,7 +128,7 @@ inline std::array<double, BinaryMetrics::columns> mean_over_classes(std::span<co
 
 /// Balanced accuracy of the arg-max over several classes: mean recall of the classes that occur.
 /// @param scores row-major (samples, classes), of equal scores the first counts; @param labels class of each sample
-inline double balanced_accuracy(std::span<const double> scores, std::span<const std::int64_t> labels, std::int64_t classes) {
+HLIP_LAZY double balanced_accuracy(std::span<const double> scores, std::span<const std::int64_t> labels, std::int64_t classes) {
   const auto width = static_cast<std::size_t>(classes);
   expect(classes > 0 && scores.size() == labels.size() * width, "balanced_accuracy", "{} scores, expected {} samples x {} classes",
          scores.size(), labels.size(), classes);

@@ -16,7 +16,7 @@ struct Interval {
 
 /// What to know before trusting an interval, or nothing. A kind of study of which there is only one is in a resample or is not, but is never
 /// another one: how much hangs on it does not show, and the interval is too narrow, often of no width at all.
-inline std::string interval_note(std::int64_t positives, std::int64_t negatives) {
+HLIP_LAZY std::string interval_note(std::int64_t positives, std::int64_t negatives) {
   if (positives == 0 || negatives == 0 || (positives > 1 && negatives > 1)) return "";
   return fmt::format("{}{}{}: too narrow", positives == 1 ? "one positive" : "", positives == 1 && negatives == 1 ? ", " : "", negatives == 1 ? "one negative" : "");
 }
@@ -75,7 +75,7 @@ std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t stat
 }
 
 /// The interval of the AUC of one class.
-inline Interval bootstrap_auc(std::span<const double> scores, std::span<const std::int64_t> labels, const BootstrapOptions& options = {}) {
+HLIP_LAZY Interval bootstrap_auc(std::span<const double> scores, std::span<const std::int64_t> labels, const BootstrapOptions& options = {}) {
   const RocAuc auc(scores, labels);
   return bootstrap_intervals(
       static_cast<std::int64_t>(scores.size()), 1, [&](auto weights, std::span<double> out) { out[0] = auc.value(weights); }, options)[0];

@@ -11,11 +11,11 @@ HLIP_BEGIN
 
 namespace detail {
 
-inline std::string table_cell(double v) { return std::isnan(v) ? "-" : fmt::format("{:.3f}", v); }
+HLIP_LAZY std::string table_cell(double v) { return std::isnan(v) ? "-" : fmt::format("{:.3f}", v); }
 /// "0.861-0.884", "-" for an interval that could not be estimated; with a mark behind it where there is something to know about it.
-inline std::string table_range(double low, double high, std::string_view mark = "") { return std::isnan(low) ? "-" : fmt::format("{:.3f}-{:.3f}{}", low, high, mark); }
-inline std::string csv_number(double v) { return std::isnan(v) ? "" : fmt::format("{}", v); }
-inline std::string csv_field(const std::string& s) {
+HLIP_LAZY std::string table_range(double low, double high, std::string_view mark = "") { return std::isnan(low) ? "-" : fmt::format("{:.3f}-{:.3f}{}", low, high, mark); }
+HLIP_LAZY std::string csv_number(double v) { return std::isnan(v) ? "" : fmt::format("{}", v); }
+HLIP_LAZY std::string csv_field(const std::string& s) {
   if (s.find_first_of(",\"\r\n") == std::string::npos) return s;
   std::string out = "\"";
   for (const char c : s) out += c == '"' ? "\"\"" : std::string(1, c);

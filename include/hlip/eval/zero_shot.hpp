@@ -32,7 +32,7 @@ inline void l2_normalise(std::span<double> row) {
 /// @return row-major (dim, prompts)
 /// @throws hlip::error if the sizes do not fit
 /// Source: open_clip zero-shot classifier.
-inline std::vector<double> zero_shot_weights(std::span<const double> prompt_embeddings, std::int64_t prompts, std::int64_t templates,
+HLIP_LAZY std::vector<double> zero_shot_weights(std::span<const double> prompt_embeddings, std::int64_t prompts, std::int64_t templates,
                                              std::int64_t dim) {
   expect(prompts > 0 && templates > 0 && dim > 0 && prompt_embeddings.size() == static_cast<std::size_t>(prompts * templates * dim),
          "zero_shot_weights", "{} values, expected {} prompts x {} templates x {}", prompt_embeddings.size(), prompts, templates, dim);
@@ -55,7 +55,7 @@ inline std::vector<double> zero_shot_weights(std::span<const double> prompt_embe
 /// Logits scale * (features . weights).
 /// @param features row-major (studies, dim), L2-normalised; @param weights row-major (dim, prompts)
 /// @param scale the factor itself, not its logarithm; @return row-major (studies, prompts)
-inline std::vector<double> zero_shot_logits(std::span<const double> features, std::span<const double> weights, std::int64_t dim,
+HLIP_LAZY std::vector<double> zero_shot_logits(std::span<const double> features, std::span<const double> weights, std::int64_t dim,
                                             double scale) {
   const auto E = static_cast<std::size_t>(dim);
   expect(dim > 0 && features.size() % E == 0 && weights.size() % E == 0, "zero_shot_logits",
@@ -70,7 +70,7 @@ inline std::vector<double> zero_shot_logits(std::span<const double> features, st
 
 /// Softmax of each row.
 /// @param logits row-major (rows, columns); @return the same shape
-inline std::vector<double> row_softmax(std::span<const double> logits, std::int64_t columns) {
+HLIP_LAZY std::vector<double> row_softmax(std::span<const double> logits, std::int64_t columns) {
   const auto width = static_cast<std::size_t>(columns);
   expect(columns > 0 && logits.size() % width == 0, "row_softmax", "{} values, expected rows of {}", logits.size(), columns);
   std::vector<double> out(logits.begin(), logits.end());
@@ -85,7 +85,7 @@ inline std::vector<double> row_softmax(std::span<const double> logits, std::int6
 }
 
 /// Probabilities over all prompts of each study: softmax of zero_shot_logits.
-inline std::vector<double> class_probabilities(std::span<const double> features, std::span<const double> weights, std::int64_t dim,
+HLIP_LAZY std::vector<double> class_probabilities(std::span<const double> features, std::span<const double> weights, std::int64_t dim,
                                                double scale) {
   const auto logits = zero_shot_logits(features, weights, dim, scale);
   expect(!weights.empty(), "class_probabilities", "no prompts");
@@ -94,7 +94,7 @@ inline std::vector<double> class_probabilities(std::span<const double> features,
 
 /// Probabilities of two prompts against each other: softmax over the columns `first` and `second` alone.
 /// @param logits row-major (studies, prompts); @return row-major (studies, 2)
-inline std::vector<double> pair_probabilities(std::span<const double> logits, std::int64_t prompts, std::int64_t first,
+HLIP_LAZY std::vector<double> pair_probabilities(std::span<const double> logits, std::int64_t prompts, std::int64_t first,
                                               std::int64_t second) {
   expect(prompts > 0 && logits.size() % static_cast<std::size_t>(prompts) == 0, "pair_probabilities", "{} logits, expected rows of {}",
          logits.size(), prompts);
@@ -111,7 +111,7 @@ inline std::vector<double> pair_probabilities(std::span<const double> logits, st
 /// One score for two classes that count as one (arterial and coronary calcification become "Calcification"): the larger if
 /// either is above one half, the smaller otherwise. So the merged score is above one half exactly if either is.
 /// Source: reference evaluation of HLIP.
-inline std::vector<double> merge_class_scores(std::span<const double> a, std::span<const double> b) {
+HLIP_LAZY std::vector<double> merge_class_scores(std::span<const double> a, std::span<const double> b) {
   expect(a.size() == b.size(), "merge_class_scores", "{} and {} scores", a.size(), b.size());
   std::vector<double> merged(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) merged[i] = a[i] > 0.5 || b[i] > 0.5 ? std::max(a[i], b[i]) : std::min(a[i], b[i]);
@@ -143,7 +143,7 @@ class ZeroShotClassifier {
   std::int64_t dim() const { return dim_; }
   double scale() const { return scale_; }
   /// The embedding of a finding's positive prompt, of length 1.
-  std::vector<double> positive_embedding(std::size_t finding) const {
+  HLIP_LAZY std::vector<double> positive_embedding(std::size_t finding) const {
     std::vector<double> column;
     for (std::size_t e = 0; e < static_cast<std::size_t>(dim_); ++e) column.push_back(weights_[e * 2 * classes_.size() + 2 * finding + 1]);
     return column;

@@ -9,7 +9,7 @@
 HLIP_BEGIN
 
 /// The line a program ends with: "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)".
-inline std::string macro_auc_line(double macro_auc, const Interval& interval, std::int64_t studies) {
+HLIP_LAZY std::string macro_auc_line(double macro_auc, const Interval& interval, std::int64_t studies) {
   return fmt::format("macro AUC {:.3f} (95 % CI {:.3f}-{:.3f}, {} studies)", macro_auc, interval.low, interval.high, studies);
 }
 
@@ -21,7 +21,7 @@ class ZeroShotTable {
     std::string name;
     BinaryMetrics metrics;
     Interval auc_interval;
-    std::string note() const { return interval_note(metrics.positives, metrics.negatives); }
+    HLIP_LAZY std::string note() const { return interval_note(metrics.positives, metrics.negatives); }
   };
 
   /// @param names of the findings, C of them
@@ -76,23 +76,19 @@ class ZeroShotTable {
       if (std::isnan(r.metrics.auc)) names.push_back(r.name);
     return names;
   }
-  std::string last_line() const { return macro_auc_line(macro_auc(), macro_interval_, studies_); }
+  HLIP_LAZY std::string last_line() const { return macro_auc_line(macro_auc(), macro_interval_, studies_); }
 
   /// Aligned table for a console, ending in a line break but without last_line().
   /// @param fitted also the columns at a threshold fitted on these same labels
   HLIP_LAZY std::string to_text(bool fitted = false) const {
     std::size_t width = std::string_view("mean of findings").size();
     for (const auto& r : rows_) width = std::max(width, r.name.size());
-    const auto percent = fmt::format("{:g} % CI", confidence_ * 100);
-    std::string text = fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {:^13}  {:>8} {:>6} {:>6} {:>6}", "finding", width, "pos", "neg", "AUC",
-                                   percent, "bal.acc", "wF1", "recall", "prec");
-    if (fitted) text += fmt::format("  | {:>6} {:>6} {:>6} {:>6} {:>6}", "thr*", "acc*", "wF1*", "rec*", "prec*");
-    text += '\n';
-    for (const auto& r : rows_) {
-      text += fmt::format("{:<{}}  {:>5} {:>5}", r.name, width, r.metrics.positives, r.metrics.negatives);
-      text += line(r.metrics.values(), r.auc_interval, fitted, r.note().empty() ? "" : interval_mark);
-    }
-    text += fmt::format("{:<{}}  {:>5} {:>5}", "mean of findings", width, "", "") + line(means_, macro_interval_, fitted);
+    std::string text;
+    const auto add = [&](const std::vector<std::string>& cells) { add_line(text, cells, width, fitted); };
+    add({"finding", "pos", "neg", "AUC", fmt::format("{:g} % CI", confidence_ * 100), "bal.acc", "wF1", "recall", "prec", "thr*", "acc*", "wF1*", "rec*", "prec*"});
+    for (const auto& r : rows_)
+      add(cells(r.name, std::to_string(r.metrics.positives), std::to_string(r.metrics.negatives), r.metrics.values(), r.auc_interval, r.note().empty() ? "" : interval_mark));
+    add(cells("mean of findings", "", "", means_, macro_interval_, ""));
     if (std::any_of(rows_.begin(), rows_.end(), [](const Row& r) { return !r.note().empty(); })) text += interval_mark_line;
     if (fitted) text += "* at the threshold fitted on these same test labels, which is optimistic; acc* is plain, not balanced accuracy\n";
     std::string missing;
@@ -102,7 +98,7 @@ class ZeroShotTable {
   }
 
   /// CSV with a header line and a last row "mean"; undefined values are empty fields.
-  std::string to_csv() const {
+  HLIP_LAZY std::string to_csv() const {
     std::string text = "finding,positives,negatives,auc_low,auc_high";
     for (const auto name : BinaryMetrics::names) (text += ',') += name;
     text += ",interval_note\n";
@@ -122,7 +118,7 @@ class ZeroShotTable {
 
   /// Name and value pairs for a run's log: "studies", "macro_auc", "macro_auc_low", "macro_auc_high", "mean_<metric>",
   /// "auc/<finding>"; all of them, undefined ones as NaN.
-  std::vector<std::pair<std::string, double>> scalars() const {
+  HLIP_LAZY std::vector<std::pair<std::string, double>> scalars() const {
     std::vector<std::pair<std::string, double>> out = {{"studies", static_cast<double>(studies_)},
                                                        {"macro_auc", macro_auc()},
                                                        {"macro_auc_low", macro_interval_.low},
@@ -134,11 +130,21 @@ class ZeroShotTable {
   }
 
  private:
-  static std::string line(const std::array<double, BinaryMetrics::columns>& v, const Interval& interval, bool fitted, std::string_view mark = "") {
-    const auto range = detail::table_range(interval.low, interval.high, mark);
-    auto text = fmt::format("  {:>6}  {:^13}  {:>8} {:>6} {:>6} {:>6}", detail::table_cell(v[4]), range, detail::table_cell(v[0]), detail::table_cell(v[1]), detail::table_cell(v[2]), detail::table_cell(v[3]));
-    if (fitted) text += fmt::format("  | {:>6} {:>6} {:>6} {:>6} {:>6}", detail::table_cell(v[5]), detail::table_cell(v[6]), detail::table_cell(v[7]), detail::table_cell(v[8]), detail::table_cell(v[9]));
-    return text + '\n';
+  HLIP_LAZY static std::vector<std::string> cells(std::string name, std::string positives, std::string negatives, const std::array<double, BinaryMetrics::columns>& v, const Interval& interval, std::string_view mark) {
+    std::vector<std::string> out = {std::move(name), std::move(positives), std::move(negatives), detail::table_cell(v[4]), detail::table_range(interval.low, interval.high, mark)};
+    for (const std::size_t k : {0, 1, 2, 3, 5, 6, 7, 8, 9}) out.push_back(detail::table_cell(v[k]));
+    return out;
+  }
+  /// Cells to a line: the name to the left, the interval in the middle, numbers to the right. The last five only where a threshold was fitted.
+  HLIP_LAZY static void add_line(std::string& text, const std::vector<std::string>& cells, std::size_t name_width, bool fitted) {
+    static constexpr std::pair<std::string_view, std::size_t> columns[] = {{"  ", 5}, {" ", 5}, {"  ", 6}, {"  ", 13}, {"  ", 8}, {" ", 6}, {" ", 6}, {" ", 6}, {"  | ", 6}, {" ", 6}, {" ", 6}, {" ", 6}, {" ", 6}};
+    text += fmt::format("{:<{}}", cells[0], name_width);
+    for (std::size_t k = 1; k < (fitted ? cells.size() : 9); ++k) {
+      const auto [gap, width] = columns[k - 1];
+      text += gap;
+      text += k == 4 ? fmt::format("{:^{}}", cells[k], width) : fmt::format("{:>{}}", cells[k], width);
+    }
+    text += '\n';
   }
 
   std::vector<Row> rows_;

@@ -80,7 +80,7 @@ class CsvReader {
   CsvReader& operator=(const CsvReader&) = delete;
   ~CsvReader() { csv_free(&parser_); }
 
-  CsvTable read(std::string_view text) {
+  HLIP_LAZY CsvTable read(std::string_view text) {
     check_text(text);
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
     std::size_t line = 1;
@@ -98,16 +98,16 @@ class CsvReader {
   }
 
  private:
-  void check_text(std::string_view text) const {
+  HLIP_LAZY void check_text(std::string_view text) const {
     if (text.empty()) fail_file(table_.path_, "", "is empty, expected a table with a header line");
     if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) fail_file(table_.path_, "byte 0", "is UTF-16 text, expected UTF-8");
     if (const auto nul = text.find('\0'); nul != text.npos) fail_file(table_.path_, place_of(text, nul), "holds a NUL byte, expected text");
     if (const auto bad = find_invalid_utf8(text); bad != text.npos) fail_file(table_.path_, place_of(text, bad), "is not valid UTF-8; was the table saved as Latin-1?");
   }
-  static std::string place_of(std::string_view text, std::size_t byte) {
+  HLIP_LAZY static std::string place_of(std::string_view text, std::size_t byte) {
     return fmt::format("line {}, byte {}", 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n'), byte);
   }
-  void feed(std::string_view line, std::size_t number) {
+  HLIP_LAZY void feed(std::string_view line, std::size_t number) {
     if (!row_open_) row_line_ = number;
     row_ended_ = false;
     const std::size_t used = csv_parse(&parser_, line.data(), line.size(), on_field, on_row, this);
@@ -139,7 +139,7 @@ class CsvReader {
     self->guarded([&] { self->end_row(); });
   }
 
-  void add_field(std::string_view text) {
+  HLIP_LAZY void add_field(std::string_view text) {
     if (!have_header_) {
       auto& names = table_.columns_;
       if (names.size() == limits_.max_columns) fail_file(table_.path_, "line 1", "has more than {} columns", limits_.max_columns);
@@ -150,7 +150,7 @@ class CsvReader {
       table_.ends_.push_back(table_.text_.size());
     }
   }
-  void end_row() {
+  HLIP_LAZY void end_row() {
     row_ended_ = true;
     if (!have_header_) {
       have_header_ = true;
@@ -171,7 +171,7 @@ class CsvReader {
 };
 
 /// Throws one error naming every column of `required` that the table lacks.
-inline void expect_columns(const CsvTable& table, const std::vector<std::string>& required) {
+HLIP_LAZY void expect_columns(const CsvTable& table, const std::vector<std::string>& required) {
   std::string missing;
   for (const auto& name : required)
     if (table.find(name) < 0) missing += (missing.empty() ? "" : ", ") + name;
@@ -183,7 +183,7 @@ inline void expect_columns(const CsvTable& table, const std::vector<std::string>
 }
 
 /// Parses CSV text; see read_csv. @param path named in errors
-inline CsvTable parse_csv(std::string_view text, const std::string& path, const std::vector<std::string>& required_columns = {}, CsvLimits limits = {}) {
+HLIP_LAZY CsvTable parse_csv(std::string_view text, const std::string& path, const std::vector<std::string>& required_columns = {}, CsvLimits limits = {}) {
   auto table = CsvReader(path, limits).read(text);
   expect_columns(table, required_columns);
   return table;
@@ -193,7 +193,7 @@ inline CsvTable parse_csv(std::string_view text, const std::string& path, const 
 /// @param required_columns names that must be there, in any order and among others
 /// @throws hlip::error with the line for broken quotes, rows with too few or too many fields, a column named twice or absent, NUL bytes,
 ///         text that is not UTF-8, and files beyond the limits
-inline CsvTable read_csv(const std::string& path, const std::vector<std::string>& required_columns = {}, CsvLimits limits = {}) {
+HLIP_LAZY CsvTable read_csv(const std::string& path, const std::vector<std::string>& required_columns = {}, CsvLimits limits = {}) {
   return parse_csv(read_file(path, limits.max_bytes), path, required_columns, limits);
 }
 

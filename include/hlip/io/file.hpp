@@ -41,7 +41,7 @@ class Descriptor {
 };
 
 // O_NONBLOCK, so that a named pipe is refused below and does not hang here.
-inline int open_regular(const std::string& path, std::size_t& size) {
+HLIP_LAZY int open_regular(const std::string& path, std::size_t& size) {
   if (path.find('\0') != std::string::npos) fail_file(path.c_str(), "", "the file name contains a NUL byte");
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail_file(path, "", "cannot open: {}", std::strerror(errno));
@@ -72,7 +72,7 @@ enum class MapAccess { read, copy_on_write };
 /// @throws hlip::error when the file cannot be opened or is not a regular file
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path, MapAccess access = MapAccess::read) : path_(path) {
+  HLIP_LAZY explicit MappedFile(const std::string& path, MapAccess access = MapAccess::read) : path_(path) {
     detail::Descriptor file(detail::open_regular(path, size_));
     if (size_ == 0) return;
     const bool copy = access == MapAccess::copy_on_write;  // no memory is set aside for copies: most pages never get one
@@ -118,7 +118,7 @@ void each_window_of_file(const std::string& path, Fn fn) {
 
 /// The whole file as a string.
 /// @throws hlip::error when it cannot be read or is longer than `max_bytes` (checked before anything is allocated)
-inline std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30) {
+HLIP_LAZY std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30) {
   std::size_t size = 0;
   detail::Descriptor file(detail::open_regular(path, size));
   if (size > max_bytes) fail_file(path, "", "is {} bytes long, the limit is {}", size, max_bytes);
@@ -140,7 +140,7 @@ inline std::string read_file(const std::string& path, std::size_t max_bytes = st
 /// older file at `path` is left as it was.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path) : path_(path), file_(create(path, temporary_)) {}
+  HLIP_LAZY explicit AtomicFile(const std::string& path) : path_(path), file_(create(path, temporary_)) {}
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() {
@@ -162,7 +162,7 @@ class AtomicFile {
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
   /// Makes the file durable and visible. @throws hlip::error and leaves the older file when that fails
-  void commit() {
+  HLIP_LAZY void commit() {
     if (::fsync(file_.get()) != 0) fail_file(path_, "", "cannot flush to disk: {}", std::strerror(errno));
     if (file_.close() != 0) fail_file(path_, "", "cannot close: {}", std::strerror(errno));
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_file(path_, "", "cannot move the new file into place: {}", std::strerror(errno));
@@ -172,14 +172,14 @@ class AtomicFile {
   }
 
   /// Makes names created or renamed in `folder` durable. Some network file systems refuse this; then there is nothing more to do.
-  static void sync_folder(const std::string& folder) {
+  HLIP_LAZY static void sync_folder(const std::string& folder) {
     detail::Descriptor d(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (d.get() >= 0 && ::fsync(d.get()) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EBADF)
       fail_file(folder, "", "cannot flush the folder to disk: {}", std::strerror(errno));
   }
 
  private:
-  static int create(const std::string& path, std::string& temporary) {
+  HLIP_LAZY static int create(const std::string& path, std::string& temporary) {
     static std::atomic<unsigned> counter{0};
     for (;;) {
       temporary = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter++);
@@ -196,7 +196,7 @@ class AtomicFile {
 };
 
 /// Replaces the file at `path` by `text`, wholly or not at all.
-inline void atomic_write(const std::string& path, std::string_view text) {
+HLIP_LAZY void atomic_write(const std::string& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();

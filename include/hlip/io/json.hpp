@@ -62,8 +62,8 @@ HLIP_LAZY class JsonBuilder {
   bool number_float(Json::number_float_t x, const Json::string_t&) { return put(x); }
   bool string(Json::string_t& x) { return put(std::move(x)); }
   bool binary(Json::binary_t&) { return false; }
-  bool start_object(std::size_t) { return open(Json::object()); }
-  bool start_array(std::size_t) { return open(Json::array()); }
+  bool start_object(std::size_t) { return open(Json::value_t::object); }
+  bool start_array(std::size_t) { return open(Json::value_t::array); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
   bool key(Json::string_t& name) {

@@ -101,7 +101,7 @@ class SafetensorsFile : public TensorFile {
     if (end - begin != want) fail_file(path_, quote_text(name), "has {} bytes, {} of shape {} takes {}", end - begin, dtype_name(info.dtype), to_string(info.shape), want);
     return {begin, end};
   }
-  DType read_dtype(const std::string& name, const std::string& text) const {
+  HLIP_LAZY DType read_dtype(const std::string& name, const std::string& text) const {
     for (int d = 0; d <= static_cast<int>(DType::BOOL); ++d)
       if (dtype_name(static_cast<DType>(d)) == text) return static_cast<DType>(d);
     fail_file(path_, quote_text(name), "dtype {} is not one of F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL", quote_text(text));

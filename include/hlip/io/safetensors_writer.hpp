@@ -41,7 +41,7 @@ class SafetensorsWriter {
     add_bytes(name, dtype_of<T>(), shape, *kept, kept);
   }
   /// Adds raw row-major little-endian bytes, which are copied.
-  void add(const std::string& name, DType dtype, std::span<const std::byte> bytes, const Shape& shape) {
+  HLIP_LAZY void add(const std::string& name, DType dtype, std::span<const std::byte> bytes, const Shape& shape) {
     const auto kept = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
     add_bytes(name, dtype, shape, *kept, kept);
   }
@@ -74,7 +74,7 @@ class SafetensorsWriter {
     std::shared_ptr<const void> keep;
   };
 
-  void add_bytes(const std::string& name, DType dtype, const Shape& shape, std::span<const std::byte> bytes, std::shared_ptr<const void> keep) {
+  HLIP_LAZY void add_bytes(const std::string& name, DType dtype, const Shape& shape, std::span<const std::byte> bytes, std::shared_ptr<const void> keep) {
     if (name == "__metadata__") fail("safetensors", "a tensor cannot be named __metadata__");
     if (bytes.size() != static_cast<std::size_t>(shape.numel()) * dtype_size(dtype)) fail("safetensors", "{}: {} bytes for {} of shape {}", name, bytes.size(), dtype_name(dtype), to_string(shape));
     if (!entries_.emplace(name, Entry{name, dtype, shape, bytes, std::move(keep)}).second) fail("safetensors", "tensor {} is added twice", quote_text(name));
@@ -83,7 +83,11 @@ class SafetensorsWriter {
   HLIP_LAZY std::string make_header(const std::string& path, const std::vector<const Entry*>& order) const {
     try {
       std::string text = "{";
-      if (!metadata_.empty()) text += "\"__metadata__\":" + Json(metadata_).dump();
+      if (!metadata_.empty()) {
+        text += "\"__metadata__\":{";
+        for (const auto& [key, value] : metadata_) text += (text.ends_with('{') ? "" : ",") + Json(key).dump() + ':' + Json(value).dump();
+        text += '}';
+      }
       std::size_t at = 0;
       for (const Entry* e : order) {
         std::string shape;

@@ -43,7 +43,7 @@ class TensorFile {
   }
   bool contains(const std::string& name) const { return entries_.count(name) != 0; }
   /// @throws hlip::error when there is no such tensor
-  const StoredTensor& info(const std::string& name) const {
+  HLIP_LAZY const StoredTensor& info(const std::string& name) const {
     const auto it = entries_.find(name);
     if (it == entries_.end()) fail_file(path_, "", "has no tensor {}", quote_text(name));
     return it->second;

@@ -41,7 +41,7 @@ class JsonFields {
       fail_file(path_, key, "is {}, which does not fit", value.dump());
     }
   }
-  void finish() const {
+  HLIP_LAZY void finish() const {
     for (const auto& [key, value] : object_.items())
       if (std::find(seen_.begin(), seen_.end(), key) == seen_.end()) fail_file(path_, key, "is not a known entry");
   }
@@ -54,7 +54,7 @@ class JsonFields {
 
 /// Puts entries into a JSON object: the other direction of JsonFields.
 struct JsonWriter {
-  Json object = Json::object();
+  Json object = Json::value_t::object;
   template <class X>
   void read(const char* key, X& value) {
     if constexpr (std::is_same_v<X, Shape>) object[key] = std::vector<index_t>(value.begin(), value.end());
@@ -154,7 +154,7 @@ HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& 
   if (std::find(known.begin(), known.end(), name) != known.end()) c = clip_config(name);
   if (!name.empty()) c.name = c.vision.name = name;
   detail::json_entries(top, c);
-  Json vision = Json::object(), text = Json::object();
+  Json vision = Json::value_t::object, text = Json::value_t::object;
   top.read("vision", vision);
   top.read("text", text);
   top.finish();

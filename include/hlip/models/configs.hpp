@@ -13,7 +13,7 @@
 HLIP_BEGIN
 
 /// Names clip_config understands: the published ones, those of later versions, and those of the demos.
-inline std::vector<std::string> clip_config_names() {
+HLIP_LAZY std::vector<std::string> clip_config_names() {
   return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176",
           "vit_base_slice_scan_token2744", "vit_base_slice_scan_dualdinotxt2744", "vit_base_scan_study_token1176", "vit_base_scan_study_dualdinotxt1568",
           "vit_large_scan_study_dualdinotxt1568", "phantom", "brain_phantom"};
@@ -101,7 +101,7 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
 
 /// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at `highest` instead. The encoder then joins
 /// what it found by averaging class tokens, as it does after any last block below the study.
-inline void limit_levels(HlipVitConfig& v, int highest) {
+HLIP_LAZY void limit_levels(HlipVitConfig& v, int highest) {
   if (highest < 1) fail("limit_levels", "level {}, expected at least 1", highest);
   const auto keep = static_cast<std::size_t>(highest);
   for (std::size_t l = keep; l < v.blocks_of_level.size(); ++l) {

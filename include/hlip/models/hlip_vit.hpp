@@ -50,7 +50,7 @@ struct HlipVitConfig {
   index_t output_width() const { return pooling == VisualPooling::token ? embed_dim : 2 * embed_dim; }
 
   /// The level of every block. @throws unless every block is in exactly one list
-  std::vector<int> levels() const {
+  HLIP_LAZY std::vector<int> levels() const {
     if (depth < 1) fail(name, "depth {}, expected at least 1", depth);
     std::vector<int> level(static_cast<std::size_t>(depth), 0);
     for (std::size_t l = 0; l < blocks_of_level.size(); ++l)

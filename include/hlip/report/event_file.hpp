@@ -108,7 +108,7 @@ class EventFile {
   const std::string& path() const { return path_; }
 
   /// @param tag "train/loss"; names with a common part before the slash are shown together
-  void add_scalar(std::string_view tag, double value, std::int64_t step) {
+  HLIP_LAZY void add_scalar(std::string_view tag, double value, std::int64_t step) {
     std::string entry, summary, event = head(step);
     detail::put_bytes(entry, 1, tag);
     detail::put_field(entry, 2, 5);

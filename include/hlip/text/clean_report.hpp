@@ -41,7 +41,7 @@ inline constexpr std::array<char32_t, 32> windows_1252 = {
     0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x2DC, 0x2122, 0x161, 0x203A, 0x153, 0x9D, 0x17E, 0x178};
 
 /// A numeric reference "#65", "#x41" at the start of `text`; its length goes to `used`. Nothing if it has no digits.
-inline std::optional<char32_t> numeric_reference(std::string_view text, std::size_t& used) {
+HLIP_LAZY std::optional<char32_t> numeric_reference(std::string_view text, std::size_t& used) {
   std::size_t at = 1;
   const bool hex = at < text.size() && (text[at] == 'x' || text[at] == 'X');
   if (hex) ++at;
@@ -67,7 +67,7 @@ inline std::optional<char32_t> numeric_reference(std::string_view text, std::siz
 
 /// Replaces HTML entities once: numeric ones and a table of common names; unknown names stay as they are.
 /// @param text UTF-8; @return UTF-8
-inline std::string unescape_html(std::string_view text) {
+HLIP_LAZY std::string unescape_html(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
@@ -101,7 +101,7 @@ inline std::string unescape_html(std::string_view text) {
 }
 
 /// Every run of white space becomes one blank; none is left at the ends. Malformed UTF-8 becomes U+FFFD.
-inline std::string collapse_white_space(std::string_view text) {
+HLIP_LAZY std::string collapse_white_space(std::string_view text) {
   std::string out;
   bool pending = false;
   for (std::size_t at = 0; at < text.size();) {

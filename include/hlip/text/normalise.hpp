@@ -54,7 +54,7 @@ inline void fold_case_and_accents(char32_t c, std::vector<char32_t>& out) {
 /// blanks around CJK ideographs, canonical decomposition with non-spacing marks (accents) removed, lower case.
 /// @param text UTF-8 of any origin; @return code points
 /// Source: BERT basic tokeniser (do_lower_case), order as in the reference: accents first, then case.
-inline std::vector<char32_t> normalise(std::string_view text) {
+HLIP_LAZY std::vector<char32_t> normalise(std::string_view text) {
   std::vector<char32_t> out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
@@ -75,7 +75,7 @@ inline std::vector<char32_t> normalise(std::string_view text) {
 
 /// Splits into words: at blanks, and around every punctuation mark, which is a word of its own.
 /// @param text UTF-8; @return words as code points, none of them empty
-inline std::vector<std::vector<char32_t>> basic_tokens(std::string_view text) {
+HLIP_LAZY std::vector<std::vector<char32_t>> basic_tokens(std::string_view text) {
   std::vector<std::vector<char32_t>> words;
   bool open = false;  // the last word may still grow
   for (char32_t c : normalise(text)) {

@@ -23,7 +23,7 @@ class Vocabulary {
   /// @param pieces in the order of their ids; @param where named in messages, for example the file
   /// @throws hlip::error if a piece is empty, too long, holds white space or comes twice, if one of
   ///         [PAD] [UNK] [CLS] [SEP] is missing, or if [PAD] is not id 0 (padding is masked as id 0)
-  explicit Vocabulary(std::vector<std::string> pieces, std::string_view where = "vocabulary") : pieces_(std::move(pieces)) {
+  HLIP_LAZY explicit Vocabulary(std::vector<std::string> pieces, std::string_view where = "vocabulary") : pieces_(std::move(pieces)) {
     if (pieces_.size() > max_pieces) fail(where, "{} pieces, at most {} are supported", pieces_.size(), max_pieces);
     ids_.reserve(pieces_.size());
     for (std::size_t i = 0; i < pieces_.size(); ++i) add(i, where);
@@ -35,7 +35,7 @@ class Vocabulary {
 
   /// Reads vocab.txt: UTF-8, one piece a line, LF or CRLF; the line number is the id.
   /// @throws hlip::error naming file and line if the file cannot be read or is no vocabulary
-  static Vocabulary load(const std::string& path) {
+  HLIP_LAZY static Vocabulary load(const std::string& path) {
     std::error_code ignored;
     if (!std::filesystem::is_regular_file(path, ignored)) fail_file(path, "", "is no regular file, expected a vocabulary (vocab.txt)");
     std::ifstream in(path, std::ios::binary);
@@ -67,7 +67,7 @@ class Vocabulary {
 
   /// Writes vocab.txt, one piece a line.
   /// @throws hlip::error if the file cannot be written completely
-  void save(const std::string& path) const {
+  HLIP_LAZY void save(const std::string& path) const {
     std::ofstream out(path, std::ios::binary | std::ios::trunc);
     if (!out) fail_file(path, "", "cannot be opened for writing");
     out << to_text();
@@ -112,7 +112,7 @@ class Vocabulary {
     bool operator()(std::string_view a, std::string_view b) const { return a == b; }
   };
 
-  void add(std::size_t i, std::string_view where) {
+  HLIP_LAZY void add(std::size_t i, std::string_view where) {
     const std::string& p = pieces_[i];
     const auto line = [&] { return fmt::format("line {}", i + 1); };
     if (p.empty()) fail_file(where, line(), "empty, expected one piece a line");

@@ -117,7 +117,7 @@ HLIP_LAZY ReportLengths report_lengths(const CtRateSamples& samples, const WordP
 }
 
 /// "reports: 3 of 200 can be longer than the 512 tokens the model reads, and are cut there (the longest, of train_3_a, has 731)"
-inline std::string to_string(const ReportLengths& l) {
+HLIP_LAZY std::string to_string(const ReportLengths& l) {
   if (l.cut == 0) return fmt::format("reports: all {} fit into the {} tokens the model reads (the longest, of {}, has {})", l.reports, l.limit, l.longest_study, l.longest);
   return fmt::format("reports: {} of {} can be longer than the {} tokens the model reads, and are cut there (the longest, of {}, has {})", l.cut, l.reports, l.limit, l.longest_study, l.longest);
 }

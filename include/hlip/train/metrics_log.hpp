@@ -51,13 +51,13 @@ class MetricsLog {
   /// Also writes TensorBoard events: "train/loss" and so on, those of the text stage as "text/loss" in a folder of their own, because its
   /// steps begin at 1 as well.
   /// @param text_step @param step the first this run makes of each stage: what an earlier run logged from there on is void; 0: nothing is
-  void report_to_tensorboard(const std::string& folder, std::int64_t text_step, std::int64_t step) {
+  HLIP_LAZY void report_to_tensorboard(const std::string& folder, std::int64_t text_step, std::int64_t step) {
     if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) fail_file(folder, "", "cannot make the folder: {}", std::strerror(errno));
     text_events_ = std::make_unique<EventFile>(folder + "/text", text_step);
     events_ = std::make_unique<EventFile>(folder + "/image", step);
   }
 
-  void add(const StepMetrics& m) {
+  HLIP_LAZY void add(const StepMetrics& m) {
     const auto row = fmt::format("{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.4g},{:.3f},{}\n", m.stage, m.step, m.loss, m.lr, m.grad_norm, m.logit_scale, m.samples_per_second, m.data_wait, m.skipped ? 1 : 0);
     if (std::fwrite(row.data(), 1, row.size(), file_) != row.size() || std::fflush(file_) != 0) fail_file(path_, "", "cannot write");
     EventFile* events = m.stage == "text_step" ? text_events_.get() : events_.get();

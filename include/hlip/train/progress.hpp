@@ -11,7 +11,7 @@
 HLIP_BEGIN
 
 /// "1:23:45", "4:05" or "12 s".
-inline std::string format_duration(double seconds) {
+HLIP_LAZY std::string format_duration(double seconds) {
   const auto s = static_cast<long long>(seconds + 0.5);
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
   if (s >= 60) return fmt::format("{}:{:02} min", s / 60, s % 60);

@@ -28,7 +28,7 @@ enum class ReportSampling {
 };
 
 /// Cuts at full stops that end a sentence: followed by a blank and not by a small letter or digit.
-inline std::vector<std::string> split_sentences(std::string_view text) {
+HLIP_LAZY std::vector<std::string> split_sentences(std::string_view text) {
   std::vector<std::string> sentences;
   std::size_t begin = 0;
   const auto flush = [&](std::size_t end) {
@@ -45,7 +45,7 @@ inline std::vector<std::string> split_sentences(std::string_view text) {
 }
 
 /// @param study with its report, and its two sections when they came from the reports table
-inline ReportText report_text(const CtRateStudy& study) {
+HLIP_LAZY ReportText report_text(const CtRateStudy& study) {
   ReportText t;
   for (const auto& part : study.report) t.whole.push_back(clean_report(part));
   t.impression = split_sentences(clean_report(study.impression));
@@ -54,7 +54,7 @@ inline ReportText report_text(const CtRateStudy& study) {
 }
 
 namespace detail {
-inline std::string shuffled_text(std::vector<std::string> parts, RandomStream& random, std::size_t keep = static_cast<std::size_t>(-1)) {
+HLIP_LAZY std::string shuffled_text(std::vector<std::string> parts, RandomStream& random, std::size_t keep = static_cast<std::size_t>(-1)) {
   random.shuffle(parts);
   std::string text;
   for (std::size_t i = 0; i < parts.size() && i < keep; ++i) text += (i ? " " : "") + parts[i];
@@ -64,7 +64,7 @@ inline constexpr std::string_view impression_lead = "The volume shows: ", findin
 }  // namespace detail
 
 /// One training text. Sentence sampling: 60 % the shuffled impression alone, 40 % with 1–4 sentences of the findings.
-inline std::string sample_report(const ReportText& report, ReportSampling sampling, RandomStream& random) {
+HLIP_LAZY std::string sample_report(const ReportText& report, ReportSampling sampling, RandomStream& random) {
   if (sampling == ReportSampling::whole || report.impression.empty()) return detail::shuffled_text(report.whole, random);
   std::string text(detail::impression_lead);
   text += detail::shuffled_text(report.impression, random);
@@ -75,14 +75,14 @@ inline std::string sample_report(const ReportText& report, ReportSampling sampli
 
 /// One sentence, as prompts are sentences: of the impression, in the words of the whole report's beginning; without sections one of the
 /// annotation's strings (CT-RATE's are about one organ each), or one sentence of the only one.
-inline std::string sample_sentence(const ReportText& report, RandomStream& random) {
+HLIP_LAZY std::string sample_sentence(const ReportText& report, RandomStream& random) {
   if (!report.impression.empty()) return std::string(detail::impression_lead) + detail::shuffled_text(report.impression, random, 1);
   if (report.whole.size() == 1) return detail::shuffled_text(split_sentences(report.whole[0]), random, 1);
   return detail::shuffled_text(report.whole, random, 1);
 }
 
 /// A text that no text sample_report can draw of this report is longer than, but for the lengths of words.
-inline std::string longest_text(const ReportText& report, ReportSampling sampling) {
+HLIP_LAZY std::string longest_text(const ReportText& report, ReportSampling sampling) {
   const auto join = [](const std::vector<std::string>& parts) {
     std::string text;
     for (const auto& p : parts) text.append(text.empty() ? "" : " ").append(p);
@@ -99,7 +99,7 @@ inline std::string longest_text(const ReportText& report, ReportSampling samplin
 
 /// The two sides of text pre-training: the impression, and a random 60–100 % of the findings sentences (at least two).
 /// @throws nothing; a report with one section only gives that section twice
-inline std::pair<std::string, std::string> sample_sections(const ReportText& report, RandomStream& random) {
+HLIP_LAZY std::pair<std::string, std::string> sample_sections(const ReportText& report, RandomStream& random) {
   const auto& first = report.impression.empty() ? report.whole : report.impression;
   const auto& second = report.findings.empty() ? first : report.findings;
   std::string a(detail::impression_lead), b(detail::impression_lead);
@@ -111,7 +111,7 @@ inline std::pair<std::string, std::string> sample_sections(const ReportText& rep
 
 /// The two sides of text pre-training for reports without sections: their sentences, dealt out in two halves.
 /// @param lead stands before each half  @return twice the same for a report of one sentence
-inline std::pair<std::string, std::string> sample_halves(std::vector<std::string> sentences, std::string_view lead, RandomStream& random) {
+HLIP_LAZY std::pair<std::string, std::string> sample_halves(std::vector<std::string> sentences, std::string_view lead, RandomStream& random) {
   random.shuffle(sentences);
   const std::size_t half = sentences.size() / 2;
   std::string a(lead), b(lead);

@@ -14,7 +14,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// Replaces the middle axis of (outer, n, inner) by `m` points that interpolate it linearly, first and last point kept.
-inline std::vector<float> stretch_axis(const std::vector<float>& from, index_t outer, index_t n, index_t m, index_t inner) {
+HLIP_LAZY std::vector<float> stretch_axis(const std::vector<float>& from, index_t outer, index_t n, index_t m, index_t inner) {
   std::vector<float> to(static_cast<std::size_t>(outer * m * inner));
   for (index_t o = 0; o < outer; ++o)
     for (index_t k = 0; k < m; ++k) {
@@ -29,7 +29,7 @@ inline std::vector<float> stretch_axis(const std::vector<float>& from, index_t o
 }
 
 /// Standard normal values on a coarse grid of `cells` points, interpolated linearly to `size`; both (z, y, x).
-inline std::vector<float> smooth_noise(RandomStream& random, std::array<index_t, 3> size, std::array<index_t, 3> cells) {
+HLIP_LAZY std::vector<float> smooth_noise(RandomStream& random, std::array<index_t, 3> size, std::array<index_t, 3> cells) {
   std::vector<float> g(static_cast<std::size_t>(cells[0] * cells[1] * cells[2]));
   for (float& x : g) x = static_cast<float>(random.normal());
   g = stretch_axis(g, cells[0] * cells[1], cells[2], size[2], 1);  // rows first: the last and largest pass then runs along memory
@@ -39,7 +39,7 @@ inline std::vector<float> smooth_noise(RandomStream& random, std::array<index_t,
 
 /// 4096 equally likely values of unit variance that follow the normal distribution. Looking one up is many times cheaper than
 /// Box-Muller, and the steps between them are far below the 1 HU a volume is rounded to.
-inline const std::array<float, 4096>& normal_table() {
+HLIP_LAZY const std::array<float, 4096>& normal_table() {
   static const std::array<float, 4096> table = [] {
     std::array<double, 2048> half{};
     double z = 0, variance = 0;
@@ -64,7 +64,7 @@ inline const std::array<float, 4096>& normal_table() {
 }
 
 /// Adds white normal noise of standard deviation `sd` to every value; eight values come from one block of random bits.
-inline void add_white_noise(std::vector<float>& v, const RandomKey& key, float sd) {
+HLIP_LAZY void add_white_noise(std::vector<float>& v, const RandomKey& key, float sd) {
   const auto& table = normal_table();
   for (std::size_t i = 0; i < v.size(); i += 8) {
     const auto words = philox(key, i / 8);

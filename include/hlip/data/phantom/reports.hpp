@@ -82,13 +82,13 @@ inline constexpr std::array<std::string_view, 3> nothing_found_sentences = {"Tho
                                                                             "No significant abnormality.", "Normal chest CT."};
 
 /// The first letter as a capital.
-inline std::string capitalized(std::string text) {
+HLIP_LAZY std::string capitalized(std::string text) {
   if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
 }
 
 /// A template sentence with the words of a note.
-inline std::string fill_sentence(std::string_view sentence, const PhantomFindingNote& note) {
+HLIP_LAZY std::string fill_sentence(std::string_view sentence, const PhantomFindingNote& note) {
   std::string where, nodules = note.count == 1 ? "a nodule" : note.count == 2 ? "two nodules" : "multiple nodules";
   if (!note.lobe.empty())
     where = note.side == "both" ? fmt::format("{} lobes of both lungs", note.lobe)
@@ -113,7 +113,7 @@ struct PhantomReport {
   std::vector<std::string> findings, impression;
 };
 
-inline PhantomReport write_report(const PhantomOptions& options, const std::array<PhantomFindingNote, phantom_finding_count>& notes,
+HLIP_LAZY PhantomReport write_report(const PhantomOptions& options, const std::array<PhantomFindingNote, phantom_finding_count>& notes,
                                   RandomStream random) {
   PhantomReport report;
   for (std::size_t f = 0; f < notes.size(); ++f) {

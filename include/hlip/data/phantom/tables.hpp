@@ -11,7 +11,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// One CSV field after RFC 4180: quoted where it holds a comma, a quote or a line end.
-inline std::string phantom_csv_field(std::string_view text) {
+HLIP_LAZY std::string phantom_csv_field(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
@@ -39,7 +39,7 @@ inline constexpr std::string_view phantom_metadata_header =
     "SamplesPerPixel,PhotometricInterpretation,Rows,Columns,XYSpacing,RescaleIntercept,RescaleSlope,RescaleType,NumberofSlices,"
     "ZSpacing,StudyDate";
 
-inline std::string phantom_metadata_row(const std::string& volume, const PhantomStudy& s) {
+HLIP_LAZY std::string phantom_metadata_row(const std::string& volume, const PhantomStudy& s) {
   const auto value = [&](std::string_view column) -> std::string {
     if (column == "VolumeName") return volume;
     if (column == "Manufacturer") return "Phantom";
@@ -72,7 +72,7 @@ struct PhantomRows {
 };
 
 /// The rows of one study that has the one volume `volume`.
-inline PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study, const std::string& volume) {
+HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study, const std::string& volume) {
   std::vector<std::string> labels = {volume};
   for (const int l : s.labels) labels.push_back(l ? "1" : "0");
   return {phantom_csv_row(std::vector<std::string>{volume, "Not given.", "Synthetic phantom, no contrast.", s.findings, s.impression}),
@@ -84,7 +84,7 @@ inline PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study,
 // Raise it with every change that makes the same settings draw other studies; it keeps old data sets from being reused.
 inline constexpr int phantom_version = 1;
 
-inline std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
+HLIP_LAZY std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
   std::string prevalence;
   for (const double p : o.prevalence) prevalence += fmt::format("{}{}", prevalence.empty() ? "" : ", ", p);
   return fmt::format(
