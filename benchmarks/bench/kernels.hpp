@@ -214,9 +214,8 @@ void bench_softmax(const MemoryBench<B>& measure, index_t rows, index_t cols) {
 template <class B>
 void bench_adamw(const MemoryBench<B>& measure, index_t n) {
   const auto p = random_tensor<B>({n}, 1), grad = random_tensor<B>({n}, 2), m = random_tensor<B>({n}, 3), v = Tensor<float, B>::full({n}, 0.1f);
-  AdamWArgs<float> a;
-  a.n = n, a.p = p.data(), a.grad = grad.data(), a.exp_avg = m.data(), a.exp_avg_sq = v.data();
-  a.lr = 1e-4, a.beta1 = 0.9, a.beta2 = 0.98, a.eps = 1e-6, a.weight_decay = 0.2;
+  const AdamWParameter<float> parameter{n, p.data(), grad.data(), m.data(), v.data(), 0.2};
+  AdamWArgs<float> a{{&parameter, 1}, 1e-4, 0.9, 0.98, 1e-6};
   measure("adamw", {{"elements", n}}, 7 * bytes_of(p), [&] { adamw_update(B{}, a), ++a.step; });  // four arrays read, three written
 }
 

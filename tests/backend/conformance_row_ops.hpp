@@ -109,19 +109,44 @@ struct Resample {
   }
 };
 
+/// Three parameters at once, one of them without weight decay.
 struct AdamW {
   static constexpr const char* name = "adamw_update";
-  static std::vector<Sizes> sizes() { return {{0}, {1}, {15}, {16}, {100}, {40001}}; }
+  static std::vector<Sizes> sizes() { return {{0, 0, 0}, {1, 0, 15}, {15, 2048, 1}, {16, 2049, 256}, {100, 40001, 3}, {70000, 1, 5000}}; }
   static double terms(const Sizes&) { return 4; }
 
   template <class T, class B>
   static Outputs run(const Sizes& s) {
-    AdamWArgs<T> a;
-    const Buffer<T, B> p(numbers<T>(s[0], 1)), grad(numbers<T>(s[0], 2)), m(s[0], T(0)), v(s[0], T(0));
-    a.n = s[0], a.p = p, a.grad = grad, a.exp_avg = m, a.exp_avg_sq = v;
-    a.lr = 0.01, a.beta1 = 0.9, a.beta2 = 0.98, a.eps = 1e-6, a.weight_decay = 0.2, a.grad_scale = 0.5;
+    struct Parameter {
+      Buffer<T, B> p, grad, m, v;
+      Parameter(index_t n, std::uint32_t stream) : p(numbers<T>(n, stream)), grad(numbers<T>(n, stream + 1)), m(n, T(0)), v(n, T(0)) {}
+    };
+    const Parameter x(s[0], 1), y(s[1], 3), z(s[2], 5);
+    const AdamWParameter<T> list[] = {{s[0], x.p, x.grad, x.m, x.v, 0.2}, {s[1], y.p, y.grad, y.m, y.v, 0.0}, {s[2], z.p, z.grad, z.m, z.v, 0.1}};
+    AdamWArgs<T> a{list, 0.01, 0.9, 0.98, 1e-6, 0.5};
     for (a.step = 1; a.step <= 3; ++a.step) adamw_update(B{}, a);
-    return {{"p", p.values()}, {"exp_avg", m.values()}, {"exp_avg_sq", v.values()}};
+    Outputs out;
+    for (const Parameter* each : {&x, &y, &z}) {
+      out.push_back({"p", each->p.values()});
+      out.push_back({"exp_avg", each->m.values()});
+      out.push_back({"exp_avg_sq", each->v.values()});
+    }
+    return out;
+  }
+};
+
+/// Three tensors at once.
+struct SumsOfSquares {
+  static constexpr const char* name = "sums_of_squares";
+  static std::vector<Sizes> sizes() { return {{0, 0, 0}, {1, 0, 15}, {63, 64, 65}, {4097, 1, 4096}, {300000, 7, 70000}, {2, 65537, 0}}; }
+  static double terms(const Sizes& s) { return static_cast<double>(std::max({s[0], s[1], s[2]})); }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    const Buffer<T, B> x(numbers<T>(s[0], 1)), y(numbers<T>(s[1], 2)), z(numbers<T>(s[2], 3)), to(3);
+    const Elements<T> list[] = {{x, s[0]}, {y, s[1]}, {z, s[2]}};
+    sums_of_squares(B{}, std::span<const Elements<T>>(list), static_cast<T*>(to));
+    return {{"sums", to.values()}};
   }
 };
 

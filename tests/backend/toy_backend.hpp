@@ -134,6 +134,7 @@ TOY_FORWARDS(gather_rows)
 TOY_FORWARDS(scatter_add_rows)
 TOY_FORWARDS(resample_axis)
 TOY_FORWARDS(adamw_update)
+TOY_FORWARDS(sums_of_squares)
 #undef TOY_FORWARDS
 
 static_assert(hlip::Backend<Toy>);

@@ -167,7 +167,7 @@ TEST_CASE("contract: a training step touches a backend's memory through it only,
     CHECK(most < 2e-5);
     auto& calls = toy::Memory::instance().calls;
     for (const char* function : {"allocate", "copy_from_host", "copy_to_host", "copy_strided", "fill_strided", "map", "map_pull", "for_each_index", "reduce", "gemm", "attention_forward",
-                                 "attention_backward", "layer_norm_forward", "layer_norm_backward", "cross_entropy_forward", "cross_entropy_backward", "gather_rows", "scatter_add_rows", "adamw_update"})
+                                 "attention_backward", "layer_norm_forward", "layer_norm_backward", "cross_entropy_forward", "cross_entropy_backward", "gather_rows", "scatter_add_rows", "adamw_update", "sums_of_squares"})
       CHECK_MESSAGE(calls[function] > 0, function);
   }
 }

@@ -28,7 +28,7 @@
 //                an index or label outside its table is an error that names it: of the call itself, or, on a device that would have to be
 //                waited for, of the next copy_to_host; either way nothing outside is read or written
 //   resampling   void resample_axis(B, const ResampleArgs<T>&);
-//   optimiser    void adamw_update(B, const AdamWArgs<T>&);
+//   optimiser    void adamw_update(B, const AdamWArgs<T>&);   void sums_of_squares(B, std::span<const Elements<T>>, T* to);   all parameters at once
 #pragma once
 
 #include <hlip/core/random.hpp>
@@ -37,6 +37,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 HLIP_BEGIN
 
@@ -145,16 +146,29 @@ struct ResampleArgs {
   bool transposed = false;
 };
 
-/// One AdamW step on n parameters: p ← p·(1 − lr·decay); bias-corrected moments; p ← p − lr·m̂/(√v̂ + eps).
+/// Neighbouring elements, one entry of a list: of which `sums_of_squares` writes Σ x² of entry i to to[i].
 template <class T>
-struct AdamWArgs {
+struct Elements {
+  const T* x = nullptr;
+  index_t n = 0;
+};
+
+/// What AdamW changes of one parameter, and its gradient.
+template <class T>
+struct AdamWParameter {
   index_t n = 0;
   T* p = nullptr;
   const T* grad = nullptr;
   T* exp_avg = nullptr;
   T* exp_avg_sq = nullptr;
-  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, grad_scale = 1;  ///< grad_scale: what clipping multiplies gradients by
-  std::int64_t step = 1;                                                         ///< counted from 1
+  double weight_decay = 0;
+};
+/// One AdamW step: p ← p·(1 − lr·decay); bias-corrected moments; p ← p − lr·m̂/(√v̂ + eps).
+template <class T>
+struct AdamWArgs {
+  std::span<const AdamWParameter<T>> parameters;  ///< host memory
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, grad_scale = 1;  ///< grad_scale: what clipping multiplies gradients by
+  std::int64_t step = 1;                                       ///< counted from 1
 };
 
 HLIP_END

@@ -73,6 +73,7 @@ concept BackendKernels = requires(B b, T* to, const T* from, const std::int64_t*
   scatter_add_rows(b, from, index, to, n, n, n);
   resample_axis(b, ResampleArgs<T>{});
   adamw_update(b, AdamWArgs<T>{});
+  sums_of_squares(b, std::span<const Elements<T>>{}, to);
 };
 
 /// What a tag type must be for `Tensor<float, B>` and everything above it: backend.hpp says what each function does.

@@ -26,18 +26,14 @@ class AdamW {
   /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters without gradient stay.
   void step(double lr, double grad_scale = 1.0) {
     ++steps_;
+    std::vector<AdamWParameter<T>> moved;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const auto& p = parameters_[i];
       if (!p.var.has_grad()) continue;
-      expect(p.var.value().is_contiguous(), "adamw", "parameter {} is not contiguous", p.name);
-      AdamWArgs<T> a;
-      a.n = p.var.numel();
-      a.p = p.var.value().data(), a.grad = p.var.grad().data();
-      a.exp_avg = exp_avg_[i].data(), a.exp_avg_sq = exp_avg_sq_[i].data();
-      a.lr = lr, a.beta1 = options_.beta1, a.beta2 = options_.beta2, a.eps = options_.eps, a.weight_decay = p.weight_decay, a.grad_scale = grad_scale;
-      a.step = steps_;
-      adamw_update(B{}, a);
+      expect(p.var.value().is_contiguous() && p.var.grad().is_contiguous(), "adamw", "parameter {} or its gradient is not contiguous", p.name);
+      moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(), exp_avg_[i].data(), exp_avg_sq_[i].data(), p.weight_decay});
     }
+    adamw_update(B{}, AdamWArgs<T>{moved, lr, options_.beta1, options_.beta2, options_.eps, grad_scale, steps_});
   }
   void zero_grad() {
     for (auto& p : parameters_) p.var.zero_grad();

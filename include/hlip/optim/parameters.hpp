@@ -2,7 +2,7 @@
 #pragma once
 
 #include <hlip/autograd/var.hpp>
-#include <hlip/ops/reduce.hpp>
+#include <hlip/backend/backend.hpp>
 
 #include <cmath>
 #include <span>
@@ -41,9 +41,13 @@ std::vector<OptimizedParameter<T, B>> optimized_parameters(const std::vector<std
 /// these together with what else it wants to know.
 template <class T, class B>
 void sums_of_squares(const std::vector<OptimizedParameter<T, B>>& parameters, const Tensor<T, B>& to) {
-  to.fill(T(0));
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (parameters[i].var.has_grad()) to.select(0, static_cast<index_t>(i)).assign(sum(Tensor<T, B>(square(parameters[i].var.grad()))));
+  expect(to.is_contiguous() && to.numel() == static_cast<index_t>(parameters.size()), "sums_of_squares", "{} results, expected {} without gaps", to.numel(), parameters.size());
+  std::vector<Elements<T>> gradients;
+  for (const auto& p : parameters) {
+    if (p.var.has_grad()) expect(p.var.grad().is_contiguous(), "sums_of_squares", "the gradient of {} is not contiguous", p.name);
+    gradients.push_back(p.var.has_grad() ? Elements<T>{p.var.grad().data(), p.var.numel()} : Elements<T>{});
+  }
+  sums_of_squares(B{}, std::span<const Elements<T>>(gradients), to.data());
 }
 
 /// The L2 norm of everything whose sums of squares these are.

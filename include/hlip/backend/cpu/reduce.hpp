@@ -19,21 +19,28 @@ namespace detail {
 template <class T>
 using sum_type = std::conditional_t<is_floating<T>, double, std::int64_t>;
 
-/// Sum of n neighbouring numbers: packs within a block of 512, double between blocks.
-template <class T>
+/// How many neighbouring numbers one task adds up.
+inline constexpr index_t sum_chunk = index_t{1} << 16;
+
+/// Sum of n neighbouring numbers, or of their squares: packs within a block of 512, double between blocks.
+template <bool Squares = false, class T>
 sum_type<T> sum_contiguous(const T* x, index_t n) {
+  const auto taken = [](const auto& v) {
+    if constexpr (Squares) return v * v;
+    else return v;
+  };
   sum_type<T> total{};
   if constexpr (std::is_floating_point_v<T>) {
     index_t i = 0;
     for (; i + pack_size <= n;) {
       const index_t end = std::min(n - n % pack_size, i + 512);
       Pack<T> sum(T(0));
-      for (; i + pack_size <= end; i += pack_size) sum = sum + load_pack(x + i, 1);
+      for (; i + pack_size <= end; i += pack_size) sum = sum + taken(load_pack(x + i, 1));
       double block = 0;
       for (int lane = 0; lane < pack_size; ++lane) block += static_cast<double>(sum.v[lane]);
       total += block;
     }
-    for (; i < n; ++i) total += static_cast<double>(x[i]);
+    for (; i < n; ++i) total += static_cast<double>(taken(x[i]));
   } else {
     for (index_t i = 0; i < n; ++i) total += static_cast<sum_type<T>>(static_cast<compute_type<T>>(x[i]));
   }
@@ -42,7 +49,7 @@ sum_type<T> sum_contiguous(const T* x, index_t n) {
 
 template <class T, class U>
 void sum_rows(const T* x, U* y, index_t outer, index_t n, double scale) {  // inner == 1
-  constexpr index_t chunk = index_t{1} << 16;
+  constexpr index_t chunk = sum_chunk;
   const index_t chunks = std::max<index_t>(1, (n + chunk - 1) / chunk);
   std::vector<sum_type<T>> parts(static_cast<std::size_t>(outer * chunks));
 #pragma omp parallel for schedule(static) if (outer * n > 16384)
@@ -115,6 +122,23 @@ void reduce(Cpu, Reduction kind, const T* x, U* y, index_t outer, index_t n, ind
       for (index_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(column[i * inner] - top));
       y[task] = static_cast<U>(std::isinf(top) ? static_cast<double>(top) : static_cast<double>(top) + std::log(sum));
     }
+  }
+}
+
+/// to[i] = Σ x² of list[i].
+template <class T>
+void sums_of_squares(Cpu, std::span<const Elements<T>> list, T* to) {
+  std::vector<Elements<T>> chunks;
+  for (const Elements<T>& e : list)
+    for (index_t begin = 0; begin < e.n; begin += detail::sum_chunk) chunks.push_back({e.x + begin, std::min(detail::sum_chunk, e.n - begin)});
+  std::vector<double> parts(chunks.size());
+#pragma omp parallel for schedule(static) if (chunks.size() > 1)
+  for (std::size_t c = 0; c < chunks.size(); ++c) parts[c] = detail::sum_contiguous<true>(chunks[c].x, chunks[c].n);
+  std::size_t c = 0;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    double total = 0;
+    for (index_t begin = 0; begin < list[i].n; begin += detail::sum_chunk) total += parts[c++];
+    to[i] = static_cast<T>(total);
   }
 }
 

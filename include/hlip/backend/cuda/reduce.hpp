@@ -6,12 +6,15 @@
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
+#include <hlip/backend/cuda/task_list.hpp>
 #include <hlip/backend/scalar_math.hpp>
 #include <hlip/tensor/dtype.hpp>
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 HLIP_BEGIN
 
@@ -174,6 +177,60 @@ void reduce(Cuda, Reduction kind, const T* x, U* y, index_t outer, index_t n, in
     detail::reduce_tree(detail::SumOfExp<T>{top.data()}, x, outer, n, inner,
                         [&](const double* sum) { for_each_index(Cuda{}, columns, detail::StoreLogSumExp<T, U>{sum, top.data(), y}); });
   }
+}
+
+namespace detail {
+
+/// One of several sums that are taken in the same loops.
+template <class T>
+struct SumEntry {
+  const T* x;
+  index_t n, first;
+  HLIP_FN index_t parts() const { return n > reduce_width ? (n + reduce_width - 1) / reduce_width : 1; }
+};
+
+template <bool Squares, class T, class U>
+struct SumOfEntry {
+  const SumEntry<T>* list;
+  index_t count;
+  U* to;
+  HLIP_FN void operator()(index_t task) const {
+    const SumEntry<T> e = entry_of_task(list, count, task);
+    const index_t parts = e.parts();
+    double sum = 0;
+    for (index_t i = task - e.first; i < e.n; i += parts) {
+      const double x = static_cast<double>(e.x[i]);
+      sum += Squares ? x * x : x;
+    }
+    to[task] = static_cast<U>(sum);
+  }
+};
+
+/// The sum of every entry: a level of the tree for all of them at once, then the next.
+template <bool Squares, class T, class U>
+void sum_entries(std::span<const Elements<T>> elements, U* to) {
+  std::vector<SumEntry<T>> list;
+  index_t tasks = 0;
+  for (const Elements<T>& e : elements) {
+    list.push_back({e.x, e.n, tasks});
+    tasks += list.back().parts();
+  }
+  const auto count = static_cast<index_t>(list.size());
+  const CudaScratch<SumEntry<T>> there(list.data(), count);
+  if (tasks == count) return for_each_index(Cuda{}, tasks, SumOfEntry<Squares, T, U>{there.data(), count, to});
+  const CudaScratch<double> sums(tasks);
+  for_each_index(Cuda{}, tasks, SumOfEntry<Squares, T, double>{there.data(), count, sums.data()});
+  std::vector<Elements<double>> next;
+  for (const SumEntry<T>& e : list) next.push_back({sums.data() + e.first, e.parts()});
+  sum_entries<false>(std::span<const Elements<double>>(next), to);
+}
+
+}  // namespace detail
+
+/// to[i] = Σ x² of list[i].
+template <class T>
+void sums_of_squares(Cuda, std::span<const Elements<T>> list, T* to) {
+  if (!list.empty()) detail::sum_entries<true>(list, to);
 }
 
 HLIP_END

@@ -27,7 +27,7 @@ inline void expect_cuda(cudaError_t status, std::string_view operation) {
   fail(operation, "CUDA says {}: {}", cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
-/// A ring of pinned slots. A step uploads a dozen small things, each behind everything that was started before it; with as many slots as
+/// A ring of pinned slots. A step uploads some twenty small things, each behind everything that was started before it; with as many slots as
 /// this none of them has to wait until an earlier one has arrived, and a large copy still fills the bus.
 class Staging {
  public:

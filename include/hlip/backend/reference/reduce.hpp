@@ -38,4 +38,14 @@ void reduce(Reference, Reduction kind, const T* x, U* y, index_t outer, index_t 
     }
 }
 
+/// to[i] = Σ x² of list[i].
+template <class T>
+void sums_of_squares(Reference, std::span<const Elements<T>> list, T* to) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    double total = 0;
+    for (index_t k = 0; k < list[i].n; ++k) total += static_cast<double>(list[i].x[k]) * static_cast<double>(list[i].x[k]);
+    to[i] = static_cast<T>(total);
+  }
+}
+
 HLIP_END
