@@ -28,6 +28,10 @@
 //                an index or label outside its table is an error that names it: of the call itself, or, on a device that would have to be
 //                waited for, of the next copy_to_host; either way nothing outside is read or written
 //   resampling   void resample_axis(B, const ResampleArgs<T>&);
+//   bfloat16     where the tag says `static constexpr bool stores_bfloat16 = true`: also
+//                gemm(B, GemmArgs<float, bfloat16, float>), gemm(B, GemmArgs<float, bfloat16, bfloat16>), attention_forward(B, AttentionArgs<float, bfloat16>),
+//                attention_backward(B, AttentionGradArgs<float, bfloat16>), layer_norm_forward(B, LayerNormArgs<float, bfloat16>),
+//                layer_norm_backward(B, LayerNormGradArgs<float, bfloat16>), reduce(B, Reduction::sum, const bfloat16*, float*, …)
 //   optimiser    void adamw_update(B, const AdamWArgs<T>&);   void sums_of_squares(B, std::span<const Elements<T>>, T* to);   all parameters at once
 #pragma once
 
@@ -40,6 +44,10 @@
 #include <span>
 
 HLIP_BEGIN
+
+/// Whether a backend also takes operands that lie in bfloat16; see above.
+template <class B>
+inline constexpr bool stores_bfloat16 = requires { requires B::stores_bfloat16; };
 
 /// What `reduce` does along an axis.
 enum class Reduction { sum, mean, max, argmax, logsumexp };
@@ -59,23 +67,26 @@ struct GradSink {
 };
 
 /// C (m, n) = act(alpha * op(A) (m, k) · op(B) (k, n) + beta * C + bias) + residual, for every matrix of a batch.
-template <class T>
+///
+/// Operands lie in memory as S, results as R: T itself, or bfloat16 where products of floats round to that anyway and the backend
+/// `stores_bfloat16`. Sums are T either way; what is stored in bfloat16 is rounded once, at the end.
+template <class T, class S = T, class R = T>
 struct GemmArgs {
   index_t m = 0, n = 0, k = 0;
-  const T* a = nullptr;  ///< (m, k), or (k, m) when trans_a
+  const S* a = nullptr;  ///< (m, k), or (k, m) when trans_a
   index_t lda = 0;
   bool trans_a = false;
-  const T* b = nullptr;  ///< (k, n), or (n, k) when trans_b
+  const S* b = nullptr;  ///< (k, n), or (n, k) when trans_b
   index_t ldb = 0;
   bool trans_b = false;
-  T* c = nullptr;
+  R* c = nullptr;
   index_t ldc = 0;
   T alpha = 1, beta = 0;
   index_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;  ///< elements from one matrix of the batch to the next
   const T* bias = nullptr;                                      ///< (n), or none
   Activation activation = Activation::none;
-  T* pre_activation = nullptr;  ///< where to keep the values before the activation (leading dimension ldc), or none
-  const T* residual = nullptr;  ///< (m, n) with leading dimension ldc, added last, or none; only with batch == 1
+  R* pre_activation = nullptr;  ///< where to keep the values before the activation (leading dimension ldc), or none
+  const R* residual = nullptr;  ///< (m, n) with leading dimension ldc, added last, or none; only with batch == 1
 };
 
 /// Token rows in two places: sequence r owns `prefix` rows [r·P, (r+1)·P) and `patch` rows [r·L, (r+1)·L), and its
@@ -87,13 +98,14 @@ struct TokenRows {
   index_t stride = 0;  ///< elements from one row to the next, in both places
 };
 
-/// softmax(scale · q·kᵀ)·v per sequence and head, streamed: no (tokens × tokens) matrix is ever stored.
-template <class T>
+/// softmax(scale · q·kᵀ)·v per sequence and head, streamed: no (tokens × tokens) matrix is ever stored. S: what token rows lie in
+/// memory as, see GemmArgs.
+template <class T, class S = T>
 struct AttentionArgs {
   index_t sequences = 0, prefix = 0, patches = 0, heads = 0, head_dim = 0;
   T scale = 1;
-  TokenRows<const T> q, k, v;
-  TokenRows<T> out;
+  TokenRows<const S> q, k, v;
+  TokenRows<S> out;
   T* lse = nullptr;                         ///< (sequences, heads, tokens): log-sum-exp of the scaled scores, saved for backward; may be none
   const std::uint8_t* key_mask = nullptr;   ///< (sequences, tokens): 0 hides a key; a sequence always has one visible key
   double dropout = 0;                       ///< on the probabilities; kept ones are scaled by 1/(1-dropout)
@@ -101,33 +113,33 @@ struct AttentionArgs {
 };
 
 /// Gradients of attention. Scores are recomputed from q, k and lse. dq, dk, dv are overwritten.
-template <class T>
+template <class T, class S = T>
 struct AttentionGradArgs {
-  AttentionArgs<T> forward;   ///< as given to attention_forward, `out` and `lse` filled
-  TokenRows<const T> d_out;
-  TokenRows<T> dq, dk, dv;
+  AttentionArgs<T, S> forward;   ///< as given to attention_forward, `out` and `lse` filled
+  TokenRows<const S> d_out;
+  TokenRows<S> dq, dk, dv;
 };
 
-/// y = (x - mean) · rstd · weight + bias over the last axis.
-template <class T>
+/// y = (x - mean) · rstd · weight + bias over the last axis. S: what y lies in memory as, see GemmArgs.
+template <class T, class S = T>
 struct LayerNormArgs {
   index_t rows = 0, cols = 0;
   T eps = 0;
   const T* x = nullptr;
   const T* weight = nullptr;
   const T* bias = nullptr;
-  T* y = nullptr;
+  S* y = nullptr;
   T* mean = nullptr;  ///< (rows), kept for backward
   T* rstd = nullptr;  ///< (rows)
 };
-template <class T>
+template <class T, class S = T>
 struct LayerNormGradArgs {
   index_t rows = 0, cols = 0;
   const T* x = nullptr;
   const T* weight = nullptr;
   const T* mean = nullptr;
   const T* rstd = nullptr;
-  const T* dy = nullptr;
+  const S* dy = nullptr;
   T* dx = nullptr;       ///< overwritten, or none
   T* dweight = nullptr;  ///< (cols) overwritten, or none
   T* dbias = nullptr;    ///< (cols) overwritten, or none
