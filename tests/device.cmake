@@ -1,7 +1,7 @@
 # The conformance table, the gradient checks of the kernels and block programs for the Cuda backend (HLIP_DEVICE), from the files that
 # otherwise hold Cpu against Reference; the golden fixtures, and a short training beside that of Cpu.
 
-file(GLOB sources CONFIGURE_DEPENDS backend/block_test.cpp backend/conformance_*_test.cpp backend/out_of_memory_test.cpp backend/pull_test.cpp backend/tensor_cores_test.cpp)
+file(GLOB sources CONFIGURE_DEPENDS autograd/stored_operands_test.cpp backend/block_test.cpp backend/conformance_*_test.cpp backend/out_of_memory_test.cpp backend/pull_test.cpp backend/tensor_cores_test.cpp)
 add_executable(hlip_test_device ${sources})
 target_link_libraries(hlip_test_device PRIVATE hlip_test_main hlip_own)
 target_compile_options(hlip_test_device PRIVATE "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>")  # nvcc warns of a second -O

@@ -45,23 +45,23 @@ Step attention_step(index_t rows) {
 
 TEST_CASE("kept: without rounded products it is the very tensor, and of other types always") {
   const Single x = Single::ones({3, 4});
-  const Kept<float, Cpu> kept(x);
+  const auto kept = Kept<float, Cpu>::for_products(x);
   CHECK_FALSE(kept.rounded());
-  CHECK(kept.value().data() == x.data());
-  CHECK(kept.rows(1, 3).data() == x.data() + 4);
+  CHECK(kept.as().data() == x.data());
+  CHECK(kept.rows(1, 3).as().data() == x.data() + 4);
   if (!has_bfloat16_products(Cpu{})) return;
   const RoundedProducts precision;
-  CHECK_FALSE(Kept<double, Cpu>(numbers({3, 4}, 1)).rounded());
+  CHECK_FALSE((Kept<double, Cpu>::for_products(numbers({3, 4}, 1)).rounded()));
 }
 
 TEST_CASE("kept: with rounded products it is a copy in bfloat16") {
   if (!has_bfloat16_products(Cpu{})) return;
   const RoundedProducts precision;
   const Single x(cast<float>(numbers({5, 7}, 1)));
-  const Kept<float, Cpu> kept(x);
+  const auto kept = Kept<float, Cpu>::for_products(x);
   CHECK(kept.rounded());
-  CHECK(same_bits(kept.value(), x.to<bfloat16>().to<float>()));
-  CHECK(same_bits(kept.rows(2, 4), x.slice(0, 2, 4).to<bfloat16>().to<float>()));
+  CHECK(same_bits(kept.as(), x.to<bfloat16>().to<float>()));
+  CHECK(same_bits(kept.rows(2, 4).as(), x.slice(0, 2, 4).to<bfloat16>().to<float>()));
 }
 
 TEST_CASE("kept: an attention with rounded products waits with half of the memory and gives the gradients of float to two digits") {

@@ -2,6 +2,7 @@
 // reset and nothing to forget. Graphs can be a million nodes deep, so they are walked and freed with loops.
 #pragma once
 
+#include <hlip/autograd/kept.hpp>
 #include <hlip/backend/backend.hpp>
 #include <hlip/ops/elementwise.hpp>
 #include <hlip/tensor/tensor.hpp>
@@ -24,6 +25,8 @@ struct Node {
   std::vector<std::shared_ptr<Node>> inputs;
   std::uint64_t order;                           ///< creation number: inputs have smaller ones
   std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
+  std::optional<Tensor<bfloat16, B>> half_grad;  ///< in place of grad, where stored and a single operation gave it so
+  bool stored = false;                           ///< the result lies in bfloat16
   bool queued = false;                           ///< waiting in the backward queue
   bool passes_grad_on = false;                   ///< a leaf whose gradient is not a parameter's but goes on to another graph
   bool constant = false;                         ///< no gradient flows here: the node only remakes its result
@@ -32,26 +35,40 @@ struct Node {
   Node(const Node&) = delete;
   virtual ~Node() { release(std::move(inputs)); }
 
-  /// Adds dL/dinput to every input, given `*grad`.
+  /// Adds dL/dinput to every input, given the gradient.
   virtual void pull() {}
   /// Drops what was saved for pull; true if this node may not be pulled again.
   virtual bool free_saved() { return false; }
   /// Whether `remake` can compute the result again from what pull saved: whoever needs it on the way back keeps nothing.
   virtual bool remakes() const { return false; }
   /// Rows [first, last) of the result seen as (rows, last axis).
-  virtual Tensor<T, B> remake(index_t, index_t) const { return {}; }
+  virtual Kept<T, B> remake(index_t, index_t) const { return {}; }
   bool is_leaf() const { return op.empty(); }
+  bool has_gradient() const { return grad || half_grad; }
+  void drop_gradient() {
+    grad.reset();
+    half_grad.reset();
+  }
 
   /// Adds `g` to the gradient. In place only when nobody else holds the memory.
   void accumulate(const Tensor<T, B>& g) {
+    widen_gradient();
     if (!grad) grad = g.contiguous();
     else if (grad->use_count() == 1) grad->assign(*grad + g);
     else grad = Tensor<T, B>(*grad + g);
     count_as_gradient();
   }
 
+  void accumulate(const Tensor<bfloat16, B>& g)
+    requires(!std::is_same_v<T, bfloat16>)
+  {
+    if (stored && !has_gradient()) half_grad = g.contiguous();
+    else accumulate(g.template to<T>());
+  }
+
   /// Memory that an elementwise loop may write this gradient into: fresh (add = false) or to be added to.
   GradSink<T> sink() {
+    widen_gradient();
     const bool add = grad.has_value();
     if (!add) grad = Tensor<T, B>::empty(shape);
     else if (grad->use_count() > 1) grad = grad->clone();
@@ -60,6 +77,10 @@ struct Node {
   }
 
  private:
+  void widen_gradient() {
+    if (half_grad) grad = half_grad->template to<T>();
+    half_grad.reset();
+  }
   /// Gradients of parameters stay until the optimiser has used them; the others are temporaries.
   void count_as_gradient() const {
     if (is_leaf() && !passes_grad_on) recategorise<B>(grad->storage(), MemoryCategory::gradients);
@@ -90,7 +111,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
   std::vector<Pointer> heap{std::move(root)};  // newest first, so a node is pulled after all that use it
   const auto forget = [](Node<T, B>& node) {
     node.queued = false;
-    if (!node.is_leaf()) node.grad.reset();
+    if (!node.is_leaf()) node.drop_gradient();
   };
   heap[0]->accumulate(seed);
   heap[0]->queued = true;
@@ -101,7 +122,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
     node->queued = false;
     if (node->is_leaf()) continue;
     try {
-      if (node->grad) node->pull();
+      if (node->has_gradient()) node->pull();
     } catch (...) {  // leave no mark or half a gradient on what still waits: later walks would trip over it
       forget(*node);
       for (const Pointer& in : node->inputs)
@@ -109,7 +130,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
       for (const Pointer& waiting : heap) forget(*waiting);
       throw;
     }
-    node->grad.reset();
+    node->drop_gradient();
     for (const Pointer& in : node->inputs)
       if (in && !in->queued) {
         in->queued = true;

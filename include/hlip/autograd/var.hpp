@@ -56,18 +56,43 @@ class Var : public ExpressionTag {
   /// A leaf; with `requires_grad` its gradient is collected by backward().
   Var(const Tensor<T, B>& value, bool requires_grad) : value_(value) { set_requires_grad(requires_grad); }
   Var(const Tensor<T, B>& value, std::shared_ptr<Node<T, B>> node) : value_(value), node_(std::move(node)) {}
+  /// A value that lies in bfloat16, because it is an operand of products that round to that; see ResultFor.
+  Var(const Tensor<bfloat16, B>& value, std::shared_ptr<Node<T, B>> node)
+    requires(!std::is_same_v<T, bfloat16>)
+      : stored_(true), half_(value), node_(std::move(node)) {
+    if (node_) node_->stored = true;
+  }
 
   /// Evaluates an elementwise expression over Vars and records it as one node.
   template <Expression E>
     requires(!std::is_same_v<std::remove_cvref_t<E>, Var<T, B>> && std::remove_cvref_t<E>::recorded)
   Var(const E& expression) : Var(evaluate_into(expression, Tensor<T, B>::empty(expression.shape()))) {}  // see fused.hpp
 
-  const Tensor<T, B>& value() const { return value_; }
-  const Shape& shape() const { return value_.shape(); }
-  int rank() const { return value_.rank(); }
-  index_t dim(int axis) const { return value_.dim(axis); }
-  index_t numel() const { return value_.numel(); }
-  T item() const { return value_.item(); }
+  /// The value. Of a stored() one a copy, made at the first call.
+  const Tensor<T, B>& value() const {
+    if (stored_ && value_.numel() != half_.numel()) value_ = half_.template to<T>();
+    return value_;
+  }
+  /// Whether the value lies in bfloat16.
+  bool stored() const { return stored_; }
+  /// The value in the element type in which it becomes an operand: without a copy if it lies there as such. The rounded copy of a result
+  /// is made once, for all products that multiply it; that of a leaf, which may change, each time.
+  template <class S>
+  Tensor<S, B> as() const {
+    if constexpr (std::is_same_v<S, T>) return value();
+    else {
+      const bool keep = node_ && !node_->is_leaf();
+      if (stored_ || (keep && half_.numel() == value_.numel())) return half_;
+      const Tensor<bfloat16, B> half = value_.template to<bfloat16>();
+      if (keep) half_ = half;
+      return half;
+    }
+  }
+  const Shape& shape() const { return stored_ ? half_.shape() : value_.shape(); }
+  int rank() const { return shape().rank(); }
+  index_t dim(int axis) const { return shape()[normalize_axis("dim", axis, rank())]; }
+  index_t numel() const { return shape().numel(); }
+  T item() const { return value().item(); }
 
   bool requires_grad() const { return node_ != nullptr && !node_->constant; }
   const std::shared_ptr<Node<T, B>>& node() const { return node_; }
@@ -75,7 +100,7 @@ class Var : public ExpressionTag {
   void set_requires_grad(bool on) {
     expect(!node_ || node_->is_leaf(), "requires_grad", "only leaves can be switched, this is the result of {}", node_ ? node_->op : "");
     if (!on) node_.reset();
-    else if (!node_) node_ = std::make_shared<Node<T, B>>("", value_.shape());
+    else if (!node_) node_ = std::make_shared<Node<T, B>>("", shape());
   }
   bool has_grad() const { return node_ && node_->grad.has_value(); }
   /// The collected gradient of a leaf. @throws if there is none
@@ -91,7 +116,7 @@ class Var : public ExpressionTag {
     if (node_) node_->grad.reset();
   }
   /// The same value, cut off from the graph.
-  Var detach() const { return Var(value_); }
+  Var detach() const { return Var(value()); }
 
   /// Runs the graph backwards from this scalar (or from `seed`, dL/dthis).
   void backward(bool retain_graph = false) const {
@@ -105,7 +130,9 @@ class Var : public ExpressionTag {
   }
 
  private:
-  Tensor<T, B> value_;
+  bool stored_ = false;
+  mutable Tensor<T, B> value_;        // of a stored value: its copy, once it was asked for
+  mutable Tensor<bfloat16, B> half_;  // the stored value; of others the copy for products
   std::shared_ptr<Node<T, B>> node_;
 };
 
@@ -116,13 +143,21 @@ class InputGrads {
   explicit InputGrads(Node<T, B>& node) : node_(node) {}
   /// Whether input i needs a gradient; if not, computing it is wasted.
   bool wants(std::size_t i) const { return node_.inputs[i] != nullptr && !node_.inputs[i]->constant; }
-  void add(std::size_t i, const Tensor<T, B>& grad) {
+  template <class S>
+  void add(std::size_t i, const Tensor<S, B>& grad) {
     if (wants(i)) node_.inputs[i]->accumulate(grad);
   }
+  /// Whether the gradient of input i may lie in bfloat16, as the input does. Only if it is wanted.
+  bool takes_half(std::size_t i) const { return node_.inputs[i]->stored && !node_.inputs[i]->has_gradient(); }
   /// Memory of input i's gradient, for kernels that can write or add in place. Only if it is wanted.
   GradSink<T> sink(std::size_t i) { return node_.inputs[i]->sink(); }
-  /// Memory of dy's size for a result that may overwrite dy: dy itself when nobody else holds it.
-  Tensor<T, B> overwrite(const Tensor<T, B>& dy) { return dy.use_count() == 1 ? dy : Tensor<T, B>::empty(dy.shape()); }
+  /// Memory for a result of dy's shape that may overwrite dy: dy itself when it has that element type and nobody else holds it.
+  template <class S, class D>
+  Tensor<S, B> result(const Tensor<D, B>& dy) {
+    if constexpr (std::is_same_v<S, D>)
+      if (dy.use_count() == 1) return dy;
+    return Tensor<S, B>::empty(dy.shape());
+  }
 
  private:
   Node<T, B>& node_;
@@ -136,17 +171,28 @@ class SavedInput {
   explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->remakes() ? input.node().get() : nullptr) {
     const index_t columns = input.rank() > 0 ? input.dim(-1) : 0;
     rows_ = columns > 0 ? input.numel() / columns : 0;
-    if (!maker_) value_.emplace(input.value().reshape({rows_, columns}), !input.node() || input.node()->is_leaf());
+    if (!maker_) value_ = kept(input).reshape({rows_, columns});
   }
   index_t rows() const { return rows_; }
   /// Rows to ask for at a time, so that what is remade stays small.
-  index_t rows_at_a_time() const { return maker_ || value_->rounded() ? std::min<index_t>(rows_, B::rows_at_a_time) : rows_; }
+  index_t rows_at_a_time() const { return maker_ || (value_.rounded() && !stores_operands<T, B>()) ? std::min<index_t>(rows_, B::rows_at_a_time) : rows_; }
   /// Rows [first, last) of the input as (rows, columns), contiguous; computed at every call if they were not kept.
-  Tensor<T, B> rows(index_t first, index_t last) const { return maker_ ? maker_->remake(first, last) : value_->rows(first, last); }
+  template <class S = T>
+  Tensor<S, B> rows(index_t first, index_t last) const {
+    return (maker_ ? maker_->remake(first, last) : value_.rows(first, last)).template as<S>();
+  }
 
  private:
+  /// A leaf stays in memory anyway: a copy would only cost.
+  static Kept<T, B> kept(const Var<T, B>& input) {
+    if (!input.node() || input.node()->is_leaf()) return input.value();
+    if constexpr (may_store_bfloat16<T, B>)
+      if (stores_operands<T, B>()) return input.template as<bfloat16>();
+    return Kept<T, B>::for_products(input.value());
+  }
+
   const Node<T, B>* maker_;  // the node that holds this one's pull-back owns it through its inputs
-  std::optional<Kept<T, B>> value_;
+  Kept<T, B> value_;
   index_t rows_;
 };
 
@@ -168,6 +214,8 @@ struct FunctionNode : Node<T, B> {
   void pull() override {
     expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
     InputGrads<T, B> grads(*this);
+    if constexpr (may_store_bfloat16<T, B>)
+      if (this->half_grad) return static_cast<void>(saved->pull(*this->half_grad, grads));
     saved->pull(*this->grad, grads);
   }
   bool free_saved() override {
@@ -175,7 +223,7 @@ struct FunctionNode : Node<T, B> {
     return true;
   }
   bool remakes() const override { return !std::is_same_v<Again, CannotRemake>; }
-  Tensor<T, B> remake([[maybe_unused]] index_t first, [[maybe_unused]] index_t last) const override {
+  Kept<T, B> remake([[maybe_unused]] index_t first, [[maybe_unused]] index_t last) const override {
     if constexpr (std::is_same_v<Again, CannotRemake>) return {};
     else {
       expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
@@ -192,17 +240,25 @@ bool is_recorded(std::initializer_list<const Var<T, B>*> inputs) {
   return detail::recording && std::any_of(inputs.begin(), inputs.end(), [](const Var<T, B>* in) { return in->requires_grad(); });
 }
 
+namespace detail {
+/// record, of a value that may lie in bfloat16.
+template <class S, class T, class B, class Pull, class Again = CannotRemake>
+Var<T, B> record_value(std::string_view op, const Tensor<S, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false, Again again = {}) {
+  bool needed = always;
+  for (const auto& in : inputs) needed = needed || in.requires_grad();
+  if (!recording || !needed) return Var<T, B>(value, std::shared_ptr<Node<T, B>>());
+  auto node = std::make_shared<FunctionNode<T, B, Pull, Again>>(op, value.shape(), std::move(pull), std::move(again));
+  for (const auto& in : inputs) node->inputs.push_back(in.node());
+  return Var<T, B>(value, std::move(node));
+}
+}  // namespace detail
+
 /// Makes the result of an operation: `value` with a node when something in `inputs` requires a gradient (or `always`).
 /// `pull(const Tensor& dy, InputGrads& grads)` adds the gradients of the inputs. `again(first, last)` computes these
 /// rows of `value` once more from what is saved: given when that is cheap, so that those who use the result need not keep it.
 template <class T, class B, class Pull, class Again = detail::CannotRemake>
 Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false, Again again = {}) {
-  bool needed = always;
-  for (const auto& in : inputs) needed = needed || in.requires_grad();
-  if (!detail::recording || !needed) return Var<T, B>(value);
-  auto node = std::make_shared<detail::FunctionNode<T, B, Pull, Again>>(op, value.shape(), std::move(pull), std::move(again));
-  for (const auto& in : inputs) node->inputs.push_back(in.node());
-  return Var<T, B>(value, std::move(node));
+  return detail::record_value(op, value, inputs, std::move(pull), always, std::move(again));
 }
 
 /// A constant that is cheap to compute: those who need it on the way back call `again(first, last)` for its rows.

@@ -92,7 +92,7 @@ struct BertLayer {
     Var<T, B> hidden;
     {
       ModuleScope at("intermediate");
-      hidden = intermediate.dense(attended, {Activation::gelu});
+      hidden = intermediate.dense(attended, {.activation = Activation::gelu, .result = ResultFor::products});
     }
     return output(hidden, attended, rate, context.child(2));
   }

@@ -16,7 +16,8 @@
 // computed again from what they were given, a thousand rows at a time; patches are cut again. Each attention also keeps H numbers, each
 // LayerNorm 2. The hidden activations are kept, M more, where they are small (keep_hidden_bytes); then `back` computes none again.
 // Where matrix products round to bfloat16, attention keeps rounded copies of q, k, v and mixed: 2C instead of 4C. They lie beside
-// the originals for a moment: `there` and `back` grow by C and 2C. A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
+// the originals for a moment: `there` and `back` grow by C and 2C. Where a backend stores operands in bfloat16, normalised rows, q, k, v,
+// mixed, the hidden activations and all their gradients take half from the start. A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
 // nothing.
 //
 // Left out, being small: the heads, the loss, ids and masks, and the workspace of kernels, which is no tensor.
@@ -94,13 +95,15 @@ double kept_hidden(double hidden) {
   return hidden * static_cast<double>(sizeof(T)) <= static_cast<double>(keep_hidden_bytes) ? hidden : 0;
 }
 
-/// What an attention keeps, and what more it needs for a moment, in widths of a token.
-struct ForecastAttention {
-  double kept = 4, more_there = 0, more_back = 0;
+/// How a block differs where products round to bfloat16: what an attention keeps, what more it needs for a moment, in widths of a
+/// token, and the size of a hidden activation.
+struct ForecastRounding {
+  double kept = 4, more_there = 0, more_back = 0, hidden = 1;
 };
 template <class T, class B>
-ForecastAttention forecast_attention() {
-  return keeps_bfloat16<T, B>() ? ForecastAttention{2, 1, 2} : ForecastAttention{};
+ForecastRounding forecast_rounding() {
+  if (stores_operands<T, B>()) return {2, -3, -3.5, 0.5};
+  return keeps_bfloat16<T, B>() ? ForecastRounding{2, 1, 2, 1} : ForecastRounding{};
 }
 
 template <int Levels, class T, class B>
@@ -118,9 +121,9 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
   const auto level = static_cast<std::size_t>(*std::min_element(levels.begin(), levels.end()) - 1);
   const double prefix = studies * static_cast<double>(v.prefix_tokens() * finest[level]), room = studies * static_cast<double>(v.prefix_tokens() * finest[0]);
   const double held = all * c;  // the embedded patches, until the tower is through
-  const double rows = patches + prefix, hidden = std::floor(c * v.mlp_ratio), cut = static_cast<double>(v.in_chans * v.patch_size.numel());
+  const ForecastRounding mixing = forecast_rounding<T, B>();
+  const double rows = patches + prefix, hidden = mixing.hidden * std::floor(c * v.mlp_ratio), cut = static_cast<double>(v.in_chans * v.patch_size.numel());
 
-  const ForecastAttention mixing = forecast_attention<T, B>();
   ForecastPath path{stages};
   path.add(all * (cut + c), v.patch_dropout > 0 ? patches * c : 0, (v.patch_dropout > 0 ? all + patches : rows) * c + std::min(all, 1024.0) * cut,
            parts(trunk.patch_embed) + of(trunk.cls_token) + of(trunk.reg_token));
@@ -151,10 +154,10 @@ void forecast_text(std::vector<ForecastStage>& stages, TextTower<T, B>& tower, c
   const BertConfig& t = bert.config;
   const auto parts = [](auto&... module) { return (count_parameters(module, true) + ...); };
   const double length = static_cast<double>(step.text_length), rows = static_cast<double>(step.batch_size) * length;
-  const double c = static_cast<double>(t.hidden_size), hidden = static_cast<double>(t.intermediate_size), heads = static_cast<double>(t.num_heads);
+  const ForecastRounding mixing = forecast_rounding<T, B>();
+  const double c = static_cast<double>(t.hidden_size), hidden = mixing.hidden * static_cast<double>(t.intermediate_size), heads = static_cast<double>(t.num_heads);
   const double drop = t.dropout > 0 ? c : 0, pre = kept_hidden<T>(rows * hidden);
 
-  const ForecastAttention mixing = forecast_attention<T, B>();
   ForecastPath path{stages};
   const index_t tables = parts(bert.embeddings.word, bert.embeddings.position, bert.embeddings.token_type);
   const double words = tables > 0 ? (rows + length) * c : 0;  // the sum of three tables keeps its operands

@@ -42,7 +42,7 @@ struct Block {
   template <class Branch>
   Var<T, B> residual(std::string_view name, const LayerNorm<T, B>& norm, const Tokens<Levels, T, B>& tokens, const Context& context, bool last, Branch branch) const {
     ModuleScope at(name);
-    const Var<T, B> normed = norm(tokens.x);
+    const Var<T, B> normed = norm(tokens.x, ResultFor::products);
     const Tensor<T, B> out = last ? tokens.empty_like(tokens.x.dim(-1)) : Tensor<T, B>::empty(tokens.x.shape());
     if (!context.training || drop_path == 0) return branch(normed, LinearOptions<T, B>{Activation::none, tokens.x, out});
     return drop_path_add(tokens.x, branch(normed, {}), drop_path, tokens.layout(), context.key, out);

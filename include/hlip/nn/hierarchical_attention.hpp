@@ -31,7 +31,7 @@ struct HierarchicalAttention {
     Var<T, B> packed;
     {
       ModuleScope at("qkv");
-      packed = qkv(normed);
+      packed = qkv(normed, {.result = ResultFor::products});
     }
     const Var<T, B> mixed = attention(packed, tokens.layout(), num_heads);
     packed = {};  // the widest tensor of this half: not beside the next product, unless the way back keeps it

@@ -22,7 +22,7 @@ struct LayerNorm {
     v("weight", weight);
     v("bias", bias);
   }
-  Var<T, B> operator()(const Var<T, B>& x) const { return layer_norm(x, weight, bias, eps); }
+  Var<T, B> operator()(const Var<T, B>& x, ResultFor result = ResultFor::anything) const { return layer_norm(x, weight, bias, eps, result); }
 };
 
 HLIP_END

@@ -34,10 +34,10 @@ struct LoraLinear : Linear<T, B> {
     v("lora_A.default", lora_a);
     v("lora_B.default", lora_b);
   }
-  /// @param x (…, in)  @return (…, out)
-  Var<T, B> operator()(const Var<T, B>& x) const {
+  /// @param x (…, in)  @param result what the result is there for  @return (…, out)
+  Var<T, B> operator()(const Var<T, B>& x, ResultFor result = ResultFor::anything) const {
+    if (!adapted()) return Linear<T, B>::operator()(x, {.result = result});
     const Var<T, B> y = Linear<T, B>::operator()(x);
-    if (!adapted()) return y;
     const Var<T, B> thin = lora_a(x), scaled = scale == 1 ? thin : Var<T, B>(thin * scale);
     return lora_b(scaled, {Activation::none, y});
   }

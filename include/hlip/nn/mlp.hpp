@@ -24,7 +24,7 @@ struct Mlp {
     Var<T, B> hidden;
     {
       ModuleScope at("fc1");
-      hidden = fc1(x, {Activation::gelu});
+      hidden = fc1(x, {.activation = Activation::gelu, .result = ResultFor::products});
     }
     ModuleScope at("fc2");
     return fc2(hidden, options);

@@ -27,7 +27,8 @@ struct MultiheadAttention {
   }
   /// @param x (N·L, C)  @param key_mask (N, L), 0 hides  @param dropout on the probabilities  @return (N·L, C)
   Var<T, B> operator()(const Var<T, B>& x, const TokenLayout& layout, const Tensor<std::uint8_t, B>& key_mask, const AttentionOptions& options = {}) const {
-    return attention(query(x), this->key(x), value(x), layout, num_heads, key_mask, options);
+    constexpr ResultFor products = ResultFor::products;
+    return attention(query(x, products), this->key(x, {.result = products}), value(x, products), layout, num_heads, key_mask, options);
   }
 };
 

@@ -31,41 +31,101 @@ struct AttentionOptions {
 
 namespace detail {
 
-template <class T>
-TokenRows<T> token_rows(T* base, index_t stride, const TokenLayout& layout) {
+template <class S>
+TokenRows<S> token_rows(S* base, index_t stride, const TokenLayout& layout) {
   return {base + layout.prefix_begin * stride, base + layout.patch_begin * stride, stride};
 }
 
-/// @param q, k, v first element of their rows, which are `stride` apart  @param out (rows, dim)  @param lse (sequences, heads, tokens)
-template <class T, class B>
-AttentionArgs<T> attention_args(const TokenLayout& layout, index_t heads, index_t dim, const AttentionOptions& options, const Tensor<std::uint8_t, B>& key_mask, const T* q, const T* k, const T* v,
-                                index_t stride, const Tensor<T, B>& out, const Tensor<T, B>& lse) {
-  expect(heads > 0 && dim % heads == 0, "attention", "width {} does not divide into {} heads", dim, heads);
-  expect(key_mask.numel() == 0 || key_mask.numel() == layout.rows(), "attention", "key mask is {}, expected (sequences = {}, tokens = {})", to_string(key_mask.shape()),
-         layout.sequences, layout.tokens());
-  AttentionArgs<T> a;
-  a.sequences = layout.sequences, a.prefix = layout.prefix, a.patches = layout.patches;
-  a.heads = heads, a.head_dim = dim / heads;
-  a.scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(dim / heads)));
-  a.key_mask = key_mask.numel() > 0 ? key_mask.data() : nullptr;
-  a.dropout = options.dropout, a.dropout_key = options.dropout_key;
-  a.q = token_rows(q, stride, layout), a.k = token_rows(k, stride, layout), a.v = token_rows(v, stride, layout);
-  a.out = token_rows(out.data(), dim, layout);
-  a.lse = lse.data();
-  return a;
+/// Attention of given queries, keys and values, which lie in memory as S, and what its pull-back needs.
+template <class T, class B, class S>
+struct SavedAttention {
+  TokenLayout layout;
+  index_t heads = 0, dim = 0;
+  AttentionOptions options;
+  Tensor<std::uint8_t, B> key_mask;  ///< or empty
+  Tensor<T, B> lse;                  ///< (sequences, heads, tokens)
+
+  SavedAttention(const TokenLayout& which, index_t count, index_t width, const AttentionOptions& o, const Tensor<std::uint8_t, B>& mask)
+      : layout(which), heads(count), dim(width), options(o), key_mask(mask.contiguous()) {
+    expect(heads > 0 && dim % heads == 0, "attention", "width {} does not divide into {} heads", dim, heads);
+    expect(key_mask.numel() == 0 || key_mask.numel() == layout.rows(), "attention", "key mask is {}, expected (sequences = {}, tokens = {})", to_string(key_mask.shape()), layout.sequences,
+           layout.tokens());
+    lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
+  }
+  /// @param q, k, v first element of their rows, which are `stride` apart  @param out (rows, dim)
+  AttentionArgs<T, S> args(const S* q, const S* k, const S* v, index_t stride, const Tensor<S, B>& out) const {
+    AttentionArgs<T, S> a;
+    a.sequences = layout.sequences, a.prefix = layout.prefix, a.patches = layout.patches;
+    a.heads = heads, a.head_dim = dim / heads;
+    a.scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(dim / heads)));
+    a.key_mask = key_mask.numel() > 0 ? key_mask.data() : nullptr;
+    a.dropout = options.dropout, a.dropout_key = options.dropout_key;
+    a.q = token_rows(q, stride, layout), a.k = token_rows(k, stride, layout), a.v = token_rows(v, stride, layout);
+    a.out = token_rows(out.data(), dim, layout);
+    a.lse = lse.data();
+    return a;
+  }
+  /// dq, dk, dv, whose rows are `stride` apart
+  void pull(const AttentionArgs<T, S>& forward, const Tensor<S, B>& dy, S* dq, S* dk, S* dv, index_t stride) const {
+    AttentionGradArgs<T, S> g;
+    g.forward = forward;
+    g.d_out = token_rows(static_cast<const S*>(dy.data()), dim, layout);
+    g.dq = token_rows(dq, stride, layout), g.dk = token_rows(dk, stride, layout), g.dv = token_rows(dv, stride, layout);
+    attention_backward(B{}, g);
+  }
+  /// What is kept of q, k, v or the result: what lies in 16 bits already, as it is.
+  static Kept<T, B> keep(const Tensor<S, B>& x) {
+    if constexpr (std::is_same_v<S, T>) return Kept<T, B>::for_products(x);
+    else return x;
+  }
+  /// The node of an attention whose result is kept as `kept_y`; where that is a rounded copy, those who need the result again take
+  /// it from there.
+  template <class Pull>
+  static Var<T, B> record(const Tensor<S, B>& y, const std::vector<Var<T, B>>& inputs, const Kept<T, B>& kept_y, Pull pull) {
+    if (!std::is_same_v<S, T> || !kept_y.rounded()) return record_value("attention", y, inputs, std::move(pull));
+    return record_value("attention", y, inputs, std::move(pull), false, [kept_y](index_t first, index_t last) { return kept_y.rows(first, last); });
+  }
+};
+
+template <class S, class T, class B>
+Var<T, B> attention_as(const Var<T, B>& qkv, const SavedAttention<T, B, S>& saved) {
+  const index_t dim = saved.dim;
+  const Tensor<S, B> input = qkv.template as<S>().contiguous(), y = Tensor<S, B>::empty({saved.layout.rows(), dim});
+  const auto args_of = [=](const Tensor<S, B>& in, const Tensor<S, B>& out) {
+    const S* first = in.data();
+    return saved.args(first, first + dim, first + 2 * dim, 3 * dim, out);
+  };
+  attention_forward(B{}, args_of(input, y));
+  if (!is_recorded<T, B>({&qkv})) return Var<T, B>(y, std::shared_ptr<Node<T, B>>());
+  const Kept<T, B> kept = saved.keep(input), kept_y = saved.keep(y);
+  return saved.record(y, {qkv}, kept_y, [=](const auto& dy, InputGrads<T, B>& grads) {
+    const Tensor<S, B> in = kept.template as<S>(), out = kept_y.template as<S>(), d = Tensor<S, B>::empty(in.shape());
+    saved.pull(args_of(in, out), stored_as<S>(dy), d.data(), d.data() + dim, d.data() + 2 * dim, 3 * dim);
+    grads.add(0, d);
+  });
 }
 
-/// The node of an attention whose result is kept as `kept_y`; where that is a rounded copy, those who need the result again take
-/// it from there.
-template <class T, class B, class Pull>
-Var<T, B> record_attention(const Tensor<T, B>& y, const std::vector<Var<T, B>>& inputs, const Kept<T, B>& kept_y, Pull pull) {
-  if (!kept_y.rounded()) return record("attention", y, inputs, std::move(pull));
-  return record("attention", y, inputs, std::move(pull), false, [kept_y](index_t first, index_t last) { return kept_y.rows(first, last); });
+template <class S, class T, class B>
+Var<T, B> attention_as(const Var<T, B>& q, const Var<T, B>& k, const Var<T, B>& v, const SavedAttention<T, B, S>& saved) {
+  const index_t dim = saved.dim;
+  const Tensor<S, B> qt = q.template as<S>().contiguous(), kt = k.template as<S>().contiguous(), vt = v.template as<S>().contiguous(), y = Tensor<S, B>::empty({saved.layout.rows(), dim});
+  const auto args_of = [=](const Tensor<S, B>& qs, const Tensor<S, B>& ks, const Tensor<S, B>& vs, const Tensor<S, B>& out) { return saved.args(qs.data(), ks.data(), vs.data(), dim, out); };
+  attention_forward(B{}, args_of(qt, kt, vt, y));
+  if (!is_recorded<T, B>({&q, &k, &v})) return Var<T, B>(y, std::shared_ptr<Node<T, B>>());
+  const Kept<T, B> kept_q = saved.keep(qt), kept_k = saved.keep(kt), kept_v = saved.keep(vt), kept_y = saved.keep(y);
+  return saved.record(y, {q, k, v}, kept_y, [=](const auto& dy, InputGrads<T, B>& grads) {
+    const Tensor<S, B> qs = kept_q.template as<S>(), ks = kept_k.template as<S>(), vs = kept_v.template as<S>(), out = kept_y.template as<S>();
+    const auto dq = Tensor<S, B>::empty(qs.shape()), dk = Tensor<S, B>::empty(ks.shape()), dv = Tensor<S, B>::empty(vs.shape());
+    saved.pull(args_of(qs, ks, vs, out), stored_as<S>(dy), dq.data(), dk.data(), dv.data(), dim);
+    grads.add(0, dq);
+    grads.add(1, dk);
+    grads.add(2, dv);
+  });
 }
 
 }  // namespace detail
 
-/// Attention of packed queries, keys and values, as qkv = Linear(C → 3C) makes them.
+/// Attention of packed queries, keys and values, as qkv = Linear(C → 3C) makes them. Where they are stored() in bfloat16, so is the result.
 ///
 /// @param qkv (rows, 3C): q, k, v blocks, heads inside each  @param layout which rows form sequences
 /// @param key_mask (sequences, tokens), 0 hides a key; empty for none  @return (rows, C)
@@ -74,29 +134,9 @@ template <class T, class B>
 Var<T, B> attention(const Var<T, B>& qkv, const TokenLayout& layout, index_t heads, const Tensor<std::uint8_t, B>& key_mask = {}, const AttentionOptions& options = {}) {
   const index_t dim = qkv.dim(-1) / 3;
   expect_shape("attention", "qkv", qkv.shape(), {{"rows", layout.rows()}, {"3·dim", 3 * dim}});
-  const Tensor<T, B> input = qkv.value().contiguous();
-  const Tensor<std::uint8_t, B> keys = key_mask.contiguous();
-  const auto y = Tensor<T, B>::empty({layout.rows(), dim});
-  const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
-  const auto args_of = [=](const Tensor<T, B>& in, const Tensor<T, B>& out) {
-    const T* first = in.data();
-    return detail::attention_args<T>(layout, heads, dim, options, keys, first, first + dim, first + 2 * dim, 3 * dim, out, lse);
-  };
-  attention_forward(B{}, args_of(input, y));
-  if (!is_recorded<T, B>({&qkv})) return Var<T, B>(y);
-  const Kept<T, B> kept(input), kept_y(y);
-  return detail::record_attention(y, {qkv}, kept_y, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const Tensor<T, B> in = kept.value(), out = kept_y.value();
-    const auto d = Tensor<T, B>::empty(in.shape());
-    AttentionGradArgs<T> g;
-    g.forward = args_of(in, out);
-    g.d_out = detail::token_rows(static_cast<const T*>(dy.data()), dim, layout);
-    g.dq = detail::token_rows(d.data(), 3 * dim, layout);
-    g.dk = detail::token_rows(d.data() + dim, 3 * dim, layout);
-    g.dv = detail::token_rows(d.data() + 2 * dim, 3 * dim, layout);
-    attention_backward(B{}, g);
-    grads.add(0, d);
-  });
+  if constexpr (may_store_bfloat16<T, B>)
+    if (qkv.stored()) return detail::attention_as(qkv, detail::SavedAttention<T, B, bfloat16>(layout, heads, dim, options, key_mask));
+  return detail::attention_as(qkv, detail::SavedAttention<T, B, T>(layout, heads, dim, options, key_mask));
 }
 
 /// Attention of separate queries, keys and values, each (rows, C).
@@ -105,30 +145,9 @@ Var<T, B> attention(const Var<T, B>& q, const Var<T, B>& k, const Var<T, B>& v, 
                     const AttentionOptions& options = {}) {
   const index_t dim = q.dim(-1);
   for (const auto* x : {&q, &k, &v}) expect_shape("attention", "q, k, v", x->shape(), {{"rows", layout.rows()}, {"dim", dim}});
-  const Tensor<T, B> qt = q.value().contiguous(), kt = k.value().contiguous(), vt = v.value().contiguous();
-  const Tensor<std::uint8_t, B> keys = key_mask.contiguous();
-  const auto y = Tensor<T, B>::empty({layout.rows(), dim});
-  const auto lse = Tensor<T, B>::empty({layout.sequences, heads, layout.tokens()});
-  const auto args_of = [=](const Tensor<T, B>& qs, const Tensor<T, B>& ks, const Tensor<T, B>& vs, const Tensor<T, B>& out) {
-    return detail::attention_args<T>(layout, heads, dim, options, keys, qs.data(), ks.data(), vs.data(), dim, out, lse);
-  };
-  attention_forward(B{}, args_of(qt, kt, vt, y));
-  if (!is_recorded<T, B>({&q, &k, &v})) return Var<T, B>(y);
-  const Kept<T, B> kept_q(qt), kept_k(kt), kept_v(vt), kept_y(y);
-  return detail::record_attention(y, {q, k, v}, kept_y, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const Tensor<T, B> qs = kept_q.value(), ks = kept_k.value(), vs = kept_v.value(), out = kept_y.value();
-    const auto dq = Tensor<T, B>::empty(qs.shape()), dk = Tensor<T, B>::empty(ks.shape()), dv = Tensor<T, B>::empty(vs.shape());
-    AttentionGradArgs<T> g;
-    g.forward = args_of(qs, ks, vs, out);
-    g.d_out = detail::token_rows(static_cast<const T*>(dy.data()), dim, layout);
-    g.dq = detail::token_rows(dq.data(), dim, layout);
-    g.dk = detail::token_rows(dk.data(), dim, layout);
-    g.dv = detail::token_rows(dv.data(), dim, layout);
-    attention_backward(B{}, g);
-    grads.add(0, dq);
-    grads.add(1, dk);
-    grads.add(2, dv);
-  });
+  if constexpr (may_store_bfloat16<T, B>)
+    if (q.stored() && k.stored() && v.stored()) return detail::attention_as(q, k, v, detail::SavedAttention<T, B, bfloat16>(layout, heads, dim, options, key_mask));
+  return detail::attention_as(q, k, v, detail::SavedAttention<T, B, T>(layout, heads, dim, options, key_mask));
 }
 
 HLIP_END

@@ -28,56 +28,75 @@ struct LinearOptions {
   Activation activation = Activation::none;
   Var<T, B> residual = {};  ///< added last; same shape as the result; none when empty
   Tensor<T, B> out = {};    ///< memory for the result, when the caller has a place for it
+  ResultFor result = ResultFor::anything;  ///< has no effect beside a residual or `out`
 };
 
 namespace detail {
 
-/// What a product and the activation behind it need on the way back.
-template <class T, class B>
+/// Sums of the columns of x (rows, columns), whatever it lies in memory as.
+template <class T, class S, class B>
+Tensor<T, B> column_sums(const Tensor<S, B>& x) {
+  if constexpr (std::is_same_v<S, T>) return sum(x, {0});
+  else {
+    const auto y = Tensor<T, B>::empty({x.dim(1)});
+    reduce(B{}, Reduction::sum, x.data(), y.data(), 1, x.dim(0), x.dim(1));
+    return y;
+  }
+}
+
+/// What a product and the activation behind it need on the way back. Operands lie in memory as S, the result as R; see GemmArgs.
+template <class T, class B, class S, class R>
 struct SavedLinear {
   SavedInput<T, B> input;
-  Tensor<T, B> weight, bias;  ///< bias may be empty
-  Tensor<T, B> pre = {};      ///< values before the activation, as far as they were kept
+  Tensor<T, B> weight;
+  Tensor<T, B> bias;      ///< may be empty
+  Tensor<R, B> pre = {};  ///< values before the activation, as far as they were kept
 
   index_t in() const { return weight.dim(1); }
   index_t out() const { return weight.dim(0); }
 
   /// (rows, out): input · weightᵀ + bias, at the latest now.
-  const Tensor<T, B>& pre_activation() {
+  const Tensor<R, B>& pre_activation() {
     if (pre.numel() > 0 || input.rows() == 0) return pre;
-    pre = Tensor<T, B>::empty({input.rows(), out()});
-    for_input_rows([&](index_t first, const Tensor<T, B>& x) { forward(x, pre.data() + first * out(), {}); });
+    pre = Tensor<R, B>::empty({input.rows(), out()});
+    const Tensor<S, B> w = operand_weight();
+    for_input_rows([&](index_t first, const Tensor<S, B>& x) { forward(x, w, pre.data() + first * out(), {}); });
     return pre;
   }
+
+  /// Rounded for each product anew: a copy kept between them would be half of the parameters' memory.
+  Tensor<S, B> operand_weight() const { return stored_as<S>(weight); }
 
   /// What the product is followed by; see GemmArgs.
   struct Epilogue {
     Activation activation = Activation::none;
-    T* pre_activation = nullptr;
-    const T* residual = nullptr;
+    R* pre_activation = nullptr;
+    const R* residual = nullptr;
   };
-  void forward(const Tensor<T, B>& x, T* y, const Epilogue& epilogue) const {
-    GemmArgs<T> g;
+  void forward(const Tensor<S, B>& x, const Tensor<S, B>& w, R* y, const Epilogue& epilogue) const {
+    GemmArgs<T, S, R> g;
     g.m = x.dim(0), g.n = out(), g.k = in();
-    g.a = x.data(), g.lda = in(), g.b = weight.data(), g.ldb = in(), g.trans_b = true, g.c = y, g.ldc = out();
+    g.a = x.data(), g.lda = in(), g.b = w.data(), g.ldb = in(), g.trans_b = true, g.c = y, g.ldc = out();
     g.bias = bias.numel() > 0 ? bias.data() : nullptr;
     g.activation = epilogue.activation, g.pre_activation = epilogue.pre_activation, g.residual = epilogue.residual;
     gemm(B{}, g);
   }
-  /// d (rows, in) = dpre · weight
-  Tensor<T, B> input_gradient(const Tensor<T, B>& dpre) const {
-    const auto dx = Tensor<T, B>::empty({input.rows(), in()});
-    GemmArgs<T> g;
+  /// d (rows, in) = dpre · weight, as D
+  template <class D>
+  Tensor<D, B> input_gradient(const Tensor<S, B>& dpre) const {
+    const auto dx = Tensor<D, B>::empty({input.rows(), in()});
+    const Tensor<S, B> w = operand_weight();
+    GemmArgs<T, S, D> g;
     g.m = input.rows(), g.n = in(), g.k = out();
-    g.a = dpre.data(), g.lda = out(), g.b = weight.data(), g.ldb = in(), g.c = dx.data(), g.ldc = in();
+    g.a = dpre.data(), g.lda = out(), g.b = w.data(), g.ldb = in(), g.c = dx.data(), g.ldc = in();
     gemm(B{}, g);
     return dx;
   }
   /// dw (out, in) = dpreᵀ · input, into the sink.
-  void weight_gradient(const Tensor<T, B>& dpre, const GradSink<T>& dw) const {
+  void weight_gradient(const Tensor<S, B>& dpre, const GradSink<T>& dw) const {
     bool add = dw.add;
-    for_input_rows([&](index_t first, const Tensor<T, B>& x) {
-      GemmArgs<T> g;
+    for_input_rows([&](index_t first, const Tensor<S, B>& x) {
+      GemmArgs<T, S, T> g;
       g.m = out(), g.n = in(), g.k = x.dim(0);
       g.a = dpre.data() + first * out(), g.lda = out(), g.trans_a = true, g.b = x.data(), g.ldb = in(), g.c = dw.grad, g.ldc = in(), g.beta = add ? T(1) : T(0);
       gemm(B{}, g);
@@ -90,9 +109,56 @@ struct SavedLinear {
   template <class Fn>
   void for_input_rows(Fn fn) const {
     const index_t step = std::max<index_t>(1, input.rows_at_a_time());
-    for (index_t first = 0; first == 0 || first < input.rows(); first += step) fn(first, input.rows(first, std::min(input.rows(), first + step)));
+    for (index_t first = 0; first == 0 || first < input.rows(); first += step) fn(first, input.template rows<S>(first, std::min(input.rows(), first + step)));
   }
 };
+
+/// linear, its operands in memory as S and its result as R.
+template <class S, class R, class T, class B>
+Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias, const LinearOptions<T, B>& options, const Shape& shape) {
+  const index_t in = weight.dim(1), out = weight.dim(0), rows = in > 0 ? x.numel() / in : 0;
+  const bool has_residual = options.residual.numel() > 0, gelu = options.activation == Activation::gelu;
+  Tensor<R, B> y;
+  Tensor<T, B> residual;
+  const R* added = nullptr;
+  if constexpr (std::is_same_v<R, T>) {
+    residual = options.residual.value().contiguous();
+    if (has_residual) added = residual.data();
+    if (options.out.numel() > 0) y = options.out;
+  }
+  if (y.numel() == 0) y = Tensor<R, B>::empty(shape);
+  expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}", to_string(y.shape()), to_string(shape));
+
+  SavedLinear<T, B, S, R> saved{SavedInput<T, B>(x), weight.value().contiguous(), bias.value().contiguous()};
+  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
+  const bool keep = gelu && recorded && static_cast<std::size_t>(rows * out) * sizeof(R) <= keep_hidden_bytes;
+  if (keep) saved.pre = Tensor<R, B>::empty({rows, out});
+  saved.forward(x.template as<S>().reshape({rows, in}), saved.operand_weight(), y.data(), {options.activation, keep ? saved.pre.data() : nullptr, added});
+  if (!recorded) return Var<T, B>(y, std::shared_ptr<Node<T, B>>());
+
+  const auto state = std::make_shared<SavedLinear<T, B, S, R>>(std::move(saved));
+  const Shape input_shape = x.shape();
+  const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual};
+  const auto pull = [=](const auto& dy, InputGrads<T, B>& grads) {
+    grads.add(3, dy);
+    const Tensor<S, B> dpre = [&] {
+      if (!gelu) return stored_as<S>(dy).reshape({rows, out});
+      const Tensor<S, B> d = grads.template result<S>(dy).reshape({rows, out});
+      d.assign(map_expression(op::GeluGrad{}, state->pre_activation(), dy.reshape({rows, out})));
+      return d;
+    }();
+    state->pre = {};
+    if (grads.wants(2)) grads.add(2, column_sums<T>(dpre));
+    if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
+    if (!grads.wants(0)) return;
+    if constexpr (!std::is_same_v<S, T>)
+      if (grads.takes_half(0)) return grads.add(0, state->template input_gradient<S>(dpre).reshape(input_shape));
+    grads.add(0, state->template input_gradient<T>(dpre).reshape(input_shape));
+  };
+  if (!gelu || has_residual) return record_value("linear", y, inputs, pull);
+  const auto again = [state](index_t first, index_t last) { return Tensor<R, B>(map_expression(op::Gelu{}, state->pre_activation().slice(0, first, last))); };
+  return record_value("linear", y, inputs, pull, false, again);
+}
 
 }  // namespace detail
 
@@ -102,38 +168,19 @@ struct SavedLinear {
 template <class T, class B>
 Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias, const LinearOptions<T, B>& options = {}) {
   expect_shape("linear", "weight", weight.shape(), {{"out"}, {"in"}});
-  const index_t in = weight.dim(1), out = weight.dim(0), rows = in > 0 ? x.numel() / in : 0;
+  const index_t in = weight.dim(1), out = weight.dim(0);
   expect(x.rank() >= 1 && x.dim(-1) == in, "linear", "x is {}, expected (…, in = {})", to_string(x.shape()), in);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = out;
-  const bool has_residual = options.residual.numel() > 0, gelu = options.activation == Activation::gelu;
+  const bool has_residual = options.residual.numel() > 0;
   if (bias.numel() > 0) expect_shape("linear", "bias", bias.shape(), {{"out", out}});
   if (has_residual) expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}", to_string(options.residual.shape()), to_string(shape));
-  const Tensor<T, B> y = options.out.numel() > 0 ? options.out : Tensor<T, B>::empty(shape);
-  expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}", to_string(y.shape()), to_string(shape));
-
-  detail::SavedLinear<T, B> saved{SavedInput<T, B>(x), weight.value().contiguous(), bias.value().contiguous()};
-  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
-  const bool keep = gelu && recorded && static_cast<std::size_t>(rows * out) * sizeof(T) <= keep_hidden_bytes;
-  if (keep) saved.pre = Tensor<T, B>::empty({rows, out});
-  const Tensor<T, B> residual = options.residual.value().contiguous();
-  saved.forward(x.value().reshape({rows, in}), y.data(), {options.activation, keep ? saved.pre.data() : nullptr, has_residual ? residual.data() : nullptr});
-  if (!recorded) return Var<T, B>(y);
-
-  const auto state = std::make_shared<detail::SavedLinear<T, B>>(std::move(saved));
-  const Shape input_shape = x.shape();
-  const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual};
-  const auto pull = [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    grads.add(3, dy);
-    const Tensor<T, B> dpre = gelu ? grads.overwrite(dy) : dy;
-    if (gelu) dpre.reshape({rows, out}).assign(map_expression(op::GeluGrad{}, state->pre_activation(), dy.reshape({rows, out})));
-    state->pre = {};
-    if (grads.wants(2)) grads.add(2, sum(dpre.reshape({rows, out}), {0}));
-    if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
-    if (grads.wants(0)) grads.add(0, state->input_gradient(dpre).reshape(input_shape));
-  };
-  if (!gelu || has_residual) return record("linear", y, inputs, pull);
-  return record("linear", y, inputs, pull, false, [state](index_t first, index_t last) { return Tensor<T, B>(map_expression(op::Gelu{}, state->pre_activation().slice(0, first, last))); });
+  if constexpr (may_store_bfloat16<T, B>)
+    if (stores_operands<T, B>()) {
+      const bool rounded = options.result == ResultFor::products && !has_residual && options.out.numel() == 0;
+      return rounded ? detail::linear_as<bfloat16, bfloat16>(x, weight, bias, options, shape) : detail::linear_as<bfloat16, T>(x, weight, bias, options, shape);
+    }
+  return detail::linear_as<T, T>(x, weight, bias, options, shape);
 }
 
 HLIP_END

@@ -32,6 +32,7 @@ HLIP_BEGIN
 /// A GPU, through Thrust, cuBLASLt and block programs; or a host that runs the same code (see config.hpp).
 struct Cuda {
   static constexpr std::string_view name = "cuda";
+  static constexpr bool stores_bfloat16 = true;
   static constexpr std::int64_t rows_at_a_time = 16384;  // a product of fewer rows leaves parts of a large GPU idle
 };
 

@@ -7,7 +7,6 @@
 #if defined(HLIP_THRUST_CUDA)
 
 #include <hlip/backend/backend.hpp>
-#include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/runtime.hpp>
 #include <hlip/tensor/dtype.hpp>
@@ -18,7 +17,6 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <type_traits>
 
 HLIP_BEGIN
@@ -32,7 +30,7 @@ inline void expect_cublas(cublasStatus_t status) {
 /// The handle, its workspace (one for all: products follow one another on one stream), and which algorithm a product takes.
 class CublasLt {
  public:
-  using Product = std::array<std::int64_t, 19>;  ///< all that decides about the algorithm
+  using Product = std::array<std::int64_t, 20>;  ///< all that decides about the algorithm
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 
   static CublasLt& get() {
@@ -91,40 +89,24 @@ struct CublasOperand {
   CublasMatrix matrix(index_t batch) const { return {type, cols, rows, ld, batch, stride}; }
 };
 
-/// A copy of a float operand in bfloat16. (cuBLASLt would take the floats, with a compute type that lets it round them; it then reads
-/// twice the bytes, and whether it rounds is its own affair.)
-class RoundedOperand {
- public:
-  RoundedOperand(const CublasOperand& from, index_t batch)
-      : ld_((from.cols + 7) / 8 * 8), copies_(from.stride == 0 ? 1 : batch), values_(copies_ * from.rows * ld_), from_(from) {  // whole 16 bytes a row
-    copy_strided(Cuda{}, Shape{copies_, from.rows, from.cols}, values_.data(), Shape{from.rows * ld_, ld_, 1}, static_cast<const float*>(from.data), Shape{from.stride, from.ld, 1});
-  }
-  CublasOperand operand() const { return {values_.data(), CUDA_R_16BF, from_.rows, from_.cols, ld_, copies_ > 1 ? from_.rows * ld_ : 0, from_.transposed}; }
-
- private:
-  index_t ld_, copies_;
-  CudaScratch<bfloat16> values_;
-  CublasOperand from_;
-};
-
-/// d = alpha · op(a) · op(b) + beta · c + bias for every matrix of the batch; c and d are laid out alike. bias only for floats.
 template <class T>
-void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bias, MatrixPrecision precision) {
-  constexpr bool single = std::is_same_v<T, float>;
-  constexpr cudaDataType type = single ? CUDA_R_32F : CUDA_R_64F;
-  CublasOperand a{g.a, type, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.trans_a};
-  CublasOperand b{g.b, type, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.trans_b};
-  std::optional<RoundedOperand> rounded_a, rounded_b;
-  if constexpr (single)
-    if (precision == MatrixPrecision::bfloat16) {
-      a = rounded_a.emplace(a, g.batch).operand();
-      b = rounded_b.emplace(b, g.batch).operand();
-    }
-  const cublasComputeType_t compute = !single ? CUBLAS_COMPUTE_64F : precision == MatrixPrecision::tensorfloat32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+inline constexpr cudaDataType cublas_type = CUDA_R_64F;
+template <>
+inline constexpr cudaDataType cublas_type<float> = CUDA_R_32F;
+template <>
+inline constexpr cudaDataType cublas_type<bfloat16> = CUDA_R_16BF;
+
+/// d = alpha · op(a) · op(b) + beta · c + bias for every matrix of the batch; c and d are laid out alike. bias not for doubles; tf32: floats
+/// are rounded to TF32.
+template <class T, class S, class R>
+void cublas_product(const GemmArgs<T, S, R>& g, const R* c, T beta, R* d, const R* bias, bool tf32) {
+  const CublasOperand a{g.a, cublas_type<S>, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.stride_a, g.trans_a};
+  const CublasOperand b{g.b, cublas_type<S>, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.stride_b, g.trans_b};
+  const cublasComputeType_t compute = std::is_same_v<T, double> ? CUBLAS_COMPUTE_64F : tf32 && std::is_same_v<S, float> ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   auto& library = CublasLt::get();
 
   cublasLtMatmulDescOpaque_t product;
-  expect_cublas(cublasLtMatmulDescInit(&product, compute, type));
+  expect_cublas(cublasLtMatmulDescInit(&product, compute, cublas_type<T>));
   const auto set = [&](cublasLtMatmulDescAttributes_t what, const auto& value) { expect_cublas(cublasLtMatmulDescSetAttribute(&product, what, &value, sizeof value)); };
   set(CUBLASLT_MATMUL_DESC_TRANSA, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(CUBLASLT_MATMUL_DESC_TRANSB, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -132,7 +114,7 @@ void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bia
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
-  CublasMatrix left = b.matrix(g.batch), right = a.matrix(g.batch), result(type, g.n, g.m, g.ldc, g.batch, g.stride_c);
+  CublasMatrix left = b.matrix(g.batch), right = a.matrix(g.batch), result(cublas_type<R>, g.n, g.m, g.ldc, g.batch, g.stride_c);
 
   const auto choose = [&] {
     cublasLtMatmulPreferenceOpaque_t wish;
@@ -153,7 +135,7 @@ void cublas_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bia
   };
   const auto flag = [](bool b) { return std::int64_t{b}; };
   const CublasLt::Product key{g.m, g.n, g.k, a.ld, b.ld, g.ldc, g.batch, a.stride, b.stride, g.stride_c, flag(g.trans_a), flag(g.trans_b), flag(bias != nullptr), compute,
-                              a.type, alignment_of(a.data), alignment_of(b.data), alignment_of(c), alignment_of(d)};
+                              cublas_type<S>, cublas_type<R>, alignment_of(a.data), alignment_of(b.data), alignment_of(c), alignment_of(d)};
   const cublasLtMatmulAlgo_t algorithm = library.algorithm(key, choose);
   expect_cublas(cublasLtMatmul(library.handle(), &product, &g.alpha, b.data, &left.layout, a.data, &right.layout, &beta, c, &result.layout, d, &result.layout, &algorithm, library.workspace(),
                                CublasLt::workspace_bytes, CudaRuntime::get().stream));

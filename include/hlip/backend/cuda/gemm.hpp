@@ -1,5 +1,6 @@
 // Matrix products: cuBLASLt on a GPU, those of Cpu where Thrust runs on the host. What the product itself cannot take along (exact
-// GELU, the values before it, the bias of doubles) is one pass over the result.
+// GELU, the values before it, the bias of doubles) is one pass over the result. Where products round to bfloat16, they are given
+// operands that lie in it: made by who made the operand (GemmArgs<float, bfloat16>), or copies made here.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -18,11 +19,14 @@
 
 HLIP_BEGIN
 
+namespace detail {
+inline std::atomic<MatrixPrecision> cuda_matrix_precision{MatrixPrecision::float32};
+}
+inline MatrixPrecision matrix_precision(Cuda) { return detail::cuda_matrix_precision; }
+
 #if defined(HLIP_THRUST_CUDA)
 
 namespace detail {
-inline std::atomic<MatrixPrecision> cuda_matrix_precision{MatrixPrecision::float32};
-
 struct NoLoop {
   HLIP_FN void operator()(index_t) const {}
 };
@@ -52,78 +56,153 @@ inline void set_matrix_precision(Cuda, MatrixPrecision precision) {
          detail::compiled_capability());
   detail::cuda_matrix_precision = precision;
 }
-inline MatrixPrecision matrix_precision(Cuda) { return detail::cuda_matrix_precision; }
 
 #else
 
-inline bool has_bfloat16_products(Cuda) { return has_bfloat16_products(Cpu{}); }
-inline bool has_tensorfloat32_products(Cuda) { return has_tensorfloat32_products(Cpu{}); }
-inline void set_matrix_precision(Cuda, MatrixPrecision precision) { set_matrix_precision(Cpu{}, precision); }
-inline MatrixPrecision matrix_precision(Cuda) { return matrix_precision(Cpu{}); }
+/// A host multiplies the rounded operands as floats.
+inline bool has_bfloat16_products(Cuda) { return true; }
+inline bool has_tensorfloat32_products(Cuda) { return false; }
+inline void set_matrix_precision(Cuda, MatrixPrecision precision) {
+  if (precision == MatrixPrecision::tensorfloat32) fail("set_matrix_precision", "TF32 products need a GPU, this build of the Cuda backend runs on a host (hint: float32 or bfloat16)");
+  detail::cuda_matrix_precision = precision;
+}
 
 #endif
 
 namespace detail {
 
-/// d = alpha · op(a) · op(b) + beta · c + bias; c and d are laid out alike. k > 0, and bias only for floats.
-template <class T>
-void plain_product(const GemmArgs<T>& g, const T* c, T beta, T* d, const T* bias) {
+/// A matrix, or a batch of them, copied to another element type; rows are whole multiples of 16 bytes.
+template <class U>
+class ConvertedMatrix {
+ public:
+  template <class T>
+  ConvertedMatrix(const T* from, index_t rows, index_t cols, index_t ld, index_t batch, index_t stride)
+      : ld_((cols + 7) / 8 * 8), stride_(stride == 0 ? 0 : rows * ld_), values_((stride == 0 ? 1 : batch) * rows * ld_) {
+    const index_t copies = stride == 0 ? 1 : batch;
+    copy_strided(Cuda{}, Shape{copies, rows, cols}, values_.data(), Shape{rows * ld_, ld_, 1}, from, Shape{stride, ld, 1});
+  }
+  U* data() const { return values_.data(); }
+  index_t ld() const { return ld_; }
+  index_t stride() const { return stride_; }
+
+ private:
+  index_t ld_, stride_;
+  CudaScratch<U> values_;
+};
+
+/// Calls fn with the same product of operands converted to U.
+template <class U, class T, class S, class R, class Fn>
+void with_operands(const GemmArgs<T, S, R>& g, Fn fn) {
+  const ConvertedMatrix<U> a(g.a, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.batch, g.stride_a), b(g.b, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
+  GemmArgs<T, U, R> h;
+  h.m = g.m, h.n = g.n, h.k = g.k, h.batch = g.batch;
+  h.a = a.data(), h.lda = a.ld(), h.trans_a = g.trans_a, h.stride_a = a.stride();
+  h.b = b.data(), h.ldb = b.ld(), h.trans_b = g.trans_b, h.stride_b = b.stride();
+  h.c = g.c, h.ldc = g.ldc, h.stride_c = g.stride_c, h.alpha = g.alpha, h.beta = g.beta;
+  h.bias = g.bias, h.activation = g.activation, h.pre_activation = g.pre_activation, h.residual = g.residual;
+  fn(h);
+}
+
+/// d = alpha · op(a) · op(b) + beta · c + bias; c and d are laid out alike. k > 0, and bias not for doubles.
+template <class T, class S, class R>
+void plain_product(const GemmArgs<T, S, R>& g, const R* c, T beta, R* d, const T* bias) {
 #if defined(HLIP_THRUST_CUDA)
-  cublas_product(g, beta == T(0) ? static_cast<const T*>(d) : c, beta, d, bias, cuda_matrix_precision);
+  const R* before = beta == T(0) ? static_cast<const R*>(d) : c;
+  const bool tf32 = cuda_matrix_precision == MatrixPrecision::tensorfloat32;
+  if constexpr (std::is_same_v<R, T>) {
+    cublas_product(g, before, beta, d, bias, tf32);
+  } else if (!bias) {
+    cublas_product(g, before, beta, d, static_cast<const R*>(nullptr), tf32);
+  } else {  // it has to lie as the result does
+    const CudaScratch<R> rounded(g.n);
+    copy_strided(Cuda{}, Shape{g.n}, rounded.data(), Shape{1}, bias, Shape{1});
+    cublas_product(g, before, beta, d, static_cast<const R*>(rounded.data()), tf32);
+  }
 #else
-  if (beta != T(0) && c != d) copy_strided(Cuda{}, Shape{g.batch, g.m, g.n}, d, Shape{g.stride_c, g.ldc, 1}, c, Shape{g.stride_c, g.ldc, 1});
-  GemmArgs<T> plain = g;
-  plain.c = d, plain.beta = beta, plain.bias = bias;
-  plain.activation = Activation::none, plain.pre_activation = nullptr, plain.residual = nullptr;
-  gemm(Cpu{}, plain);
+  if constexpr (!std::is_same_v<S, T>) {
+    with_operands<T>(g, [&](const GemmArgs<T, T, R>& h) { plain_product(h, c, beta, d, bias); });
+  } else if constexpr (!std::is_same_v<R, T>) {
+    const ConvertedMatrix<T> sums(beta == T(0) ? d : c, g.m, g.n, g.ldc, g.batch, g.stride_c);
+    GemmArgs<T> h;
+    h.m = g.m, h.n = g.n, h.k = g.k, h.batch = g.batch;
+    h.a = g.a, h.lda = g.lda, h.trans_a = g.trans_a, h.stride_a = g.stride_a, h.b = g.b, h.ldb = g.ldb, h.trans_b = g.trans_b, h.stride_b = g.stride_b;
+    h.c = sums.data(), h.ldc = sums.ld(), h.stride_c = sums.stride(), h.alpha = g.alpha, h.beta = beta, h.bias = bias;
+    gemm(Cpu{}, h);
+    copy_strided(Cuda{}, Shape{g.batch, g.m, g.n}, d, Shape{g.stride_c, g.ldc, 1}, static_cast<const T*>(sums.data()), Shape{sums.stride(), sums.ld(), 1});
+  } else {
+    if (beta != T(0) && c != d) copy_strided(Cuda{}, Shape{g.batch, g.m, g.n}, d, Shape{g.stride_c, g.ldc, 1}, c, Shape{g.stride_c, g.ldc, 1});
+    GemmArgs<T> plain = g;
+    plain.c = d, plain.beta = beta, plain.bias = bias;
+    plain.activation = Activation::none, plain.pre_activation = nullptr, plain.residual = nullptr;
+    gemm(Cpu{}, plain);
+  }
 #endif
 }
 
+/// Exact GELU.
+struct GeluValue {
+  template <class V>
+  HLIP_FN V operator()(V x) const {
+    return V(0.5) * x * (V(1) + erf_(V(V(0.70710678118654752440) * x)));
+  }
+};
+
 /// Element (matrix, i, j) of the result from what the product left in `product`, which may be c itself.
-template <class T>
+template <class T, class R>
 struct FinishProduct {
-  const T *product, *bias, *residual;
+  const R* product;
+  const T* bias;
+  const R* residual;
   T scale;
   Activation activation;
-  T *pre_activation, *c;
+  R *pre_activation, *c;
   index_t m, n, ldc, stride_c;
+
+  HLIP_FN static T widened(R x) { return static_cast<T>(x); }
+  HLIP_FN static R stored(T x) { return static_cast<R>(x); }
   HLIP_FN void operator()(index_t element) const {
     const index_t row = quotient(element, n), j = element - row * n, matrix = quotient(row, m);
     const index_t at = matrix * stride_c + (row - matrix * m) * ldc + j;
-    T x = product ? scale * product[at] : T(0);
+    T x = product ? scale * widened(product[at]) : T(0);
     if (bias) x += bias[j];
-    if (pre_activation) pre_activation[at] = x;
-    if (activation == Activation::gelu) x = T(0.5) * x * (T(1) + erf_(T(0.70710678118654752440) * x));
-    if (residual) x += residual[at];
-    c[at] = x;
+    if (pre_activation) pre_activation[at] = stored(x);
+    if (activation == Activation::gelu) x = GeluValue{}(x);
+    if (residual) x += widened(residual[at]);
+    c[at] = stored(x);
   }
 };
 
 }  // namespace detail
 
 /// C = act(alpha · op(A) · op(B) + beta · C + bias) + residual; see GemmArgs.
-template <class T>
-void gemm(Cuda, const GemmArgs<T>& g) {
+template <class T, class S, class R>
+void gemm(Cuda, const GemmArgs<T, S, R>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
-  detail::FinishProduct<T> rest{g.c, g.bias, g.residual, T(1), g.activation, g.pre_activation, g.c, g.m, g.n, g.ldc, g.stride_c};
+  if constexpr (std::is_same_v<S, float>)
+    if (g.k > 0 && matrix_precision(Cuda{}) == MatrixPrecision::bfloat16) return detail::with_operands<bfloat16>(g, [](const GemmArgs<T, bfloat16, R>& h) { gemm(Cuda{}, h); });
+  detail::FinishProduct<T, R> rest{g.c, g.bias, g.residual, T(1), g.activation, g.pre_activation, g.c, g.m, g.n, g.ldc, g.stride_c};
   if (g.k <= 0) {
     rest.product = g.beta != T(0) ? g.c : nullptr;
     rest.scale = g.beta;
   } else {
     const bool activated = g.activation != Activation::none || g.pre_activation;
     // cuBLASLt is not told how a bias is aligned, so it gets one that any of its kernels can read.
-    const T* fused_bias = std::is_same_v<T, float> && reinterpret_cast<std::uintptr_t>(g.bias) % 16 == 0 ? g.bias : nullptr;
+    const T* fused_bias = !std::is_same_v<T, double> && reinterpret_cast<std::uintptr_t>(g.bias) % 16 == 0 ? g.bias : nullptr;
     if (fused_bias) rest.bias = nullptr;
     if (g.residual && !activated && g.beta == T(0)) {  // the residual in the place of the old C
       detail::plain_product(g, g.residual, T(1), g.c, fused_bias);
       rest.residual = nullptr;
     } else {
-      T* to = g.pre_activation ? g.pre_activation : g.c;
-      detail::plain_product(g, static_cast<const T*>(g.c), g.beta, to, fused_bias);
+      R* to = g.pre_activation ? g.pre_activation : g.c;
+      detail::plain_product(g, static_cast<const R*>(g.c), g.beta, to, fused_bias);
       rest.product = to;
       if (!rest.bias) rest.pre_activation = nullptr;  // already there
     }
     if (!rest.bias && !rest.residual && !activated) return;
+    if (!rest.bias && !rest.residual && g.activation == Activation::gelu) {
+      const Shape shape{g.batch, g.m, g.n}, stride{g.stride_c, g.ldc, 1};
+      return map(Cuda{}, shape, g.c, stride, MapView<detail::GeluValue, T, LeafView<R, false>>{{}, {LeafView<R, false>{rest.product, stride}}});
+    }
   }
   for_each_index(Cuda{}, g.batch * g.m * g.n, rest);
 }
