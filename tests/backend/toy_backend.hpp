@@ -133,6 +133,7 @@ TOY_FORWARDS(cross_entropy_backward)
 TOY_FORWARDS(gather_rows)
 TOY_FORWARDS(scatter_add_rows)
 TOY_FORWARDS(resample_axis)
+TOY_FORWARDS(cut_patches)
 TOY_FORWARDS(adamw_update)
 TOY_FORWARDS(sums_of_squares)
 #undef TOY_FORWARDS

@@ -262,10 +262,10 @@ Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vect
 }
 
 /// A constant that is cheap to compute: those who need it on the way back call `again(first, last)` for its rows.
-template <class T, class B, class Again>
-Var<T, B> remade_constant(std::string_view op, const Tensor<T, B>& value, Again again) {
-  if (!detail::recording) return Var<T, B>(value);
-  const auto no_pull = [](const Tensor<T, B>&, InputGrads<T, B>&) {};
+template <class T, class S, class B, class Again>
+Var<T, B> remade_constant(std::string_view op, const Tensor<S, B>& value, Again again) {
+  const auto no_pull = [](const auto&, InputGrads<T, B>&) {};
+  if (!detail::recording) return Var<T, B>(value, std::shared_ptr<Node<T, B>>());
   auto node = std::make_shared<detail::FunctionNode<T, B, decltype(no_pull), Again>>(op, value.shape(), no_pull, std::move(again));
   node->constant = true;
   return Var<T, B>(value, std::move(node));

@@ -28,10 +28,11 @@
 //                an index or label outside its table is an error that names it: of the call itself, or, on a device that would have to be
 //                waited for, of the next copy_to_host; either way nothing outside is read or written
 //   resampling   void resample_axis(B, const ResampleArgs<T>&);
+//   patches      void cut_patches(B, const PatchArgs<T>&);
 //   bfloat16     where the tag says `static constexpr bool stores_bfloat16 = true`: also
 //                gemm(B, GemmArgs<float, bfloat16, float>), gemm(B, GemmArgs<float, bfloat16, bfloat16>), attention_forward(B, AttentionArgs<float, bfloat16>),
 //                attention_backward(B, AttentionGradArgs<float, bfloat16>), layer_norm_forward(B, LayerNormArgs<float, bfloat16>),
-//                layer_norm_backward(B, LayerNormGradArgs<float, bfloat16>), reduce(B, Reduction::sum, const bfloat16*, float*, …)
+//                layer_norm_backward(B, LayerNormGradArgs<float, bfloat16>), cut_patches(B, PatchArgs<float, bfloat16>), reduce(B, Reduction::sum, const bfloat16*, float*, …)
 //   optimiser    void adamw_update(B, const AdamWArgs<T>&);   void sums_of_squares(B, std::span<const Elements<T>>, T* to);   all parameters at once
 #pragma once
 
@@ -156,6 +157,17 @@ struct ResampleArgs {
   T* x = nullptr;                  ///< read forward, written transposed
   T* y = nullptr;                  ///< written forward, read transposed
   bool transposed = false;
+};
+
+/// Rows [first, last) of the matrix (N · depth/pd · height/ph · width/pw, channels · pd · ph · pw) whose rows are the patches of x
+/// (N, channels, depth, height, width); remainders at the end of an axis belong to none. S: what the rows lie in memory as, see GemmArgs.
+template <class T, class S = T>
+struct PatchArgs {
+  const T* x = nullptr;
+  index_t channels = 0, depth = 0, height = 0, width = 0;
+  index_t pd = 0, ph = 0, pw = 0;
+  index_t first = 0, last = 0;
+  S* rows = nullptr;
 };
 
 /// Neighbouring elements, one entry of a list: of which `sums_of_squares` writes Σ x² of entry i to to[i].

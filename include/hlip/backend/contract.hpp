@@ -72,8 +72,22 @@ concept BackendKernels = requires(B b, T* to, const T* from, const std::int64_t*
   gather_rows(b, from, index, to, n, n, n);
   scatter_add_rows(b, from, index, to, n, n, n);
   resample_axis(b, ResampleArgs<T>{});
+  cut_patches(b, PatchArgs<T>{});
   adamw_update(b, AdamWArgs<T>{});
   sums_of_squares(b, std::span<const Elements<T>>{}, to);
+};
+
+/// Kernels whose operands lie in bfloat16, of a backend that says it has them.
+template <class B>
+concept BackendStoresBfloat16 = requires(B b, float* to, const bfloat16* from, index_t n) {
+  gemm(b, GemmArgs<float, bfloat16, float>{});
+  gemm(b, GemmArgs<float, bfloat16, bfloat16>{});
+  attention_forward(b, AttentionArgs<float, bfloat16>{});
+  attention_backward(b, AttentionGradArgs<float, bfloat16>{});
+  layer_norm_forward(b, LayerNormArgs<float, bfloat16>{});
+  layer_norm_backward(b, LayerNormGradArgs<float, bfloat16>{});
+  cut_patches(b, PatchArgs<float, bfloat16>{});
+  reduce(b, Reduction::sum, from, to, n, n, n);
 };
 
 /// What a tag type must be for `Tensor<float, B>` and everything above it: backend.hpp says what each function does.
@@ -83,6 +97,6 @@ concept Backend = BackendMemory<B> && BackendLoops<B, float> && BackendLoops<B, 
   { has_tensorfloat32_products(b) } -> std::same_as<bool>;
   set_matrix_precision(b, MatrixPrecision::float32);
   { matrix_precision(b) } -> std::same_as<MatrixPrecision>;
-};
+} && (!stores_bfloat16<B> || BackendStoresBfloat16<B>);
 
 HLIP_END

@@ -7,6 +7,7 @@
 #include <hlip/backend/cpu/index.hpp>
 #include <hlip/backend/cpu/loop.hpp>
 #include <hlip/backend/cpu/memory.hpp>
+#include <hlip/backend/cpu/patches.hpp>
 #include <hlip/backend/cpu/reduce.hpp>
 #include <hlip/backend/cpu/resample.hpp>
 #include <hlip/backend/cpu/rows.hpp>

@@ -9,6 +9,7 @@
 #include <hlip/backend/cuda/index.hpp>
 #include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
+#include <hlip/backend/cuda/patches.hpp>
 #include <hlip/backend/cuda/reduce.hpp>
 #include <hlip/backend/cuda/resample.hpp>
 #include <hlip/backend/cuda/rows.hpp>

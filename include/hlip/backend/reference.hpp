@@ -7,6 +7,7 @@
 #include <hlip/backend/reference/index.hpp>
 #include <hlip/backend/reference/loop.hpp>
 #include <hlip/backend/reference/memory.hpp>
+#include <hlip/backend/reference/patches.hpp>
 #include <hlip/backend/reference/reduce.hpp>
 #include <hlip/backend/reference/resample.hpp>
 #include <hlip/backend/reference/rows.hpp>

@@ -12,36 +12,31 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// Patch rows [first, last) of x (N, C, D, H, W), (rows, C·pd·ph·pw); d, h, w patches along each axis.
-template <class T, class B>
-Tensor<T, B> patch_rows(const Tensor<T, B>& x, const Shape& patch, index_t d, index_t h, index_t w, index_t first, index_t last) {
-  const index_t c = x.dim(1), pd = patch[0], ph = patch[1], pw = patch[2], lines = c * pd * ph;
-  const auto rows = Tensor<T, B>::empty({last - first, lines * pw});
-  const T* from = x.data();
-  T* to = rows.data();
-  const index_t depth = x.dim(2), height = x.dim(3), width = x.dim(4);
-  for_each_index(B{}, (last - first) * lines, [=] HLIP_LAMBDA(index_t i) {
-    const index_t row = first + i / lines, line = i % lines;
-    const index_t n = row / (d * h * w), z = row / (h * w) % d * pd + line / ph % pd, y = row / w % h * ph + line % ph, channel = line / (ph * pd);
-    const T* source = from + (((n * c + channel) * depth + z) * height + y) * width + row % w * pw;
-    for (index_t k = 0; k < pw; ++k) to[i * pw + k] = source[k];
-  });
-  return rows;
+/// extract_patches of constant volumes, the rows in memory as S: they are not kept for the way back but cut again.
+template <class S, class T, class B>
+Var<T, B> extract_patches_as(const Var<T, B>& x, const Shape& patch, index_t patches) {
+  const Tensor<T, B> volumes = x.value().contiguous();
+  const auto cut = [=](index_t first, index_t last) {
+    const auto rows = Tensor<S, B>::empty({last - first, volumes.dim(1) * patch.numel()});
+    cut_patches(B{}, PatchArgs<T, S>{volumes.data(), volumes.dim(1), volumes.dim(2), volumes.dim(3), volumes.dim(4), patch[0], patch[1], patch[2], first, last, rows.data()});
+    return rows;
+  };
+  return remade_constant<T>("extract_patches", cut(0, patches), cut);
 }
 
 }  // namespace detail
 
-/// Cuts volumes into patches, dropping the remainder at the end of an axis. The patches of constant volumes are not kept
-/// for the way back but cut again.
+/// Cuts volumes into patches, dropping the remainder at the end of an axis.
 /// @param x (N, C, D, H, W)  @return (N·d·h·w, C·pd·ph·pw), rows in the order n, d, h, w
 template <class T, class B>
-Var<T, B> extract_patches(const Var<T, B>& x, const Shape& patch) {
+Var<T, B> extract_patches(const Var<T, B>& x, const Shape& patch, ResultFor result = ResultFor::anything) {
   expect_shape("patch_embed", "x", x.shape(), {{"N"}, {"C"}, {"D"}, {"H"}, {"W"}});
   const index_t n = x.dim(0), c = x.dim(1), d = x.dim(2) / patch[0], h = x.dim(3) / patch[1], w = x.dim(4) / patch[2];
   expect(d > 0 && h > 0 && w > 0, "patch_embed", "x is {}, smaller than one patch {}", to_string(x.shape()), to_string(patch));
   if (!x.requires_grad()) {
-    const auto cut = [=, input = x.value().contiguous()](index_t first, index_t last) { return detail::patch_rows(input, patch, d, h, w, first, last); };
-    return remade_constant("extract_patches", cut(0, n * d * h * w), cut);
+    if constexpr (may_store_bfloat16<T, B>)
+      if (result == ResultFor::products && stores_operands<T, B>()) return detail::extract_patches_as<bfloat16>(x, patch, n * d * h * w);
+    return detail::extract_patches_as<T>(x, patch, n * d * h * w);
   }
   Var<T, B> v = x;
   const index_t keep[] = {d * patch[0], h * patch[1], w * patch[2]};
@@ -85,7 +80,7 @@ struct PatchEmbed3D {
     ModuleScope at("patch_embed");
     expect_shape("patch_embed", "x", x.shape(), {{"N"}, {"in_chans", proj.weight.dim(1)}, {"D"}, {"H"}, {"W"}});
     const index_t dim = proj.weight.dim(0);
-    return linear(extract_patches(x, patch_size), reshape(proj.weight, {dim, proj.weight.numel() / dim}), proj.bias);
+    return linear(extract_patches(x, patch_size, ResultFor::products), reshape(proj.weight, {dim, proj.weight.numel() / dim}), proj.bias);
   }
 };
 
