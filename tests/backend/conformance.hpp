@@ -59,6 +59,20 @@ std::vector<T> positive_numbers(index_t n, std::uint32_t stream) {
   return v;
 }
 
+/// Whether B takes rows that lie in bfloat16.
+template <class B>
+inline constexpr bool takes_stored_rows = requires(LayerNormArgs<float, bfloat16> a) { layer_norm_forward(B{}, a); };
+/// What an op on rows in bfloat16 has them in: that, where the backend takes it, otherwise T.
+template <class T, class B>
+using stored_type = std::conditional_t<std::is_same_v<T, float> && takes_stored_rows<B>, bfloat16, T>;
+/// The same numbers in each, rounded to bfloat16.
+template <class T, class B>
+std::vector<stored_type<T, B>> stored_numbers(index_t n, std::uint32_t stream) {
+  std::vector<stored_type<T, B>> v;
+  for (float x : numbers<float>(n, stream)) v.push_back(static_cast<stored_type<T, B>>(static_cast<float>(bfloat16(x))));
+  return v;
+}
+
 /// How often Buffers of a backend were read.
 template <class B>
 inline std::uint64_t reads = 0;

@@ -1,5 +1,5 @@
-// The loops of the contract one element at a time: a functor for each of them, which is called with the number of an element.
-// Reference calls it in a plain loop, Cuda in a thread for each element.
+// The loops of the contract as functors, which are called with the number of an element and take it, or it and its neighbours, as
+// their Lanes say (fused.hpp). Reference calls them in a plain loop, Cuda in a thread for each element or four.
 #pragma once
 
 #include <hlip/backend/fused.hpp>
@@ -15,6 +15,7 @@ namespace detail {
 /// Elements stand for themselves, 16-bit floats for floats. `Wide`: all floats for doubles.
 template <bool Wide>
 struct ScalarLanes {
+  static constexpr index_t width = 1;
   template <class T>
   using value = std::conditional_t<Wide && is_floating<T>, double, T>;
   template <class T>
@@ -28,6 +29,10 @@ struct ScalarLanes {
   template <class U, class V>
   HLIP_FN static void store(U* p, index_t, index_t, V v) {
     *p = static_cast<U>(static_cast<compute_type<U>>(v));
+  }
+  template <class T>
+  HLIP_FN static void copy(T* to, const T* from, index_t) {
+    *to = *from;
   }
 };
 
@@ -43,32 +48,56 @@ struct ElementPlace {
   }
 };
 
-template <class Lanes, class U, class View>
-struct MapElement {
+/// A loop as it is called: i is the number of an element, or of Lanes::width neighbours.
+template <class Lanes, class Loop>
+struct LoopInLanes {
+  Loop loop;
+  HLIP_FN void operator()(index_t i) const { loop.template run<Lanes>(i * Lanes::width); }
+};
+
+// The loops. `visit_operands` calls fn(pointer, strides) for everything that they read and write.
+
+template <class U, class View>
+struct MapLoop {
   Shape loop, out_stride;
   U* out;
   View view;
 
-  MapElement(const Shape& shape, U* to, const Shape& stride, const View& expression) : out_stride(stride), out(to), view(expression) { loop = collapse(shape, out_stride, view); }
-  HLIP_FN void operator()(index_t element) const {
+  MapLoop(const Shape& shape, U* to, const Shape& stride, const View& expression) : out_stride(stride), out(to), view(expression) { loop = collapse(shape, out_stride, view); }
+  template <class Fn>
+  void visit_operands(Fn fn) {
+    fn(out, out_stride);
+    visit_leaves(view, [&](const auto& leaf) { fn(leaf.data, leaf.stride); });
+  }
+  template <class Lanes>
+  HLIP_FN void run(index_t element) const {
     const ElementPlace at(loop, element);
     Lanes::store(at.in(out, out_stride), 1, 1, forward<Lanes>(row_of(view, at.index), at.column, 1).value);
   }
 };
 
-template <class Lanes, class T, class View>
-struct MapPullElement {
+template <class T, class View>
+struct MapPullLoop {
   Shape loop;
   const T* dy;
   View view;
   std::array<GradSink<T>, 8> sinks{};  // an expression has at most 8 leaves
 
-  MapPullElement(const Shape& shape, const T* d, const View& expression, const GradSink<T>* to) : dy(d), view(expression) {
+  MapPullLoop(const Shape& shape, const T* d, const View& expression, const GradSink<T>* to) : dy(d), view(expression) {
     Shape dy_stride = contiguous_strides(shape);
     loop = collapse(shape, dy_stride, view);
     for (int k = 0; k < View::recorded_leaves; ++k) sinks[static_cast<std::size_t>(k)] = to[k];
   }
-  HLIP_FN void operator()(index_t element) const {
+  template <class Fn>
+  void visit_operands(Fn fn) {
+    const Shape stride = contiguous_strides(loop);
+    fn(dy, stride);
+    for (const GradSink<T>& sink : sinks)
+      if (sink.step) fn(sink.grad, stride);
+    visit_leaves(view, [&](const auto& leaf) { fn(leaf.data, leaf.stride); });
+  }
+  template <class Lanes>
+  HLIP_FN void run(index_t element) const {
     const ElementPlace at(loop, element);
     std::array<GradSink<T>, 8> row_sinks = sinks;
     for (int k = 0; k < View::recorded_leaves; ++k) row_sinks[static_cast<std::size_t>(k)].grad += (element - at.column) * sinks[static_cast<std::size_t>(k)].step;
@@ -79,35 +108,45 @@ struct MapPullElement {
 };
 
 template <class U, class T>
-struct CopyElement {
+struct CopyLoop {
   Shape loop, to_stride, from_stride;
   U* to;
   const T* from;
 
-  CopyElement(const Shape& shape, U* target, const Shape& target_stride, const T* source, const Shape& source_stride) : to_stride(target_stride), to(target), from(source) {
+  CopyLoop(const Shape& shape, U* target, const Shape& target_stride, const T* source, const Shape& source_stride) : to_stride(target_stride), to(target), from(source) {
     LeafView<T, false> view{source, source_stride};
     loop = collapse(shape, to_stride, view);
     from_stride = view.stride;
   }
-  HLIP_FN void operator()(index_t element) const {
+  template <class Fn>
+  void visit_operands(Fn fn) {
+    fn(to, to_stride);
+    fn(from, from_stride);
+  }
+  template <class Lanes>
+  HLIP_FN void run(index_t element) const {
     const ElementPlace at(loop, element);
-    const T& value = *at.in(from, from_stride);
-    if constexpr (std::is_same_v<U, T>) *at.in(to, to_stride) = value;
-    else *at.in(to, to_stride) = static_cast<U>(static_cast<compute_type<U>>(static_cast<compute_type<T>>(value)));
+    if constexpr (std::is_same_v<U, T>) Lanes::copy(at.in(to, to_stride), at.in(from, from_stride), from_stride.back());
+    else Lanes::store(at.in(to, to_stride), 1, 1, Lanes::load(at.in(from, from_stride), from_stride.back(), 0, 1));
   }
 };
 
 template <class T>
-struct FillElement {
+struct FillLoop {
   Shape loop, stride;
   T* to;
-  T value;
+  compute_type<T> value;
 
-  FillElement(const Shape& shape, T* target, const Shape& target_stride, T v) : stride(target_stride), to(target), value(v) {
-    ConstantView<T> view{v};
+  FillLoop(const Shape& shape, T* target, const Shape& target_stride, T v) : stride(target_stride), to(target), value(static_cast<compute_type<T>>(v)) {
+    ConstantView<compute_type<T>> view{value};
     loop = collapse(shape, stride, view);
   }
-  HLIP_FN void operator()(index_t element) const { *ElementPlace(loop, element).in(to, stride) = value; }
+  template <class Fn>
+  void visit_operands(Fn fn) {
+    fn(to, stride);
+  }
+  template <class Lanes>
+  HLIP_FN void run(index_t element) const { Lanes::store(ElementPlace(loop, element).in(to, stride), 1, 1, Lanes::constant(value)); }
 };
 
 }  // namespace detail

@@ -56,14 +56,14 @@ struct LeafRow {
 namespace detail {
 
 template <class T, bool R, class Fn>
-void visit_strides(LeafView<T, R>& leaf, Fn&& fn) {
-  fn(leaf.stride);
+void visit_leaves(LeafView<T, R>& leaf, Fn&& fn) {
+  fn(leaf);
 }
 template <class T, class Fn>
-void visit_strides(ConstantView<T>&, Fn&&) {}
+void visit_leaves(ConstantView<T>&, Fn&&) {}
 template <class F, class V, class... A, class Fn>
-void visit_strides(MapView<F, V, A...>& node, Fn&& fn) {
-  std::apply([&](auto&... arg) { (visit_strides(arg, fn), ...); }, node.args);
+void visit_leaves(MapView<F, V, A...>& node, Fn&& fn) {
+  std::apply([&](auto&... arg) { (visit_leaves(arg, fn), ...); }, node.args);
 }
 
 }  // namespace detail
@@ -82,7 +82,7 @@ Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
     const auto check = [&](const Shape& s) { joins = joins && s[d] == s[outermost] * shape[outermost]; };
     if (joins) {
       check(out_stride);
-      detail::visit_strides(view, check);
+      detail::visit_leaves(view, [&](const auto& leaf) { check(leaf.stride); });
     }
     if (joins) sizes[sizes.rank() - 1] *= shape[d];
     else sizes.push_back(shape[d]);
@@ -97,7 +97,7 @@ Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
     s = merged;
   };
   rewrite(out_stride);
-  detail::visit_strides(view, rewrite);
+  detail::visit_leaves(view, [&](auto& leaf) { rewrite(leaf.stride); });
   Shape merged = Shape::filled(rank, 1);
   for (int g = 0; g < sizes.rank(); ++g) merged[rank - 1 - g] = sizes[g];
   return merged;
@@ -124,8 +124,10 @@ HLIP_FN constexpr int axes_to_visit([[maybe_unused]] int rank) {
 template <class T>
 HLIP_FN T* at_row(T* p, const Shape& index, const Shape& stride) {
   HLIP_UNROLL
-  for (int d = 0; d + 1 < axes_to_visit(index.rank()); ++d)
-    if (d + 1 < index.rank()) p += index[d] * stride[d];
+  for (int d = 0; d + 1 < axes_to_visit(index.rank()); ++d) {
+    if (d + 1 >= index.rank()) break;
+    p += index[d] * stride[d];
+  }
   return p;
 }
 }  // namespace detail
@@ -147,11 +149,15 @@ HLIP_FN auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
 /// Index of row number `row` in a collapsed shape; the last entry stays 0.
 HLIP_FN Shape row_index(const Shape& shape, index_t row) {
   Shape index = shape;
+  if (shape.rank() == 1) {  // most loops: nothing of what follows
+    index[0] = 0;
+    return index;
+  }
   HLIP_UNROLL
   for (int d = detail::axes_to_visit(shape.rank()) - 1; d >= 0; --d) {
     if (d == shape.rank() - 1) index[d] = 0;
     if (d >= shape.rank() - 1) continue;
-    const index_t above = detail::quotient(row, shape[d]);
+    const index_t above = d > 0 ? detail::quotient(row, shape[d]) : 0;
     index[d] = row - above * shape[d];
     row = above;
   }

@@ -4,6 +4,7 @@
 
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cuda/block.hpp>
+#include <hlip/backend/cuda/quad.hpp>
 #include <hlip/backend/cuda/rows.hpp>
 #include <hlip/backend/head_rows.hpp>
 
@@ -12,16 +13,6 @@
 HLIP_BEGIN
 
 namespace detail {
-
-/// Four neighbouring elements, read at once.
-template <class T>
-struct alignas(16) Quad {
-  T v[4];
-};
-template <class T>
-HLIP_FN Quad<T> quad(const T* p) {
-  return *reinterpret_cast<const Quad<T>*>(p);
-}
 
 /// Which tile of Tile::rows tokens a block works on. Heads of more than Tile::cols columns are cut into parts: a block computes all
 /// scores and one part of the outputs, going through the parts so that its own comes last.

@@ -1,6 +1,7 @@
-// Cuda loops: a thread for each element, in the element's own type (16-bit floats in float).
+// Cuda loops: a thread for each element, in the element's own type (16-bit floats in float), or for four of neighbouring floats.
 #pragma once
 
+#include <hlip/backend/cuda/four.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/runtime.hpp>
 #include <hlip/backend/element_loop.hpp>
@@ -40,27 +41,63 @@ void for_each_index(Cuda, index_t n, Fn fn) {
 #endif
 }
 
+namespace detail {
+
+// Which loops have a kernel for four elements: those of floats alone, in 32 bits or 16. The others are few and short, and every
+// kernel is compiled.
+template <class X>
+inline constexpr bool goes_in_fours = std::is_same_v<compute_type<X>, float>;
+template <class T, bool R>
+inline constexpr bool goes_in_fours<LeafView<T, R>> = goes_in_fours<T>;
+template <class T>
+inline constexpr bool goes_in_fours<ConstantView<T>> = true;
+template <class F, class V, class... A>
+inline constexpr bool goes_in_fours<MapView<F, V, A...>> = (goes_in_fours<A> && ...);
+template <template <class...> class Loop, class... X>
+inline constexpr bool goes_in_fours<Loop<X...>> = (goes_in_fours<X> && ...);
+
+/// Whether each four elements of a row are neighbours in memory that can be read at once, or the same element, in every operand.
+template <class Loop>
+bool lies_in_fours(Loop& loop) {
+  bool fits = loop.loop.back() % 4 == 0;
+  loop.visit_operands([&](const auto* p, const Shape& stride) {
+    if (stride.back() == 0) return;
+    fits = fits && stride.back() == 1 && takes_quads(p);
+    for (int d = 0; d + 1 < stride.rank(); ++d) fits = fits && stride[d] % 4 == 0;
+  });
+  return fits;
+}
+
+template <class Loop>
+void walk(Cuda, index_t n, Loop loop) {
+  if constexpr (goes_in_fours<Loop>)
+    if (lies_in_fours(loop)) return for_each_index(Cuda{}, n / 4, LoopInLanes<FourLanes, Loop>{loop});
+  for_each_index(Cuda{}, n, LoopInLanes<ScalarLanes<false>, Loop>{loop});
+}
+
+}  // namespace detail
+
 /// out[i] = expression[i] for every index of `shape`.
 template <class U, class View>
 void map(Cuda, const Shape& shape, U* out, const Shape& out_stride, const View& view) {
-  for_each_index(Cuda{}, shape.numel(), detail::MapElement<detail::ScalarLanes<false>, U, View>(shape, out, out_stride, view));
+  detail::walk(Cuda{}, shape.numel(), detail::MapLoop<U, View>(shape, out, out_stride, view));
 }
 
 /// Adds or writes dL/dleaf for every recorded leaf; dy is contiguous in `shape`.
 template <class T, class View>
 void map_pull(Cuda, const Shape& shape, const T* dy, const View& view, const GradSink<T>* sinks) {
-  for_each_index(Cuda{}, shape.numel(), detail::MapPullElement<detail::ScalarLanes<false>, T, View>(shape, dy, view, sinks));
+  detail::walk(Cuda{}, shape.numel(), detail::MapPullLoop<T, View>(shape, dy, view, sinks));
 }
 
 /// to[i] = from[i] with conversion; both strided.
 template <class U, class T>
 void copy_strided(Cuda, const Shape& shape, U* to, const Shape& to_stride, const T* from, const Shape& from_stride) {
-  for_each_index(Cuda{}, shape.numel(), detail::CopyElement<U, T>(shape, to, to_stride, from, from_stride));
+  detail::walk(Cuda{}, shape.numel(), detail::CopyLoop<U, T>(shape, to, to_stride, from, from_stride));
 }
 
 template <class T>
 void fill_strided(Cuda, const Shape& shape, T* to, const Shape& stride, T value) {
-  for_each_index(Cuda{}, shape.numel(), detail::FillElement<T>(shape, to, stride, value));
+  detail::walk(Cuda{}, shape.numel(), detail::FillLoop<T>(shape, to, stride, value));
 }
 
 HLIP_END

@@ -161,7 +161,7 @@ template <class T, class U>
 void reduce(Cuda, Reduction kind, const T* x, U* y, index_t outer, index_t n, index_t inner) {
   const index_t columns = outer * inner;
   if (columns <= 0) return;
-  if (n <= 0) return for_each_index(Cuda{}, columns, detail::FillElement<U>(Shape{columns}, y, Shape{1}, U{}));  // the sum of nothing
+  if (n <= 0) return fill_strided(Cuda{}, Shape{columns}, y, Shape{1}, U{});  // the sum of nothing
   const auto largest = [&](auto store) { detail::reduce_tree(detail::LargestOf<T>{}, x, outer, n, inner, store); };
   using Largest = typename detail::LargestOf<T>::State;
   if (kind == Reduction::sum || kind == Reduction::mean) {
