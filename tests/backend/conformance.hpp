@@ -35,6 +35,7 @@ using Sizes = std::vector<index_t>;
 struct Output {
   std::string name;
   std::vector<double> values;
+  int bits = 0;  ///< to how many they were rounded at the end; 0: not
 };
 using Outputs = std::vector<Output>;
 
@@ -65,11 +66,11 @@ inline constexpr bool takes_stored_rows = requires(LayerNormArgs<float, bfloat16
 /// What an op on rows in bfloat16 has them in: that, where the backend takes it, otherwise T.
 template <class T, class B>
 using stored_type = std::conditional_t<std::is_same_v<T, float> && takes_stored_rows<B>, bfloat16, T>;
-/// The same numbers in each, rounded to bfloat16.
-template <class T, class B>
-std::vector<stored_type<T, B>> stored_numbers(index_t n, std::uint32_t stream) {
-  std::vector<stored_type<T, B>> v;
-  for (float x : numbers<float>(n, stream)) v.push_back(static_cast<stored_type<T, B>>(static_cast<float>(bfloat16(x))));
+/// The numbers of any such type, rounded to bfloat16.
+template <class S>
+std::vector<S> rounded_numbers(index_t n, std::uint32_t stream) {
+  std::vector<S> v;
+  for (float x : numbers<float>(n, stream)) v.push_back(static_cast<S>(static_cast<float>(bfloat16(x))));
   return v;
 }
 
@@ -99,7 +100,9 @@ class Buffer {
     std::vector<T> host(n_);
     if (n_ > 0) ++reads<B>;
     copy_to_host(B{}, host.data(), data_, n_ * sizeof(T));
-    return std::vector<double>(host.begin(), host.end());
+    std::vector<double> values;
+    for (const T& x : host) values.push_back(static_cast<double>(static_cast<compute_type<T>>(x)));
+    return values;
   }
 
  private:
@@ -107,7 +110,8 @@ class Buffer {
   T* data_;
 };
 
-/// The largest |got - want| / (1 + max |want|) over all outputs; infinite where one is NaN and the other is not.
+/// The largest |got - want| / (1 + max |want|) over all outputs, beyond half a unit of where `got` was rounded to; infinite where one is
+/// NaN and the other is not.
 inline double difference(const Outputs& got, const Outputs& want) {
   REQUIRE(got.size() == want.size());
   double most = 0;
@@ -118,7 +122,7 @@ inline double difference(const Outputs& got, const Outputs& want) {
     for (std::size_t i = 0; i < got[k].values.size(); ++i) {
       const double g = got[k].values[i], w = want[k].values[i];
       if (g == w || (std::isnan(g) && std::isnan(w))) continue;
-      const double d = std::abs(g - w) / scale;
+      const double half_unit = got[k].bits > 0 && w != 0 ? std::ldexp(1.0, std::ilogb(w) - got[k].bits) : 0.0, d = (std::abs(g - w) - half_unit) / scale;
       most = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(most, d);
     }
   }

@@ -103,7 +103,7 @@ struct SumOfStored {
 
   template <class T, class B>
   static Outputs run(const Sizes& s) {
-    const Buffer<stored_type<T, B>, B> x(stored_numbers<T, B>(s[0] * s[1] * s[2], 1));
+    const Buffer<stored_type<T, B>, B> x(rounded_numbers<stored_type<T, B>>(s[0] * s[1] * s[2], 1));
     const Buffer<T, B> y(s[0] * s[2]);
     reduce(B{}, Reduction::sum, static_cast<const stored_type<T, B>*>(x.data()), y.data(), s[0], s[1], s[2]);
     return {{"sum", y.values()}};

@@ -7,6 +7,7 @@
 #include <hlip/backend/cuda/device_info.hpp>
 #include <hlip/backend/cuda/gemm.hpp>
 #include <hlip/backend/cuda/index.hpp>
+#include <hlip/backend/cuda/layer_norm.hpp>
 #include <hlip/backend/cuda/loop.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 #include <hlip/backend/cuda/patches.hpp>

@@ -29,6 +29,30 @@ HLIP_FN void store_quad(T* p, const Quad<T>& q) {  // nvcc makes four stores of 
   *static_cast<Quad<T>*>(__builtin_assume_aligned(p, alignof(Quad<T>))) = q;
 }
 
+/// The first n of the four, zeros for the others (n <= 0: for all). `Whole`: p takes quads, and n is never 1, 2 or 3.
+template <bool Whole, class T>
+HLIP_FN Quad<T> some_of_quad(const T* p, int n) {
+  Quad<T> q{};
+  if constexpr (Whole) {
+    if (n > 0) q = quad(p);
+  } else {
+    HLIP_UNROLL
+    for (int k = 0; k < 4; ++k)
+      if (k < n) q.v[k] = p[k];
+  }
+  return q;
+}
+template <bool Whole, class T>
+HLIP_FN void store_some_of_quad(T* p, const Quad<T>& q, int n) {
+  if constexpr (Whole) {
+    if (n > 0) store_quad(p, q);
+  } else {
+    HLIP_UNROLL
+    for (int k = 0; k < 4; ++k)
+      if (k < n) p[k] = q.v[k];
+  }
+}
+
 }  // namespace detail
 
 HLIP_END
