@@ -85,7 +85,7 @@ class Buffer {
   explicit Buffer(const std::vector<T>& host) : n_(host.size()), data_(static_cast<T*>(allocate(B{}, n_ * sizeof(T)))) {
     copy_from_host(B{}, data_, host.data(), n_ * sizeof(T));
   }
-  explicit Buffer(index_t n, T value = T(-77)) : Buffer(std::vector<T>(static_cast<std::size_t>(n), value)) {}
+  explicit Buffer(index_t n, T value = static_cast<T>(-77.0f)) : Buffer(std::vector<T>(static_cast<std::size_t>(n), value)) {}
   ~Buffer() { deallocate(B{}, data_, n_ * sizeof(T)); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;

@@ -68,21 +68,28 @@ struct Attention {
   static Outputs run(const Sizes& s) {
     return run_by<T, B>(s, 3, [](const AttentionArgs<T>& a) { attention_forward(B{}, a); }, [](const AttentionGradArgs<T>& g) { attention_backward(B{}, g); });
   }
-  /// slack: elements between the heads of a token and those of the next.
-  template <class T, class B, class Forward, class Backward>
+  /// slack: elements between the heads of a token and those of the next. S: what rows lie in memory as; rounded to `Rounded` first.
+  template <class T, class B, class S = T, class Rounded = S, class Forward, class Backward>
   static Outputs run_by(const Sizes& s, index_t slack, Forward forward, Backward backward) {
-    AttentionGradArgs<T> g;
-    AttentionArgs<T>& a = g.forward;
+    AttentionGradArgs<T, S> g;
+    AttentionArgs<T, S>& a = g.forward;
     a.sequences = s[0], a.prefix = s[1], a.patches = s[2], a.heads = s[3], a.head_dim = s[4];
     const index_t tokens = a.prefix + a.patches, stride = a.heads * a.head_dim + slack, n = a.sequences * tokens * stride, split = a.sequences * a.prefix * stride;
     a.scale = static_cast<T>(static_cast<float>(1 / std::sqrt(static_cast<double>(a.head_dim))));
-    const Buffer<T, B> q(numbers<T>(n, 1)), k(numbers<T>(n, 2)), v(numbers<T>(n, 3)), dout(numbers<T>(n, 4));
-    const Buffer<T, B> out(n), lse(a.sequences * a.heads * tokens), dq(n), dk(n), dv(n);
+    const auto rounded = [n](std::uint32_t stream) {
+      std::vector<S> v(static_cast<std::size_t>(n));
+      const std::vector<float> exact = numbers<float>(n, stream);
+      for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<S>(static_cast<float>(static_cast<Rounded>(exact[i])));
+      return v;
+    };
+    const Buffer<S, B> q(rounded(1)), k(rounded(2)), v(rounded(3)), dout(rounded(4));
+    const Buffer<S, B> out(n), dq(n), dk(n), dv(n);
+    const Buffer<T, B> lse(a.sequences * a.heads * tokens);
     std::vector<std::uint8_t> visible(static_cast<std::size_t>(a.sequences * tokens));
     for (std::size_t i = 0; i < visible.size(); ++i) visible[i] = uniform_at({5, 5, 5}, i) < 0.6 || static_cast<index_t>(i) % tokens == tokens / 2;
     const Buffer<std::uint8_t, B> mask(visible);
-    const auto read = [&](const Buffer<T, B>& x) { return TokenRows<const T>{x.data(), x.data() + split, stride}; };
-    const auto write = [&](const Buffer<T, B>& x) { return TokenRows<T>{x.data(), x.data() + split, stride}; };
+    const auto read = [&](const Buffer<S, B>& x) { return TokenRows<const S>{x.data(), x.data() + split, stride}; };
+    const auto write = [&](const Buffer<S, B>& x) { return TokenRows<S>{x.data(), x.data() + split, stride}; };
     a.q = read(q), a.k = read(k), a.v = read(v), a.out = write(out), a.lse = lse;
     if (s[5] & 1) a.key_mask = mask;
     if (s[5] & 2) a.dropout = 0.3, a.dropout_key = {7, 3, 2};

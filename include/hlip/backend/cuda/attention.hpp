@@ -24,12 +24,11 @@ bool takes_wide_tiles(Cuda, const AttentionArgs<T>& a) {
   return a.head_dim > 64 && AttentionPull<T, 128, true>::shared_bytes <= shared_memory_limit(Cuda{});
 }
 
-template <class OverKeys, class OverQueries, class T>
-void attention_backward_by(Cuda, const AttentionGradArgs<T>& g) {
-  const AttentionArgs<T>& a = g.forward;
-  const index_t rows = a.sequences * a.heads * (a.prefix + a.patches);
-  const CudaScratch<T> dot(rows);
-  launch_rows(Cuda{}, rows, AttentionDots<T>{{}, g, dot.data()});
+template <class OverKeys, class OverQueries, class T, class S>
+void attention_backward_by(Cuda, const AttentionGradArgs<T, S>& g) {
+  const AttentionArgs<T, S>& a = g.forward;
+  const CudaScratch<T> dot(a.sequences * a.heads * (a.prefix + a.patches));
+  launch_blocks(Cuda{}, AttentionDots<T, S>::blocks(a), 0, AttentionDots<T, S>(g, dot.data()));
   launch_tiles(Cuda{}, a, OverKeys{g, dot.data()});
   launch_tiles(Cuda{}, a, OverQueries{g, dot.data()});
 }
@@ -42,13 +41,48 @@ template <int Cols, class T>
 void attention_backward_scalar(Cuda, const AttentionGradArgs<T>& g) {
   attention_backward_by<AttentionPull<T, Cols, true>, AttentionPull<T, Cols, false>>(Cuda{}, g);
 }
-template <class Operand>
-void attention_forward_tensor_cores(Cuda, const AttentionArgs<float>& a) {
-  launch_tiles(Cuda{}, a, TensorForward<Operand>{a});
+/// The tile of operands that lie as floats, and of those that are stored in bfloat16. M as registers allow.
+template <class Operand, class S, int M>
+using TensorTile = std::conditional_t<std::is_same_v<S, bfloat16>, StoredTile<2>, FloatTile<Operand, M>>;
+template <class Operand, class S>
+void attention_forward_tensor_cores(Cuda, const AttentionArgs<float, S>& a) {
+  launch_tiles(Cuda{}, a, TensorForward<TensorTile<Operand, S, sizeof(typename Operand::Pair) == 4 ? 2 : 1>>{a});
 }
-template <class Operand>
-void attention_backward_tensor_cores(Cuda, const AttentionGradArgs<float>& g) {
-  attention_backward_by<TensorPull<Operand, true>, TensorPull<Operand, false>>(Cuda{}, g);
+template <class Operand, class S>
+void attention_backward_tensor_cores(Cuda, const AttentionGradArgs<float, S>& g) {
+  using Tile = TensorTile<Operand, S, 1>;
+  attention_backward_by<TensorPull<Tile, true>, TensorPull<Tile, false>>(Cuda{}, g);
+}
+
+/// Rows of one attention as floats, of which nothing else is between the heads.
+class FloatRows {
+ public:
+  FloatRows(const AttentionArgs<float, bfloat16>& a)
+      : prefix_(a.sequences * a.prefix), patches_(a.sequences * a.patches), width_(a.heads * a.head_dim), memory_((prefix_ + patches_) * width_) {}
+  FloatRows(const AttentionArgs<float, bfloat16>& a, const TokenRows<const bfloat16>& from) : FloatRows(a) {
+    copy(prefix_, memory_.data(), width_, from.prefix, from.stride);
+    copy(patches_, memory_.data() + prefix_ * width_, width_, from.patch, from.stride);
+  }
+  template <class X>
+  operator TokenRows<X>() const {
+    return {memory_.data(), memory_.data() + prefix_ * width_, width_};
+  }
+  void round_to(const TokenRows<bfloat16>& to) const {
+    copy(prefix_, to.prefix, to.stride, memory_.data(), width_);
+    copy(patches_, to.patch, to.stride, memory_.data() + prefix_ * width_, width_);
+  }
+
+ private:
+  template <class U, class X>
+  void copy(index_t rows, U* to, index_t to_stride, const X* from, index_t from_stride) const {
+    copy_strided(Cuda{}, Shape{rows, width_}, to, Shape{to_stride, 1}, from, Shape{from_stride, 1});
+  }
+  index_t prefix_, patches_, width_;
+  CudaScratch<float> memory_;
+};
+/// The same attention on other rows. (Nothing to the left of `lse` is left out.)
+inline AttentionArgs<float> on_float_rows(const AttentionArgs<float, bfloat16>& a, const FloatRows& q, const FloatRows& k, const FloatRows& v, const FloatRows& out) {
+  return {a.sequences, a.prefix, a.patches, a.heads, a.head_dim, a.scale, q, k, v, out, a.lse, a.key_mask, a.dropout, a.dropout_key};
 }
 
 }  // namespace detail
@@ -66,6 +100,13 @@ void attention_forward(Cuda, const AttentionArgs<T>& a) {
   if (detail::takes_wide_tiles(Cuda{}, a)) detail::attention_forward_scalar<128>(Cuda{}, a);
   else detail::attention_forward_scalar<64>(Cuda{}, a);
 }
+/// Of rows in bfloat16; heads that tensor cores do not fit are converted.
+inline void attention_forward(Cuda, const AttentionArgs<float, bfloat16>& a) {
+  if (has_bfloat16_products(Cuda{}) && detail::fits_tensor_cores(a)) return detail::attention_forward_tensor_cores<detail::Bfloat16Operand>(Cuda{}, a);
+  const detail::FloatRows q(a, a.q), k(a, a.k), v(a, a.v), out(a);
+  attention_forward(Cuda{}, detail::on_float_rows(a, q, k, v, out));
+  out.round_to(a.out);
+}
 
 /// dq, dk, dv from d_out; see AttentionGradArgs.
 template <class T>
@@ -79,6 +120,14 @@ void attention_backward(Cuda, const AttentionGradArgs<T>& g) {
   }
   if (detail::takes_wide_tiles(Cuda{}, g.forward)) detail::attention_backward_scalar<128>(Cuda{}, g);
   else detail::attention_backward_scalar<64>(Cuda{}, g);
+}
+inline void attention_backward(Cuda, const AttentionGradArgs<float, bfloat16>& g) {
+  if (has_bfloat16_products(Cuda{}) && detail::fits_tensor_cores(g)) return detail::attention_backward_tensor_cores<detail::Bfloat16Operand>(Cuda{}, g);
+  const AttentionArgs<float, bfloat16>& a = g.forward;
+  const TokenRows<bfloat16>& kept = a.out;
+  const detail::FloatRows q(a, a.q), k(a, a.k), v(a, a.v), out(a, {kept.prefix, kept.patch, kept.stride}), d_out(a, g.d_out), dq(a), dk(a), dv(a);
+  attention_backward(Cuda{}, AttentionGradArgs<float>{detail::on_float_rows(a, q, k, v, out), d_out, dq, dk, dv});
+  dq.round_to(g.dq), dk.round_to(g.dk), dv.round_to(g.dv);
 }
 
 HLIP_END

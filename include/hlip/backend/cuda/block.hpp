@@ -9,6 +9,7 @@
 //   phase(fn)                      fn(thread) for every thread, then a barrier
 //   barrier()                      a barrier alone
 //   each(fn)                       the same without the barrier: for values of the thread's own
+//   first_threads(n, fn)           fn(), in which only the first n threads take part (whole warps; a barrier must not be in it)
 //   shared<T>(n)                   n elements that all threads of the block see, uninitialised, aligned to 16 bytes
 //   per_thread<T, N>()             N values for every thread that live across phases, zero at first: values(thread)[i]
 //   reduce<Group>(values, op)      value by value, op over each group of Group <= 32 neighbouring threads; all get the result.
@@ -67,6 +68,12 @@ class DeviceBlock {
   HLIP_FN void phase(Fn fn) {
     each(fn);
     barrier();
+  }
+  template <class Fn>
+  HLIP_FN void first_threads([[maybe_unused]] int n, [[maybe_unused]] Fn fn) {
+#if defined(__CUDA_ARCH__)
+    if (static_cast<int>(threadIdx.x) < n) fn();
+#endif
   }
   template <class T>
   HLIP_FN T* shared(index_t n) {
@@ -127,6 +134,13 @@ class HostBlock {
   template <class Fn>
   void phase(Fn fn) {
     each(fn);
+  }
+  template <class Fn>
+  void first_threads(int n, Fn fn) {
+    const int all = threads_;
+    threads_ = n < all ? n : all;
+    fn();
+    threads_ = all;
   }
   template <class T>
   T* shared(index_t n) {

@@ -20,7 +20,7 @@ struct CutPiece {
       Quad<S> four;
       HLIP_UNROLL
       for (int k = 0; k < 4; ++k) four.v[k] = static_cast<S>(from[k]);
-      *reinterpret_cast<Quad<S>*>(a.rows + i * 4) = four;
+      store_quad(a.rows + i * 4, four);
     } else {
       a.rows[i] = static_cast<S>(*from);
     }
@@ -33,7 +33,7 @@ struct CutPiece {
 template <class T, class S>
 void cut_patches(Cuda, const PatchArgs<T, S>& a) {
   const index_t elements = detail::patch_lines(a) * a.pw;
-  if (a.pw % 4 == 0 && reinterpret_cast<std::uintptr_t>(a.rows) % sizeof(detail::Quad<S>) == 0) for_each_index(Cuda{}, elements / 4, detail::CutPiece<4, T, S>{a});
+  if (a.pw % 4 == 0 && detail::takes_quads(a.rows)) for_each_index(Cuda{}, elements / 4, detail::CutPiece<4, T, S>{a});
   else for_each_index(Cuda{}, elements, detail::CutPiece<1, T, S>{a});
 }
 

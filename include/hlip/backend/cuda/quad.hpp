@@ -10,10 +10,18 @@ HLIP_BEGIN
 
 namespace detail {
 
-template <class T>
-struct alignas(4 * sizeof(T)) Quad {
-  T v[4];
+/// N neighbouring elements, which can be read at once where they lie on a multiple of as many bytes as they have.
+template <class T, int N>
+struct alignas(N * sizeof(T)) Several {
+  T v[N];
 };
+template <int N, class T>
+HLIP_FN Several<T, N> several(const T* p) {
+  return *reinterpret_cast<const Several<T, N>*>(p);
+}
+
+template <class T>
+using Quad = Several<T, 4>;
 
 /// Whether quads can be read at p, and from there at every fourth element.
 template <class T>
@@ -22,7 +30,7 @@ bool takes_quads(const T* p) {
 }
 template <class T>
 HLIP_FN Quad<T> quad(const T* p) {
-  return *reinterpret_cast<const Quad<T>*>(p);
+  return several<4>(p);
 }
 template <class T>
 HLIP_FN void store_quad(T* p, const Quad<T>& q) {  // nvcc makes four stores of one to a pointer that has been added up, unless it is told
