@@ -95,6 +95,32 @@ struct Reduce {
   }
 };
 
+/// In: whether the rows lie in bfloat16, where the backend takes that.
+template <bool In>
+struct CutPatches {
+  static constexpr const char* name = In ? "cut_patches (bfloat16)" : "cut_patches";
+  // volumes, channels, depth, height, width, the patch, first row, and the last of them all left out
+  static std::vector<Sizes> sizes() { return {{2, 1, 4, 6, 8, 2, 3, 4, 0, 0}, {1, 2, 5, 7, 11, 2, 2, 5, 3, 2}, {2, 3, 4, 8, 16, 4, 4, 8, 1, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 0, 0}, {3, 1, 2, 4, 9, 2, 2, 3, 5, 0}, {1, 1, 2, 2, 4, 2, 2, 4, 1, 0}}; }
+  static double terms(const Sizes&) { return 1; }
+
+  template <class T, class B>
+  static Outputs run(const Sizes& s) {
+    using S = std::conditional_t<In, stored_type<T, B>, T>;
+    PatchArgs<T, S> a;
+    a.channels = s[1], a.depth = s[2], a.height = s[3], a.width = s[4], a.pd = s[5], a.ph = s[6], a.pw = s[7];
+    a.first = s[8], a.last = s[0] * (a.depth / a.pd) * (a.height / a.ph) * (a.width / a.pw) - s[9];
+    const index_t cols = a.channels * a.pd * a.ph * a.pw;
+    const Buffer<T, B> x(numbers<T>(s[0] * a.channels * a.depth * a.height * a.width, 1));
+    const Buffer<S, B> rows((a.last - a.first + 1) * cols), shifted((a.last - a.first) * cols + 1);
+    a.x = x, a.rows = rows;
+    cut_patches(B{}, a);
+    a.rows = shifted + 1;
+    cut_patches(B{}, a);
+    constexpr int bits = std::is_same_v<S, bfloat16> ? 8 : 0;
+    return {{"rows", rows.values(), bits}, {"shifted", shifted.values(), bits}};
+  }
+};
+
 /// Sums of what lies in bfloat16.
 struct SumOfStored {
   static constexpr const char* name = "reduce (bfloat16)";

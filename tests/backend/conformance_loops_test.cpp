@@ -4,7 +4,7 @@
 using namespace conformance;
 
 using LoopOps = std::tuple<
-    CopyFill, Reduce, SumOfStored, Elementwise<op::Negate, 1, false>, Elementwise<op::Abs, 1, false>, Elementwise<op::Square, 1, false>, Elementwise<op::Sqrt, 1, true>,
+    CopyFill, Reduce, SumOfStored, CutPatches<false>, CutPatches<true>, Elementwise<op::Negate, 1, false>, Elementwise<op::Abs, 1, false>, Elementwise<op::Square, 1, false>, Elementwise<op::Sqrt, 1, true>,
     Elementwise<op::Reciprocal, 1, true>, Elementwise<op::Exp, 1, false>, Elementwise<op::Log, 1, true>, Elementwise<op::Log1p, 1, true>,
     Elementwise<op::Sin, 1, false>, Elementwise<op::Cos, 1, false>, Elementwise<op::Tanh, 1, false>, Elementwise<op::Erf, 1, false>,
     Elementwise<op::Sigmoid, 1, false>, Elementwise<op::Softplus, 1, false>, Elementwise<op::Relu, 1, false>, Elementwise<op::Gelu, 1, false>,
@@ -12,7 +12,7 @@ using LoopOps = std::tuple<
     Elementwise<op::Divide, 2, true>, Elementwise<op::Minimum, 2, false>, Elementwise<op::Maximum, 2, false>, Elementwise<op::Pow, 2, true>>;
 
 TEST_CASE("backends: elementwise statements, copies and reductions agree with the reference") {
-  expect_agreement_everywhere<std::tuple<CopyFill, Reduce, SumOfStored>>();
+  expect_agreement_everywhere<std::tuple<CopyFill, Reduce, SumOfStored, CutPatches<false>, CutPatches<true>>>();
   expect_agreement_everywhere<LoopOps, std::tuple<Tested>>();  // Reference in float is left out: two dozen functors take long to compile
 }
 TEST_CASE("tested backend: elementwise statements, copies and reductions give the same bits at 1, 2 and 4 threads") {

@@ -353,6 +353,41 @@ TEST_CASE("gemm: of rounded operands, which whole numbers are not, products are 
   CHECK(precisions >= 1);
 }
 
+TEST_CASE("gemm: results in bfloat16 take bias, residual and GELU along") {
+  const index_t m = 24, n = 16, k = 8;
+  const auto small = [](index_t count, std::size_t step) {
+    std::vector<float> v(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(static_cast<int>(i * step % 5) - 2);
+    return v;
+  };
+  const std::vector<float> a = small(m * k, 3), b = small(n * k, 7), bias = small(n, 2), residual = small(m * n, 11);
+  const auto stored = [](const std::vector<float>& v) { return Tensor<float, Cuda>::from_values({static_cast<index_t>(v.size())}, std::span<const float>(v)).to<bfloat16>(); };
+  const auto left = stored(a), right = stored(b), added = stored(residual);
+  const auto row = Tensor<float, Cuda>::from_values({n}, std::span<const float>(bias));
+  for (const bool gelu_after : {false, true})
+    for (const bool with_residual : {false, true})
+      for (const bool keep : {false, true}) {
+        const auto c = Tensor<bfloat16, Cuda>::zeros({m * n}), pre = Tensor<bfloat16, Cuda>::zeros({m * n});
+        GemmArgs<float, bfloat16, bfloat16> g;
+        g.m = m, g.n = n, g.k = k, g.a = left.data(), g.lda = k, g.b = right.data(), g.ldb = k, g.trans_b = true, g.c = c.data(), g.ldc = n, g.bias = row.data();
+        if (gelu_after) g.activation = Activation::gelu;
+        if (keep) g.pre_activation = pre.data();
+        if (with_residual) g.residual = added.data();
+        gemm(Cuda{}, g);
+        const auto got = c.to<float>().to_vector(), before = pre.to<float>().to_vector();
+        double worst = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          double want = bias[i % 16];
+          for (std::size_t x = 0; x < 8; ++x) want += a[i / 16 * 8 + x] * b[i % 16 * 8 + x];
+          if (keep) CHECK(before[i] == want);
+          if (gelu_after) want *= 0.5 * (1 + std::erf(want / std::sqrt(2.0)));
+          if (with_residual) want += residual[i];
+          worst = std::max(worst, std::abs(got[i] - want) / (std::abs(want) + 1e-3));
+        }
+        CHECK(worst <= 0x1p-8);
+      }
+}
+
 TEST_CASE("attention: heads of more than 64 columns come out alike in one pass and in several") {
   const Sizes wide = {1, 2, 66, 1, 80, 3};
   const auto in_tiles_of = [&]<int Cols>(std::integral_constant<int, Cols>) {

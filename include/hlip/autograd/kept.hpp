@@ -45,7 +45,7 @@ class Kept {
  public:
   Kept() = default;
   Kept(const Tensor<T, B>& whole) : whole_(whole) {}
-  Kept(const Tensor<bfloat16, B>& half) : rounded_(true), half_(half) {}
+  Kept(const Tensor<bfloat16, B>& rounded) : rounded_(true), half_(rounded) {}
   /// The value given, or where keeps_bfloat16() its rounded copy: half of the memory between forward and backward, and the same
   /// numbers for whatever becomes the operand of a matrix product.
   static Kept for_products(const Tensor<T, B>& value) { return keeps_bfloat16<T, B>() ? Kept(value.template to<bfloat16>()) : Kept(value); }

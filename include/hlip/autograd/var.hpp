@@ -83,9 +83,9 @@ class Var : public ExpressionTag {
     else {
       const bool keep = node_ && !node_->is_leaf();
       if (stored_ || (keep && half_.numel() == value_.numel())) return half_;
-      const Tensor<bfloat16, B> half = value_.template to<bfloat16>();
-      if (keep) half_ = half;
-      return half;
+      const Tensor<bfloat16, B> rounded = value_.template to<bfloat16>();
+      if (keep) half_ = rounded;
+      return rounded;
     }
   }
   const Shape& shape() const { return stored_ ? half_.shape() : value_.shape(); }
