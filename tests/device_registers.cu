@@ -1,4 +1,4 @@
-// Statements of every kind, for device_registers.py: what nvcc makes of their loops.
+// Statements of every kind and layer norm, for device_registers.py: what nvcc makes of them.
 #include <hlip/backend/cuda.hpp>
 #include <hlip/hlip.hpp>
 
@@ -12,6 +12,8 @@ Tensor<float, Cuda> statements(const Tensor<float, Cuda>& a, const Tensor<float,
   const Var<float, Cuda> x(a, true), y(b, true);
   const Var<float, Cuda> product((x * y + x) * 0.5);
   product.backward(c);
+  const Var<float, Cuda> normal = layer_norm(x, y, y, 1e-5);
+  normal.backward(c);
   AdamW<float, Cuda> optimizer({{"x", x, 0.1}, {"y", y, 0.0}}, {});
   optimizer.step(1e-3, clip_scale(grad_norm(optimizer.parameters()), 1.0));
   return sum(Tensor<float, Cuda>(a.transpose(0, 1)), {0});

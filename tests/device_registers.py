@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The loops that nvcc makes of statements keep what they compute with in registers: no array of theirs lies in memory. (A subscript
-that the compiler does not know is enough to put sizes and strides there, and each thread then moves more bytes for them than
-for its element.)   Usage: device_registers.py BUILD_FOLDER
+"""The kernels that nvcc makes of statements and of layer norm keep what they compute with in registers: no array of theirs lies in
+memory. (A subscript that the compiler does not know is enough to put sizes and strides there, and each thread then moves more bytes
+for them than for its element.)   Usage: device_registers.py BUILD_FOLDER
 """
 import json
 import os
@@ -20,10 +20,10 @@ ptxas = subprocess.run([*kept, "-O3", "-arch=sm_90", "-Xptxas", "-v", "-cubin", 
 said = ptxas.stdout + ptxas.stderr
 if ptxas.returncode != 0:
     sys.exit(f"device_registers: nvcc failed\n{said}")
-loops = re.findall(r"Compiling entry function '(\S*run_loop\S*)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores", said, re.S)
-in_memory = [f"{name}: {frame} bytes" for name, frame, spills in loops if int(frame) or int(spills)]
-if len(loops) < 10:
-    sys.exit(f"device_registers: {len(loops)} loops found in what ptxas says, at least 10 were expected\n{said}")
+kernels = re.findall(r"Compiling entry function '(\S*run_(?:loop|block)\S*)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores", said, re.S)
+in_memory = [f"{name}: {frame} bytes" for name, frame, spills in kernels if int(frame) or int(spills)]
+if len(kernels) < 10:
+    sys.exit(f"device_registers: {len(kernels)} kernels found in what ptxas says, at least 10 were expected\n{said}")
 if in_memory:
-    sys.exit("device_registers: these loops keep arrays in memory\n" + "\n".join(in_memory))
-print(f"device_registers: {len(loops)} loops, all in registers")
+    sys.exit("device_registers: these kernels keep arrays in memory\n" + "\n".join(in_memory))
+print(f"device_registers: {len(kernels)} kernels, all in registers")

@@ -1,5 +1,8 @@
 // The loops of the contract as functors, which are called with the number of an element and take it, or it and its neighbours, as
-// their Lanes say (fused.hpp). Reference calls them in a plain loop, Cuda in a thread for each element or four.
+// their Lanes say. Reference calls them in a plain loop, Cuda in a thread for each element or four. Beside what fused.hpp wants of Lanes:
+//
+//   Lanes::width                            elements that it takes at a time
+//   Lanes::copy(T* to, const T* from, step) those, bit by bit
 #pragma once
 
 #include <hlip/backend/fused.hpp>

@@ -1,6 +1,6 @@
 // Walks one lowered row of an expression for a few elements at a time: values on the way forward, then adjoints on
 // the way back. Each node's value is computed once per element and kept in registers. `Lanes` says what "a few
-// elements" are: SIMD packs for Cpu, single numbers for the other backends (element_loop.hpp).
+// elements" are: SIMD packs for Cpu, single numbers for the other backends (element_loop.hpp), or four for Cuda (cuda/four.hpp).
 //
 //   Lanes::value<T>                         the number type standing for T
 //   Lanes::load(const T* p, step, i, n)     elements i … i+n-1 of a row

@@ -67,6 +67,22 @@ struct ReducePart {
   }
 };
 
+/// The join of get(i), i = p, p + parts, … < n, in this order; eight are on their way at a time.
+template <class Op, class Get>
+HLIP_FN typename Op::State join_part(const Op& op, index_t p, index_t parts, index_t n, Get get) {
+  typename Op::State state = get(p);
+  index_t i = p + parts;
+  for (; i + 7 * parts < n; i += 8 * parts) {
+    typename Op::State next[8];
+    HLIP_UNROLL
+    for (int k = 0; k < 8; ++k) next[k] = get(i + k * parts);
+    HLIP_UNROLL
+    for (int k = 0; k < 8; ++k) state = op.join(state, next[k]);
+  }
+  for (; i < n; i += parts) state = op.join(state, get(i));
+  return state;
+}
+
 /// First step of the tree: elements to partial results.
 template <class T, class Op>
 struct ReduceElements {
@@ -78,9 +94,7 @@ struct ReduceElements {
     const ReducePart at(task, parts, inner);
     const index_t column = at.outer * inner + at.j;
     const T* from = x + at.outer * n * inner + at.j;
-    typename Op::State state = op.start(from[at.p * inner], at.p, column);
-    for (index_t i = at.p + parts; i < n; i += parts) state = op.join(state, op.start(from[i * inner], i, column));
-    to[task] = state;
+    to[task] = join_part(op, at.p, parts, n, [&](index_t i) { return op.start(from[i * inner], i, column); });
   }
 };
 
@@ -94,9 +108,7 @@ struct ReduceStates {
   HLIP_FN void operator()(index_t task) const {
     const ReducePart at(task, parts, inner);
     const auto* x = from + at.outer * n * inner + at.j;
-    typename Op::State state = x[at.p * inner];
-    for (index_t i = at.p + parts; i < n; i += parts) state = op.join(state, x[i * inner]);
-    to[task] = state;
+    to[task] = join_part(op, at.p, parts, n, [&](index_t i) { return x[i * inner]; });
   }
 };
 
