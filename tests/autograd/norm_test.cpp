@@ -22,6 +22,7 @@ TEST_CASE("layer_norm: gradients of x, weight and bias") {
       check_gradient(to_string(shape), fn, {numbers(shape, 1), numbers({dim}, 2, 0.5, 2), numbers({dim}, 3)});
     }
   check_gradient("views", fn, {numbers({5, 3}, 1).transpose(0, 1), numbers({10}, 2).slice(0, 0, 10, 2), numbers({5}, 3)});
+  check_gradient("beside a residual", [](const std::vector<Variable>& v) { return Variable(v[0] * 2.0 + layer_norm(v[0], v[1], v[2], 1e-3)); }, {numbers({3, 7}, 1), numbers({7}, 2), numbers({7}, 3)});
   check_gradient("weight = bias", [](const std::vector<Variable>& v) { return layer_norm(v[0], v[1], v[1], 1e-3); }, {numbers({2, 5}, 1), numbers({5}, 2)});
 }
 

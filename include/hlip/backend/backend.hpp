@@ -141,9 +141,10 @@ struct LayerNormGradArgs {
   const T* mean = nullptr;
   const T* rstd = nullptr;
   const S* dy = nullptr;
-  T* dx = nullptr;       ///< overwritten, or none
+  T* dx = nullptr;       ///< or none
   T* dweight = nullptr;  ///< (cols) overwritten, or none
   T* dbias = nullptr;    ///< (cols) overwritten, or none
+  bool add_dx = false;   ///< to what is in dx, instead of overwriting it
 };
 
 /// y[:, o, :] = Σ_t weight[o·taps + t] · x[:, index[o·taps + t], :], x (outer, n_in, inner), y (outer, n_out, inner);

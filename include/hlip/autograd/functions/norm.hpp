@@ -22,11 +22,10 @@ Var<T, B> layer_norm_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T
   };
   const auto pull = [=](const auto& given, InputGrads<T, B>& grads) {
     const Tensor<S, B> dy = stored_as<S>(given);
-    const auto dx = grads.wants(0) ? Tensor<T, B>::empty(input.shape()) : Tensor<T, B>();
     const auto dw = grads.wants(1) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
     const auto db = grads.wants(2) ? Tensor<T, B>::empty({dim}) : Tensor<T, B>();
-    layer_norm_backward(B{}, LayerNormGradArgs<T, S>{rows, dim, input.data(), w.data(), mean.data(), rstd.data(), dy.data(), dx.data(), dw.data(), db.data()});
-    grads.add(0, dx);
+    const GradSink<T> dx = grads.wants(0) ? grads.sink(0) : GradSink<T>();
+    layer_norm_backward(B{}, LayerNormGradArgs<T, S>{rows, dim, input.data(), w.data(), mean.data(), rstd.data(), dy.data(), dx.grad, dw.data(), db.data(), dx.add});
     grads.add(1, dw);
     grads.add(2, db);
   };

@@ -103,7 +103,9 @@ void layer_norm_backward(Cpu, const LayerNormGradArgs<T>& a) {
         const index_t left = a.cols - j;
         const Lanes hat = (load_lanes(x + j, left).v - mean) * rstd, d = load_lanes(dy + j, left).v;
         const Lanes g = a.weight ? Lanes(d * load_lanes(a.weight + j, left).v) : d;
-        detail::store_lanes(a.dx + i * a.cols + j, left, Pack<T>(Lanes(rstd * (g - shift - hat * slope))));
+        T* dx = a.dx + i * a.cols + j;
+        const Lanes value = rstd * (g - shift - hat * slope);
+        detail::store_lanes(dx, left, Pack<T>(a.add_dx ? Lanes(load_lanes(dx, left).v + value) : value));
       }
     }
   }

@@ -131,9 +131,11 @@ struct LayerNormPull : RowProgram {
       each_piece(a.cols, [&](index_t first) {
         if (a.cols > kept_columns) fetch(thread, row, lane, first);
         each_quad(a.cols, first, lane, [&](int i, index_t column, int n) {
-          Quad<T> dx;
-          for (int k = 0; k < 4; ++k) dx.v[k] = rstd * (g(thread)[i + k] - shift - hat(thread)[i + k] * slope);
-          store_some_of_quad<Whole>(a.dx + row * a.cols + column, dx, n);
+          T* to = a.dx + row * a.cols + column;
+          Quad<T> dx{};
+          if (a.add_dx) dx = some_of_quad<Whole>(to, n);
+          for (int k = 0; k < 4; ++k) dx.v[k] += rstd * (g(thread)[i + k] - shift - hat(thread)[i + k] * slope);
+          store_some_of_quad<Whole>(to, dx, n);
         });
       });
     });

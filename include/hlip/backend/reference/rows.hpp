@@ -62,8 +62,10 @@ void layer_norm_backward(Reference, const LayerNormGradArgs<T>& a) {
       dbias[j] += dy;
     }
     if (a.dx)
-      for (std::size_t j = 0; j < cols; ++j)
-        a.dx[static_cast<std::size_t>(i) * cols + j] = static_cast<T>(static_cast<double>(a.rstd[i]) * (g[j] - shift - hat[j] * slope));
+      for (std::size_t j = 0; j < cols; ++j) {
+        T& dx = a.dx[static_cast<std::size_t>(i) * cols + j];
+        dx = static_cast<T>(static_cast<double>(a.rstd[i]) * (g[j] - shift - hat[j] * slope) + (a.add_dx ? static_cast<double>(dx) : 0.0));
+      }
   }
   for (std::size_t j = 0; j < cols; ++j) {
     if (a.dweight) a.dweight[j] = static_cast<T>(dweight[j]);
