@@ -32,10 +32,20 @@ inline bool any_given(const std::vector<CLI::Option*>& options) {
 
 // ---- matrix products ----
 
-template <class B>
+/// Calls fn with a value of the element type that operands of products lie in now.
+template <class B, class Fn>
+void in_operand_type(Fn fn) {
+  if constexpr (stores_bfloat16<B>)
+    if (stores_operands<float, B>()) return fn(bfloat16());
+  fn(float());
+}
+
+/// S, R: what operands and result lie in memory as.
+template <class S, class R, class B>
 void bench_gemm(B, const RunOptions& o, Json what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
-  const auto a = random_tensor<B>({m, k}, 1), b = random_tensor<B>({k, n}, 2), c = Tensor<float, B>::zeros({m, n});
-  GemmArgs<float> g;
+  const auto a = stored_as<S>(random_tensor<B>({m, k}, 1)), b = stored_as<S>(random_tensor<B>({k, n}, 2));
+  const auto c = Tensor<R, B>::zeros({m, n});
+  GemmArgs<float, S, R> g;
   g.m = m, g.n = n, g.k = k, g.a = a.data(), g.lda = trans_a ? m : k, g.trans_a = trans_a, g.b = b.data(), g.ldb = trans_b ? k : n, g.trans_b = trans_b;
   g.c = c.data(), g.ldc = n;
   what["m"] = m, what["n"] = n, what["k"] = k, what["trans_a"] = trans_a, what["trans_b"] = trans_b;
@@ -63,7 +73,13 @@ inline void add_gemm(CLI::App& root, Subjects& subjects) {
   add_device(app, *o);
   subjects.emplace_back(app, [o] {
     const auto measure = [&](const Json& what, index_t m, index_t n, index_t k, bool trans_a, bool trans_b) {
-      on_device(o->device, [&](auto device) { bench_gemm(device, *o, what, m, n, k, trans_a, trans_b); });
+      on_device(o->device, [&](auto device) {
+        in_operand_type<decltype(device)>([&](auto as) {
+          using S = decltype(as);
+          if (trans_a) bench_gemm<S, float>(device, *o, what, m, n, k, trans_a, trans_b);  // the gradient of a weight
+          else bench_gemm<S, S>(device, *o, what, m, n, k, trans_a, trans_b);
+        });
+      });
     };
     if (any_given(o->sizes)) return measure(Json::object(), o->m, o->n, o->k, o->trans_a, o->trans_b);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
@@ -80,19 +96,21 @@ inline void add_gemm(CLI::App& root, Subjects& subjects) {
 
 // ---- attention ----
 
-template <class B>
+/// S: what rows lie in memory as.
+template <class S, class B>
 void bench_attention(B, const RunOptions& o, Json what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
   // As in the encoder: q, k, v are column blocks of one (rows, 3·C) matrix, one prefix token per sequence.
   const index_t width = heads * head_dim, rows = sequences * tokens;
-  const auto qkv = random_tensor<B>({rows, 3 * width}, 1), dout = random_tensor<B>({rows, width}, 2);
-  const auto out = Tensor<float, B>::zeros(dout.shape()), dqkv = Tensor<float, B>::zeros(qkv.shape()), lse = Tensor<float, B>::zeros({rows, heads});
-  AttentionGradArgs<float> g;
-  AttentionArgs<float>& a = g.forward;
+  const auto qkv = stored_as<S>(random_tensor<B>({rows, 3 * width}, 1)), dout = stored_as<S>(random_tensor<B>({rows, width}, 2));
+  const auto out = Tensor<S, B>::zeros(dout.shape()), dqkv = Tensor<S, B>::zeros(qkv.shape());
+  const auto lse = Tensor<float, B>::zeros({rows, heads});
+  AttentionGradArgs<float, S> g;
+  AttentionArgs<float, S>& a = g.forward;
   a.sequences = sequences, a.prefix = 1, a.patches = tokens - 1, a.heads = heads, a.head_dim = head_dim, a.scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  const auto part = [&](const Tensor<float, B>& x, index_t column, index_t stride) { return TokenRows<float>{x.data() + column, x.data() + sequences * stride + column, stride}; };
-  const auto read = [&](const Tensor<float, B>& x, index_t column, index_t stride) {
+  const auto part = [&](const Tensor<S, B>& x, index_t column, index_t stride) { return TokenRows<S>{x.data() + column, x.data() + sequences * stride + column, stride}; };
+  const auto read = [&](const Tensor<S, B>& x, index_t column, index_t stride) {
     const auto rows_of = part(x, column, stride);
-    return TokenRows<const float>{rows_of.prefix, rows_of.patch, stride};
+    return TokenRows<const S>{rows_of.prefix, rows_of.patch, stride};
   };
   a.q = read(qkv, 0, 3 * width), a.k = read(qkv, width, 3 * width), a.v = read(qkv, 2 * width, 3 * width), a.out = part(out, 0, width), a.lse = lse.data();
   g.d_out = read(dout, 0, width), g.dq = part(dqkv, 0, 3 * width), g.dk = part(dqkv, width, 3 * width), g.dv = part(dqkv, 2 * width, 3 * width);
@@ -129,7 +147,9 @@ inline void add_attention(CLI::App& root, Subjects& subjects) {
   });
   subjects.emplace_back(app, [o] {
     const auto measure = [&](const Json& what, index_t sequences, index_t tokens, index_t heads, index_t head_dim) {
-      on_device(o->device, [&](auto device) { bench_attention(device, *o, what, sequences, tokens, heads, head_dim); });
+      on_device(o->device, [&](auto device) {
+        in_operand_type<decltype(device)>([&](auto as) { bench_attention<decltype(as)>(device, *o, what, sequences, tokens, heads, head_dim); });
+      });
     };
     if (any_given(o->sizes)) return measure(Json::object(), o->sequences, o->tokens, o->heads, o->head_dim);
     for (const auto& model : kernel_models(*o, o->named->count() > 0)) {
@@ -177,24 +197,34 @@ struct MemoryBench {
   }
 };
 
-template <class B>
-double bytes_of(const Tensor<float, B>& x) {
-  return static_cast<double>(x.numel()) * sizeof(float);
+template <class T, class B>
+double bytes_of(const Tensor<T, B>& x) {
+  return static_cast<double>(x.numel()) * sizeof(T);
 }
 
-template <class B>
-void bench_layernorm(const MemoryBench<B>& measure, index_t rows, index_t cols) {
-  const auto x = random_tensor<B>({rows, cols}, 1), dy = random_tensor<B>({rows, cols}, 2), weight = random_tensor<B>({cols}, 3);
-  const auto y = Tensor<float, B>::zeros({rows, cols}), dx = Tensor<float, B>::zeros({rows, cols}), mean = Tensor<float, B>::zeros({rows}), rstd = Tensor<float, B>::zeros({rows});
+/// S: what y and dy lie in memory as.
+template <class S, class B>
+void bench_layernorm_as(const MemoryBench<B>& measure, const Json& what, index_t rows, index_t cols) {
+  const auto x = random_tensor<B>({rows, cols}, 1), weight = random_tensor<B>({cols}, 3);
+  const auto dy = stored_as<S>(random_tensor<B>({rows, cols}, 2)), y = Tensor<S, B>::zeros({rows, cols});
+  const auto dx = Tensor<float, B>::zeros({rows, cols}), mean = Tensor<float, B>::zeros({rows}), rstd = Tensor<float, B>::zeros({rows});
   const auto dweight = Tensor<float, B>::zeros({cols}), dbias = Tensor<float, B>::zeros({cols});
-  LayerNormArgs<float> a;
+  LayerNormArgs<float, S> a;
   a.rows = rows, a.cols = cols, a.eps = 1e-6f, a.x = x.data(), a.weight = weight.data(), a.bias = weight.data(), a.y = y.data(), a.mean = mean.data(), a.rstd = rstd.data();
-  LayerNormGradArgs<float> g;
+  LayerNormGradArgs<float, S> g;
   g.rows = rows, g.cols = cols, g.x = x.data(), g.weight = weight.data(), g.mean = mean.data(), g.rstd = rstd.data(), g.dy = dy.data();
   g.dx = dx.data(), g.dweight = dweight.data(), g.dbias = dbias.data();
-  const Json what = {{"rows", rows}, {"cols", cols}};
-  measure("layernorm_forward", what, 2 * bytes_of(x), [&] { layer_norm_forward(B{}, a); });
-  measure("layernorm_backward", what, 3 * bytes_of(x), [&] { layer_norm_backward(B{}, g); });
+  measure("layernorm_forward", what, bytes_of(x) + bytes_of(y), [&] { layer_norm_forward(B{}, a); });
+  measure("layernorm_backward", what, 2 * bytes_of(x) + bytes_of(dy), [&] { layer_norm_backward(B{}, g); });
+}
+template <class B>
+void bench_layernorm(const MemoryBench<B>& measure, index_t rows, index_t cols) {
+  Json what = {{"rows", rows}, {"cols", cols}};
+  bench_layernorm_as<float>(measure, what, rows, cols);
+  if constexpr (stores_bfloat16<B>) {
+    what["result"] = "bfloat16";
+    bench_layernorm_as<bfloat16>(measure, what, rows, cols);
+  }
 }
 
 template <class B>

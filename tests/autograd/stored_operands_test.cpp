@@ -118,6 +118,26 @@ TEST_CASE("stored operands: they lie in 16 bits only where products round to bfl
   CHECK_FALSE(linear(twice, leaf<double, Cuda>({8, 16}, 2), {}, {.result = ResultFor::products}).stored());
 }
 
+TEST_CASE("stored operands: a branch under drop path, and its gradient") {
+  const TokenLayout layout = TokenLayout::plain(6, 3);
+  const auto run = [&](const RandomKey& key) {
+    const auto x = leaf<float, Cuda>({18, 8}, 1), w = leaf<float, Cuda>({8, 8}, 2);
+    const auto branch = linear(x, w, {}, {.result = ResultFor::branch});
+    const auto y = drop_path_add(x, branch, 0.5, layout, key, Tensor<float, Cuda>::empty({18, 8}));
+    sum(square(y)).backward();
+    return std::vector<Numbers>{{branch.stored() ? 1.0 : 0.0}, values(y.value()), values(x.grad()), values(w.grad())};
+  };
+  const auto exact = run({4, 5, 6});
+  const RoundedProducts precision;
+  const auto got = run({4, 5, 6});
+  CHECK(exact[0][0] == 0);
+  CHECK(got[0][0] == 1);
+  for (std::size_t i = 1; i < got.size(); ++i) {
+    CHECK(apart(got[i], exact[i]) > 1e-4);
+    CHECK(apart(got[i], exact[i]) < 0x1p-7);
+  }
+}
+
 TEST_CASE("stored operands: a single gradient of a stored result stays in 16 bits, others are added as floats") {
   const RoundedProducts precision;
   const auto x = leaf<float, Cuda>({6, 16}, 1), w = leaf<float, Cuda>({8, 16}, 2), v = leaf<float, Cuda>({4, 8}, 3);

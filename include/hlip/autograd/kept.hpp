@@ -30,6 +30,7 @@ bool stores_operands() {
 enum class ResultFor {
   anything,
   products,  ///< it is only going to be an operand of products: where those round, it may be made rounded, and so may its gradient
+  branch,    ///< it is a branch that is going to be scaled and added to a stream of residuals: likewise
 };
 
 /// The tensor itself, or a copy in another element type.

@@ -45,7 +45,7 @@ struct Block {
     const Var<T, B> normed = norm(tokens.x, ResultFor::products);
     const Tensor<T, B> out = last ? tokens.empty_like(tokens.x.dim(-1)) : Tensor<T, B>::empty(tokens.x.shape());
     if (!context.training || drop_path == 0) return branch(normed, LinearOptions<T, B>{Activation::none, tokens.x, out});
-    return drop_path_add(tokens.x, branch(normed, {}), drop_path, tokens.layout(), context.key, out);
+    return drop_path_add(tokens.x, branch(normed, {.result = ResultFor::branch}), drop_path, tokens.layout(), context.key, out);
   }
 };
 

@@ -21,11 +21,19 @@ Var<T, B> drop_path_add(const Var<T, B>& x, const Var<T, B>& branch, double rate
     const index_t sequence = in_prefix ? (row - layout.prefix_begin) / layout.prefix : (row - layout.patch_begin) / layout.patches;
     f[row] = uniform_at(key, static_cast<std::uint64_t>(sequence)) < rate ? T(0) : static_cast<T>(1.0 / (1.0 - rate));
   });
-  out.assign(x.value() + branch.value() * factor);
+  if constexpr (may_store_bfloat16<T, B>) {
+    if (branch.stored()) out.assign(x.value() + branch.template as<bfloat16>() * factor);
+    else out.assign(x.value() + branch.value() * factor);
+  } else {
+    out.assign(x.value() + branch.value() * factor);
+  }
   // Recorded by hand: an elementwise statement would keep x and the branch, of which the way back needs nothing.
   return record("drop_path", out, {x, branch}, [factor](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
     grads.add(0, dy);
-    if (grads.wants(1)) grads.add(1, Tensor<T, B>(dy * factor));
+    if (!grads.wants(1)) return;
+    if constexpr (may_store_bfloat16<T, B>)
+      if (grads.takes_half(1)) return grads.add(1, Tensor<bfloat16, B>(dy * factor));
+    grads.add(1, Tensor<T, B>(dy * factor));
   });
 }
 

@@ -177,7 +177,7 @@ Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
   if (has_residual) expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}", to_string(options.residual.shape()), to_string(shape));
   if constexpr (may_store_bfloat16<T, B>)
     if (stores_operands<T, B>()) {
-      const bool rounded = options.result == ResultFor::products && !has_residual && options.out.numel() == 0;
+      const bool rounded = options.result != ResultFor::anything && !has_residual && options.out.numel() == 0;
       return rounded ? detail::linear_as<bfloat16, bfloat16>(x, weight, bias, options, shape) : detail::linear_as<bfloat16, T>(x, weight, bias, options, shape);
     }
   return detail::linear_as<T, T>(x, weight, bias, options, shape);
