@@ -94,147 +94,121 @@ struct LayerNormForward : RowProgram {
   }
 };
 
+/// dx, and in partial (runs, 2, cols) what each run of rows adds to dweight and dbias. A block takes a run, eight rows at a time, and one
+/// piece of the columns: it goes through all pieces of a row for the sums, and its own comes last and is still there for the rest.
 template <bool Whole, class T, class S>
 struct LayerNormPull : RowProgram {
+  static constexpr std::size_t shared_bytes = rows_per_block * kept_columns * sizeof(T);
   LayerNormGradArgs<T, S> a;
+  T* partial;  ///< or none
+  index_t run;
+
+  HLIP_FN Quad<T> weights(index_t column, int n) const { return a.weight ? some_of_quad<Whole>(a.weight + column, n) : Quad<T>{{T(1), T(1), T(1), T(1)}}; }
 
   template <class Block>
   HLIP_FN void operator()(Block& block) const {
-    auto hat = block.template per_thread<T, kept_numbers>(), g = block.template per_thread<T, kept_numbers>();  // x̂, and dy · weight
-    auto sums = block.template per_thread<T, 2>();                                                            // Σ g and Σ g · x̂
-    const auto fetch = [&](int thread, index_t row, index_t lane, index_t first) {
-      const T mean = a.mean[row], rstd = a.rstd[row];
-      each_quad(a.cols, first, lane, [&](int i, index_t column, int n) {
-        const Quad<T> x = some_of_quad<Whole>(a.x + row * a.cols + column, n);
-        const Quad<S> dy = some_of_quad<Whole>(a.dy + row * a.cols + column, n);
-        Quad<T> weight{{T(1), T(1), T(1), T(1)}};
-        if (a.weight) weight = some_of_quad<Whole>(a.weight + column, n);
-        for (int k = 0; k < 4; ++k) {
-          hat(thread)[i + k] = (x.v[k] - mean) * rstd;
-          g(thread)[i + k] = static_cast<T>(dy.v[k]) * weight.v[k];
+    auto hat = block.template per_thread<T, kept_numbers>(), dy = block.template per_thread<T, kept_numbers>();
+    auto dweight = block.template per_thread<T, kept_numbers>(), dbias = block.template per_thread<T, kept_numbers>();
+    auto sums = block.template per_thread<T, 2>();  // Σ g and Σ g · x̂, g = dy · weight
+    T* shared = block.template shared<T>(rows_per_block * kept_columns);
+    const index_t pieces = (a.cols + kept_columns - 1) / kept_columns, at = quotient(block.index(), pieces), piece = block.index() - at * pieces;
+    const index_t own = piece * kept_columns, end = (at + 1) * run < a.rows ? (at + 1) * run : a.rows;
+    for (index_t top = at * run; top < end; top += rows_per_block) {
+      block.each([&](int thread) {
+        const index_t row = top + thread / row_lanes, lane = thread % row_lanes;
+        if (row >= end) return;
+        const T mean = a.mean[row], rstd = a.rstd[row];
+        sums(thread)[0] = sums(thread)[1] = 0;
+        for (index_t turn = 1; turn <= pieces; ++turn) {
+          each_quad(a.cols, (piece + turn) % pieces * kept_columns, lane, [&](int i, index_t column, int n) {
+            const Quad<T> x = some_of_quad<Whole>(a.x + row * a.cols + column, n), weight = weights(column, n);
+            const Quad<S> d = some_of_quad<Whole>(a.dy + row * a.cols + column, n);
+            for (int k = 0; k < 4; ++k) {
+              hat(thread)[i + k] = (x.v[k] - mean) * rstd;
+              dy(thread)[i + k] = static_cast<T>(d.v[k]);
+              const T g = dy(thread)[i + k] * weight.v[k];
+              sums(thread)[0] += g;
+              sums(thread)[1] += g * hat(thread)[i + k];
+            }
+          });
         }
-      });
-    };
-    each_row(block, a.rows, [&](int thread, index_t row, index_t lane) {
-      each_piece(a.cols, [&](index_t first) {
-        fetch(thread, row, lane, first);
         HLIP_UNROLL
         for (int i = 0; i < kept_numbers; ++i) {
-          sums(thread)[0] += g(thread)[i];
-          sums(thread)[1] += g(thread)[i] * hat(thread)[i];
+          dweight(thread)[i] += dy(thread)[i] * hat(thread)[i];
+          dbias(thread)[i] += dy(thread)[i];
         }
       });
-    });
-    block.template reduce<row_lanes>(sums, Plus{});
-    each_row(block, a.rows, [&](int thread, index_t row, index_t lane) {
-      const T inverse = T(1) / static_cast<T>(a.cols), shift = inverse * sums(thread)[0], slope = inverse * sums(thread)[1], rstd = a.rstd[row];
-      each_piece(a.cols, [&](index_t first) {
-        if (a.cols > kept_columns) fetch(thread, row, lane, first);
-        each_quad(a.cols, first, lane, [&](int i, index_t column, int n) {
+      block.template reduce<row_lanes>(sums, Plus{});
+      block.each([&](int thread) {
+        const index_t row = top + thread / row_lanes, lane = thread % row_lanes;
+        if (row >= end || !a.dx) return;
+        const T inverse = T(1) / static_cast<T>(a.cols), shift = inverse * sums(thread)[0], slope = inverse * sums(thread)[1], rstd = a.rstd[row];
+        each_quad(a.cols, own, lane, [&](int i, index_t column, int n) {
+          const Quad<T> weight = weights(column, n);
           T* to = a.dx + row * a.cols + column;
           Quad<T> dx{};
           if (a.add_dx) dx = some_of_quad<Whole>(to, n);
-          for (int k = 0; k < 4; ++k) dx.v[k] += rstd * (g(thread)[i + k] - shift - hat(thread)[i + k] * slope);
+          for (int k = 0; k < 4; ++k) dx.v[k] += rstd * (dy(thread)[i + k] * weight.v[k] - shift - hat(thread)[i + k] * slope);
           store_some_of_quad<Whole>(to, dx, n);
         });
       });
-    });
-  }
-};
-
-/// What a row adds to four columns of dweight and dbias.
-template <class T>
-struct LayerNormTerms {
-  Quad<T> dweight, dbias;
-};
-/// dy · x̂ and dy.
-template <bool Whole, class T, class S>
-struct LayerNormRowTerms {
-  LayerNormGradArgs<T, S> a;
-  HLIP_FN LayerNormTerms<T> operator()(index_t row, index_t column, int n) const {
-    const Quad<T> x = some_of_quad<Whole>(a.x + row * a.cols + column, n);
-    const Quad<S> dy = some_of_quad<Whole>(a.dy + row * a.cols + column, n);
-    const T mean = a.mean[row], rstd = a.rstd[row];
-    LayerNormTerms<T> terms;
-    for (int k = 0; k < 4; ++k) {
-      terms.dbias.v[k] = static_cast<T>(dy.v[k]);
-      terms.dweight.v[k] = terms.dbias.v[k] * ((x.v[k] - mean) * rstd);
     }
-    return terms;
-  }
-};
-/// The sums of runs of rows, (runs, 2, cols).
-template <bool Whole, class T>
-struct LayerNormRunTerms {
-  const T* partial;
-  index_t cols;
-  HLIP_FN LayerNormTerms<T> operator()(index_t run, index_t column, int n) const {
-    const T* p = partial + 2 * run * cols + column;
-    return {some_of_quad<Whole>(p, n), some_of_quad<Whole>(p + cols, n)};
+    if (!partial) return;
+    for (int which = 0; which < 2; ++which) {
+      block.phase([&](int thread) {
+        each_quad(a.cols, own, thread % row_lanes, [&](int i, index_t column, int) {
+          for (int k = 0; k < 4; ++k) shared[thread / row_lanes * kept_columns + column - own + k] = which == 0 ? dweight(thread)[i + k] : dbias(thread)[i + k];
+        });
+      });
+      block.phase([&](int thread) {
+        for (index_t c = thread; c < kept_columns && own + c < a.cols; c += threads) {
+          T sum = 0;
+          for (int row = 0; row < rows_per_block; ++row) sum += shared[row * kept_columns + c];
+          partial[(2 * at + which) * a.cols + own + c] = sum;
+        }
+      });
+    }
   }
 };
 
-/// Sums of the terms of each run of rows: a block takes 128 columns of a run, and 32 threads of it every eighth row, four of them at a time
-/// so that enough is on its way.
-template <class T, class Terms>
-struct LayerNormColumns {
-  static constexpr int groups = 8, threads = groups * row_lanes, columns = 4 * row_lanes, rows_at_once = 4;
-  static constexpr std::size_t shared_bytes = 2 * groups * columns * sizeof(T);
-  Terms terms;
-  index_t rows, cols, run;
-  T *dweight, *dbias;  ///< of the first run, or none
-  index_t step;        ///< from one run to the next
+/// dweight and dbias from the partial sums of all runs: 32 threads take columns side by side, and eight times that every eighth run.
+template <class T>
+struct LayerNormTotal : RowProgram {
+  static constexpr std::size_t shared_bytes = threads * sizeof(T);
+  const T* partial;
+  index_t runs, cols;
+  T *dweight, *dbias;  ///< or none
 
   template <class Block>
   HLIP_FN void operator()(Block& block) const {
-    T* sums = block.template shared<T>(2 * groups * columns);  // (2, groups, columns)
-    const index_t across = (cols + columns - 1) / columns, at = quotient(block.index(), across), left = (block.index() - at * across) * columns;
+    T* sums = block.template shared<T>(threads);
+    const index_t across = (cols + row_lanes - 1) / row_lanes, which = quotient(block.index(), across), left = (block.index() - which * across) * row_lanes;
+    T* to = which == 0 ? dweight : dbias;
     block.phase([&](int thread) {
-      const int group = thread / row_lanes, lane = thread % row_lanes;
-      const index_t column = left + 4 * lane, last = (at + 1) * run < rows ? (at + 1) * run : rows;
-      const int n = cols - column < 4 ? static_cast<int>(cols - column) : 4;
-      Quad<T> sum[2] = {};
-      for (index_t row = at * run + group; row < last; row += groups * rows_at_once) {
-        LayerNormTerms<T> next[rows_at_once];
-        HLIP_UNROLL
-        for (int u = 0; u < rows_at_once; ++u) next[u] = terms(row + u * groups < last ? row + u * groups : last - 1, column, n);
-        HLIP_UNROLL
-        for (int u = 0; u < rows_at_once; ++u)
-          for (int k = 0; k < 4; ++k) {
-            sum[0].v[k] += row + u * groups < last ? next[u].dweight.v[k] : T(0);
-            sum[1].v[k] += row + u * groups < last ? next[u].dbias.v[k] : T(0);
-          }
-      }
-      for (int which = 0; which < 2; ++which)
-        for (int k = 0; k < 4; ++k) sums[(which * groups + group) * columns + 4 * lane + k] = sum[which].v[k];
-    });
-    block.each([&](int thread) {  // as many threads as sums
-      const int which = thread / columns, c = thread % columns;
-      T* to = which == 0 ? dweight : dbias;
-      if (!to || left + c >= cols) return;
+      const index_t column = left + thread % row_lanes;
       T sum = 0;
-      for (int group = 0; group < groups; ++group) sum += sums[(which * groups + group) * columns + c];
-      to[at * step + left + c] = sum;
+      if (column < cols)
+        for (index_t at = thread / row_lanes; at < runs; at += rows_per_block) sum += partial[(2 * at + which) * cols + column];
+      sums[thread] = sum;
+    });
+    block.each([&](int thread) {
+      if (thread >= row_lanes || left + thread >= cols || !to) return;
+      T sum = 0;
+      for (int part = 0; part < rows_per_block; ++part) sum += sums[part * row_lanes + thread];
+      to[left + thread] = sum;
     });
   }
 };
 
-template <class T, class Terms>
-void launch_columns(Cuda, const Terms& terms, index_t rows, index_t cols, index_t run, T* dweight, T* dbias, index_t step) {
-  using Program = LayerNormColumns<T, Terms>;
-  static_assert(2 * Program::columns == Program::threads);
-  const index_t runs = std::max<index_t>(1, (rows + run - 1) / run), across = (cols + Program::columns - 1) / Program::columns;
-  launch_blocks(Cuda{}, runs * across, Program::shared_bytes, Program{terms, rows, cols, run, dweight, dbias, step});
-}
-
 template <bool Whole, class T, class S>
 void layer_norm_pull(Cuda, const LayerNormGradArgs<T, S>& a) {
-  if (a.dx) launch_rows(Cuda{}, a.rows, LayerNormPull<Whole, T, S>{{}, a});
-  if (!a.dweight && !a.dbias) return;
-  const index_t run = std::max<index_t>(32, (a.rows + 127) / 128), runs = std::max<index_t>(1, (a.rows + run - 1) / run);
-  const CudaScratch<T> partial(2 * runs * a.cols);
-  launch_columns(Cuda{}, LayerNormRowTerms<Whole, T, S>{a}, a.rows, a.cols, run, partial.data(), partial.data() + a.cols, 2 * a.cols);
-  launch_columns(Cuda{}, LayerNormRunTerms<Whole, T>{partial.data(), a.cols}, runs, a.cols, runs, a.dweight, a.dbias, 0);
+  using Pull = LayerNormPull<Whole, T, S>;
+  const bool sums = a.dweight || a.dbias;
+  // Runs depend on the shape alone: at most 128, so that each multiprocessor of a large GPU has one.
+  const index_t run = (a.rows + 128 * rows_per_block - 1) / (128 * rows_per_block) * rows_per_block, runs = run > 0 ? (a.rows + run - 1) / run : 0;
+  const CudaScratch<T> partial(sums ? 2 * runs * a.cols : 0);
+  launch_blocks(Cuda{}, runs * ((a.cols + kept_columns - 1) / kept_columns), Pull::shared_bytes, Pull{{}, a, sums ? partial.data() : nullptr, run});
+  if (sums) launch_blocks(Cuda{}, 2 * ((a.cols + row_lanes - 1) / row_lanes), LayerNormTotal<T>::shared_bytes, LayerNormTotal<T>{{}, partial.data(), runs, a.cols, a.dweight, a.dbias});
 }
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 
 #include <hlip/core/abi.hpp>
 
+#include <bit>
 #include <cstdint>
 
 HLIP_BEGIN
@@ -32,9 +33,21 @@ template <class T>
 HLIP_FN Quad<T> quad(const T* p) {
   return several<4>(p);
 }
+/// In so many words for a GPU: nvcc is free to make four stores of an assignment, and often does.
 template <class T>
-HLIP_FN void store_quad(T* p, const Quad<T>& q) {  // nvcc makes four stores of one to a pointer that has been added up, unless it is told
-  *static_cast<Quad<T>*>(__builtin_assume_aligned(p, alignof(Quad<T>))) = q;
+HLIP_FN void store_quad(T* p, const Quad<T>& q) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(q) == 16) {
+    const auto w = std::bit_cast<uint4>(q);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+    return;
+  } else if constexpr (sizeof(q) == 8) {
+    const auto w = std::bit_cast<uint2>(q);
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(w.x), "r"(w.y) : "memory");
+    return;
+  }
+#endif
+  *reinterpret_cast<Quad<T>*>(p) = q;
 }
 
 /// The first n of the four, zeros for the others (n <= 0: for all). `Whole`: p takes quads, and n is never 1, 2 or 3.
