@@ -18,14 +18,14 @@ namespace detail {
 __device__ __forceinline__ std::uint32_t shared_address(const void* p) { return static_cast<std::uint32_t>(__cvta_generic_to_shared(p)); }
 #endif
 
-/// Starts copying Bytes (4 or 16, both sides aligned to them) to shared memory; zeros, and nothing is read, unless `there`.
+/// Starts copying Bytes (4, 8 or 16, both sides aligned to them) to shared memory; zeros, and nothing is read, unless `there`.
 template <int Bytes>
 HLIP_FN void copy_async(void* to, const void* from, bool there) {
-  static_assert(Bytes == 4 || Bytes == 16);
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   const int bytes = there ? Bytes : 0;  // the rest of Bytes becomes zeros
   if constexpr (Bytes == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
-  else asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
+  else asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes), "n"(Bytes) : "memory");
 #elif defined(__CUDA_ARCH__)
   for (int i = 0; i < Bytes / 4; ++i) static_cast<std::uint32_t*>(to)[i] = there ? static_cast<const std::uint32_t*>(from)[i] : 0;
 #else

@@ -27,10 +27,10 @@ bool takes_wide_tiles(Cuda, const AttentionArgs<T>& a) {
 template <class OverKeys, class OverQueries, class T, class S>
 void attention_backward_by(Cuda, const AttentionGradArgs<T, S>& g) {
   const AttentionArgs<T, S>& a = g.forward;
-  const CudaScratch<T> dot(a.sequences * a.heads * (a.prefix + a.patches));
-  launch_blocks(Cuda{}, AttentionDots<T, S>::blocks(a), 0, AttentionDots<T, S>(g, dot.data()));
-  launch_tiles(Cuda{}, a, OverKeys{g, dot.data()});
-  launch_tiles(Cuda{}, a, OverQueries{g, dot.data()});
+  const CudaScratch<QueryTerms<T>> terms(a.sequences * a.heads * (a.prefix + a.patches));
+  launch_blocks(Cuda{}, AttentionTerms<T, S>::blocks(a), 0, AttentionTerms<T, S>(g, terms.data()));
+  launch_tiles(Cuda{}, a, OverKeys{g, terms.data()});
+  launch_tiles(Cuda{}, a, OverQueries{g, terms.data()});
 }
 
 template <int Cols, class T>
@@ -41,17 +41,28 @@ template <int Cols, class T>
 void attention_backward_scalar(Cuda, const AttentionGradArgs<T>& g) {
   attention_backward_by<AttentionPull<T, Cols, true>, AttentionPull<T, Cols, false>>(Cuda{}, g);
 }
-/// The tile of operands that lie as floats, and of those that are stored in bfloat16. M as registers allow.
-template <class Operand, class S, int M>
-using TensorTile = std::conditional_t<std::is_same_v<S, bfloat16>, StoredTile<2>, FloatTile<Operand, M>>;
+/// The tile of operands that lie as floats, M as registers allow, or are stored in bfloat16. With dropout the time goes into random numbers,
+/// and registers too.
+template <class Operand, class S, int M, bool Dropout>
+using TensorTile = std::conditional_t<std::is_same_v<S, bfloat16>, StoredTile<Dropout ? 1 : 2>, FloatTile<Operand, Dropout ? 1 : M>>;
+template <class Operand, bool Dropout, class S>
+void attention_forward_tensor_cores_by(Cuda, const AttentionArgs<float, S>& a) {
+  launch_tiles(Cuda{}, a, TensorForward<TensorTile<Operand, S, sizeof(typename Operand::Pair) == 4 ? 2 : 1, Dropout>, Dropout>{a});
+}
+template <class Operand, bool Dropout, class S>
+void attention_backward_tensor_cores_by(Cuda, const AttentionGradArgs<float, S>& g) {
+  using Tile = TensorTile<Operand, S, 1, Dropout>;
+  attention_backward_by<TensorPull<Tile, Dropout, true>, TensorPull<Tile, Dropout, false>>(Cuda{}, g);
+}
 template <class Operand, class S>
 void attention_forward_tensor_cores(Cuda, const AttentionArgs<float, S>& a) {
-  launch_tiles(Cuda{}, a, TensorForward<TensorTile<Operand, S, sizeof(typename Operand::Pair) == 4 ? 2 : 1>>{a});
+  if (a.dropout > 0) attention_forward_tensor_cores_by<Operand, true>(Cuda{}, a);
+  else attention_forward_tensor_cores_by<Operand, false>(Cuda{}, a);
 }
 template <class Operand, class S>
 void attention_backward_tensor_cores(Cuda, const AttentionGradArgs<float, S>& g) {
-  using Tile = TensorTile<Operand, S, 1>;
-  attention_backward_by<TensorPull<Tile, true>, TensorPull<Tile, false>>(Cuda{}, g);
+  if (g.forward.dropout > 0) attention_backward_tensor_cores_by<Operand, true>(Cuda{}, g);
+  else attention_backward_tensor_cores_by<Operand, false>(Cuda{}, g);
 }
 
 /// Rows of one attention as floats, of which nothing else is between the heads.

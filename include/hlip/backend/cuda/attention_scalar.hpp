@@ -210,7 +210,7 @@ struct AttentionPull {
   static constexpr int threads = Tile::threads, high = Tile::high;
   static constexpr std::size_t shared_bytes = sizeof(T) * (2 * Tile::turned_size + 2 * Tile::row_size + Tile::score_size);
   AttentionGradArgs<T> g;
-  const T* dot;
+  const QueryTerms<T>* terms;
 
   template <class Block>
   HLIP_FN void operator()(Block& block) const {
@@ -276,9 +276,9 @@ struct AttentionPull {
       const int own = Tile::first_row(thread) + s % high, other = Tile::x(thread) + s / high * 16;
       const index_t query = at.pair * at.tokens + (OverKeys ? begin + other : at.first + own), key = OverKeys ? at.first + own : begin + other;
       const bool visible = own < at.n && other < n && (!mask || mask[key]);
-      const T prob = visible ? std::exp(score[s] - a.lse[query]) : T(0), factor = kept >> s & 1 ? scale : T(0);
+      const T prob = visible ? std::exp(score[s] - terms[query].lse) : T(0), factor = kept >> s & 1 ? scale : T(0);
       score[s] = prob * factor;
-      dscore[s] = visible ? prob * (dscore[s] * factor - dot[query]) : T(0);
+      dscore[s] = visible ? prob * (dscore[s] * factor - terms[query].dot) : T(0);
     }
   }
 };

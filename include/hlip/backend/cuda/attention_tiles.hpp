@@ -56,14 +56,20 @@ HLIP_FN bool keeps_probability(const AttentionArgs<T, S>& a, const Place& at, in
   return (std::uint64_t{words[0]} << 32 | words[1]) >> 11 >= least;
 }
 
-/// dot (sequences, heads, tokens): Σ_c out · d_out, which is Σ_j p_ij · dp_ij and what the pull-back of softmax subtracts.
+/// What the way back has to know of a query: its log-sum-exp, and Σ_c out · d_out, which is Σ_j p_ij · dp_ij and what the pull-back of
+/// softmax subtracts.
+template <class T>
+struct alignas(2 * sizeof(T)) QueryTerms {
+  T lse, dot;
+};
+/// terms (sequences, heads, tokens).
 template <class T, class S>
-struct AttentionDots {
+struct AttentionTerms {
   static constexpr int lanes = 8, rows_here = 32, threads = lanes * rows_here, wide = at_once<S>;
   AttentionGradArgs<T, S> g;
-  T* dot;
+  QueryTerms<T>* terms;
   bool at_once_everywhere;
-  AttentionDots(const AttentionGradArgs<T, S>& args, T* to) : g(args), dot(to), at_once_everywhere(args.forward.head_dim % wide == 0 && reads_at_once(args.forward.out) && reads_at_once(args.d_out)) {}
+  AttentionTerms(const AttentionGradArgs<T, S>& args, QueryTerms<T>* to) : g(args), terms(to), at_once_everywhere(args.forward.head_dim % wide == 0 && reads_at_once(args.forward.out) && reads_at_once(args.d_out)) {}
 
   static index_t blocks(const AttentionArgs<T, S>& a) { return (a.sequences * a.heads * (a.prefix + a.patches) + rows_here - 1) / rows_here; }
 
@@ -89,7 +95,7 @@ struct AttentionDots {
     block.template reduce<lanes>(sum, Plus{});
     block.each([&](int thread) {
       const index_t row = block.index() * rows_here + thread / lanes;
-      if (row < rows && thread % lanes == 0) dot[row] = sum(thread)[0];
+      if (row < rows && thread % lanes == 0) terms[row] = {a.lse[row], sum(thread)[0]};
     });
   }
 };

@@ -3,7 +3,8 @@
 // within. What a program computes depends on neither: blocks share nothing, and sums go by fixed trees.
 //
 // A program is a functor with `static constexpr int threads` (a multiple of 32) and
-// `template <class Block> HLIP_FN void operator()(Block& block) const`. Its block offers
+// `template <class Block> HLIP_FN void operator()(Block& block) const`. A `static constexpr int resident` says for how many blocks at a time a
+// multiprocessor is to have registers; without it nvcc decides. Its block offers
 //
 //   index()                        which block this is
 //   phase(fn)                      fn(thread) for every thread, then a barrier
@@ -98,7 +99,12 @@ class DeviceBlock {
 };
 
 template <class Program>
-__global__ void __launch_bounds__(Program::threads) run_block(const Program program) {
+constexpr int resident_blocks() {
+  if constexpr (requires { Program::resident; }) return Program::resident;
+  else return 0;
+}
+template <class Program>
+__global__ void __launch_bounds__(Program::threads, resident_blocks<Program>()) run_block(const Program program) {
   extern __shared__ __align__(128) unsigned char block_memory[];
   DeviceBlock block(block_memory);
   program(block);
