@@ -53,7 +53,9 @@ struct CopyFill {
     Shape wide = contiguous_strides(shape);
     for (int d = 0; d < 3; ++d) wide[d] *= 2;
     fill_strided(B{}, shape, filled.data(), wide, T(3));
-    Outputs outputs = {{"turned", turned.values()}, {"narrow", narrow.values()}, {"filled", filled.values()}};
+    const Buffer<T, B> one(5);
+    fill_strided(B{}, shape, one.data(), Shape{0, 0, 0}, T(3));
+    Outputs outputs = {{"turned", turned.values()}, {"narrow", narrow.values()}, {"filled", filled.values()}, {"one", one.values()}};
 
     // Rows with a gap, which start where four elements can be read at once, and one behind; there and back through bfloat16.
     const Shape rows{s[1] * (s[2] + 4), s[2] + 4, 1};

@@ -10,7 +10,8 @@ template <bool Stored>
 struct LayerNormOf {
   static constexpr const char* name = Stored ? "layer_norm (bfloat16)" : "layer_norm";
   static std::vector<Sizes> sizes() {  // rows, cols, 1: without weight and bias, elements before the first
-    return {{1, 1, 0, 0}, {3, 5, 0, 0}, {2, 16, 0, 0}, {7, 33, 1, 0}, {0, 8, 0, 0}, {70, 768, 0, 0}, {301, 96, 0, 0}, {9, 64, 1, 1}, {5, 768, 0, 2}, {3, 1024, 0, 0}, {4, 1028, 0, 0}, {6, 2051, 0, 0}, {35, 3072, 0, 0}, {5000, 20, 0, 0}};
+    return {{1, 1, 0, 0}, {3, 5, 0, 0}, {2, 16, 0, 0}, {7, 33, 1, 0}, {0, 8, 0, 0}, {70, 768, 0, 0}, {301, 96, 0, 0},
+            {9, 64, 1, 1}, {5, 768, 0, 2}, {3, 1024, 0, 0}, {4, 1028, 0, 0}, {6, 2051, 0, 0}, {35, 3072, 0, 0}, {5000, 20, 0, 0}};
   }
   static double terms(const Sizes& s) { return static_cast<double>(std::max(s[0], s[1])); }
 

@@ -3,7 +3,8 @@
 
 using namespace conformance;
 
-using RowOps = std::tuple<LayerNormOf<false>, LayerNormOf<true>, conformance::Softmax, conformance::CrossEntropy, conformance::GatherScatter, conformance::Resample, conformance::AdamW, conformance::SumsOfSquares>;
+using RowOps = std::tuple<LayerNormOf<false>, LayerNormOf<true>, conformance::Softmax, conformance::CrossEntropy, conformance::GatherScatter,
+                          conformance::Resample, conformance::AdamW, conformance::SumsOfSquares>;
 
 TEST_CASE("backends: row-wise, index, resampling and optimiser kernels agree with the reference") { expect_agreement_everywhere<RowOps>(); }
 TEST_CASE("tested backend: row-wise, index, resampling and optimiser kernels give the same bits at 1, 2 and 4 threads") {

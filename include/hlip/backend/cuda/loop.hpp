@@ -56,12 +56,12 @@ inline constexpr bool goes_in_fours<MapView<F, V, A...>> = (goes_in_fours<A> && 
 template <template <class...> class Loop, class... X>
 inline constexpr bool goes_in_fours<Loop<X...>> = (goes_in_fours<X> && ...);
 
-/// Whether each four elements of a row are neighbours in memory that can be read at once, or the same element, in every operand.
+/// Whether each four elements of a row are neighbours in memory that can be moved at once, or, where they are only read, the same element.
 template <class Loop>
 bool lies_in_fours(Loop& loop) {
   bool fits = loop.loop.back() % 4 == 0;
-  loop.visit_operands([&](const auto* p, const Shape& stride) {
-    if (stride.back() == 0) return;
+  loop.visit_operands([&]<class T>(T* p, const Shape& stride) {
+    if (stride.back() == 0 && std::is_const_v<T>) return;
     fits = fits && stride.back() == 1 && takes_quads(p);
     for (int d = 0; d + 1 < stride.rank(); ++d) fits = fits && stride[d] % 4 == 0;
   });
