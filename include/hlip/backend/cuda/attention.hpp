@@ -2,7 +2,7 @@
 // tiles of the other side. Forward streams the softmax and keeps the log-sum-exp; backward recomputes the scores twice, once with the
 // keys outside (dk, dv) and once with the queries (dq), so that every gradient has one writer and the order of its sum is fixed.
 // Two families of programs do it: attention_scalar.hpp in the arithmetic of T, attention_tensor_cores.hpp on operands that
-// are rounded as set_matrix_precision(Cuda) says.
+// are rounded as set_matrix_precision(Cuda) says, or are stored in bfloat16.
 // Source: Dao et al., "FlashAttention", 2022; the two passes instead of atomic additions as in its deterministic variants.
 #pragma once
 
@@ -65,12 +65,13 @@ void attention_backward_tensor_cores(Cuda, const AttentionGradArgs<float, S>& g)
   else attention_backward_tensor_cores_by<Operand, false>(Cuda{}, g);
 }
 
-/// Rows of one attention as floats, of which nothing else is between the heads.
+/// Rows of one attention as floats, with nothing between those of one token and the next.
+template <class S>
 class FloatRows {
  public:
-  FloatRows(const AttentionArgs<float, bfloat16>& a)
+  explicit FloatRows(const AttentionArgs<float, S>& a)
       : prefix_(a.sequences * a.prefix), patches_(a.sequences * a.patches), width_(a.heads * a.head_dim), memory_((prefix_ + patches_) * width_) {}
-  FloatRows(const AttentionArgs<float, bfloat16>& a, const TokenRows<const bfloat16>& from) : FloatRows(a) {
+  FloatRows(const AttentionArgs<float, S>& a, const TokenRows<const S>& from) : FloatRows(a) {
     copy(prefix_, memory_.data(), width_, from.prefix, from.stride);
     copy(patches_, memory_.data() + prefix_ * width_, width_, from.patch, from.stride);
   }
@@ -78,7 +79,7 @@ class FloatRows {
   operator TokenRows<X>() const {
     return {memory_.data(), memory_.data() + prefix_ * width_, width_};
   }
-  void round_to(const TokenRows<bfloat16>& to) const {
+  void round_to(const TokenRows<S>& to) const {
     copy(prefix_, to.prefix, to.stride, memory_.data(), width_);
     copy(patches_, to.patch, to.stride, memory_.data() + prefix_ * width_, width_);
   }
@@ -91,8 +92,9 @@ class FloatRows {
   index_t prefix_, patches_, width_;
   CudaScratch<float> memory_;
 };
-/// The same attention on other rows. (Nothing to the left of `lse` is left out.)
-inline AttentionArgs<float> on_float_rows(const AttentionArgs<float, bfloat16>& a, const FloatRows& q, const FloatRows& k, const FloatRows& v, const FloatRows& out) {
+/// The same attention on other rows.
+template <class S>
+AttentionArgs<float> on_float_rows(const AttentionArgs<float, S>& a, const FloatRows<S>& q, const FloatRows<S>& k, const FloatRows<S>& v, const FloatRows<S>& out) {
   return {a.sequences, a.prefix, a.patches, a.heads, a.head_dim, a.scale, q, k, v, out, a.lse, a.key_mask, a.dropout, a.dropout_key};
 }
 
@@ -112,9 +114,9 @@ void attention_forward(Cuda, const AttentionArgs<T>& a) {
   else detail::attention_forward_scalar<64>(Cuda{}, a);
 }
 /// Of rows in bfloat16; heads that tensor cores do not fit are converted.
-inline void attention_forward(Cuda, const AttentionArgs<float, bfloat16>& a) {
+HLIP_LAZY void attention_forward(Cuda, const AttentionArgs<float, bfloat16>& a) {
   if (has_bfloat16_products(Cuda{}) && detail::fits_tensor_cores(a)) return detail::attention_forward_tensor_cores<detail::Bfloat16Operand>(Cuda{}, a);
-  const detail::FloatRows q(a, a.q), k(a, a.k), v(a, a.v), out(a);
+  const detail::FloatRows<bfloat16> q(a, a.q), k(a, a.k), v(a, a.v), out(a);
   attention_forward(Cuda{}, detail::on_float_rows(a, q, k, v, out));
   out.round_to(a.out);
 }
@@ -132,11 +134,12 @@ void attention_backward(Cuda, const AttentionGradArgs<T>& g) {
   if (detail::takes_wide_tiles(Cuda{}, g.forward)) detail::attention_backward_scalar<128>(Cuda{}, g);
   else detail::attention_backward_scalar<64>(Cuda{}, g);
 }
-inline void attention_backward(Cuda, const AttentionGradArgs<float, bfloat16>& g) {
+/// Likewise.
+HLIP_LAZY void attention_backward(Cuda, const AttentionGradArgs<float, bfloat16>& g) {
   if (has_bfloat16_products(Cuda{}) && detail::fits_tensor_cores(g)) return detail::attention_backward_tensor_cores<detail::Bfloat16Operand>(Cuda{}, g);
   const AttentionArgs<float, bfloat16>& a = g.forward;
   const TokenRows<bfloat16>& kept = a.out;
-  const detail::FloatRows q(a, a.q), k(a, a.k), v(a, a.v), out(a, {kept.prefix, kept.patch, kept.stride}), d_out(a, g.d_out), dq(a), dk(a), dv(a);
+  const detail::FloatRows<bfloat16> q(a, a.q), k(a, a.k), v(a, a.v), out(a, {kept.prefix, kept.patch, kept.stride}), d_out(a, g.d_out), dq(a), dk(a), dv(a);
   attention_backward(Cuda{}, AttentionGradArgs<float>{detail::on_float_rows(a, q, k, v, out), d_out, dq, dk, dv});
   dq.round_to(g.dq), dk.round_to(g.dk), dv.round_to(g.dv);
 }
