@@ -71,7 +71,10 @@ inline void set_matrix_precision(Cuda, MatrixPrecision precision) {
 
 namespace detail {
 
-/// A matrix, or a batch of them, copied to another element type; rows are whole multiples of 16 bytes.
+/// Whether rows of bfloat16 begin on 16 bytes, as the fast products want it and every product takes it.
+inline bool begins_on_16_bytes(const bfloat16* p, index_t ld, index_t stride) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && ld % 8 == 0 && stride % 8 == 0; }
+
+/// A matrix, or a batch of them, copied, also to another element type; its rows begin on 16 bytes.
 template <class U>
 class ConvertedMatrix {
  public:
@@ -90,17 +93,42 @@ class ConvertedMatrix {
   CudaScratch<U> values_;
 };
 
-/// Calls fn with the same product of operands converted to U.
+/// The same product, of operands that lie as U, with a result that lies as V.
+template <class U, class V, class T, class S, class R>
+GemmArgs<T, U, V> product_like(const GemmArgs<T, S, R>& g) {
+  GemmArgs<T, U, V> h;
+  h.m = g.m, h.n = g.n, h.k = g.k, h.batch = g.batch, h.trans_a = g.trans_a, h.trans_b = g.trans_b;
+  h.alpha = g.alpha, h.beta = g.beta, h.bias = g.bias, h.activation = g.activation;
+  if constexpr (std::is_same_v<U, S>) h.a = g.a, h.lda = g.lda, h.stride_a = g.stride_a, h.b = g.b, h.ldb = g.ldb, h.stride_b = g.stride_b;
+  if constexpr (std::is_same_v<V, R>) h.c = g.c, h.ldc = g.ldc, h.stride_c = g.stride_c, h.pre_activation = g.pre_activation, h.residual = g.residual;
+  return h;
+}
+
+/// Calls fn with the same product of operands copied to U.
 template <class U, class T, class S, class R, class Fn>
 void with_operands(const GemmArgs<T, S, R>& g, Fn fn) {
   const ConvertedMatrix<U> a(g.a, g.trans_a ? g.k : g.m, g.trans_a ? g.m : g.k, g.lda, g.batch, g.stride_a), b(g.b, g.trans_b ? g.n : g.k, g.trans_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
-  GemmArgs<T, U, R> h;
-  h.m = g.m, h.n = g.n, h.k = g.k, h.batch = g.batch;
-  h.a = a.data(), h.lda = a.ld(), h.trans_a = g.trans_a, h.stride_a = a.stride();
-  h.b = b.data(), h.ldb = b.ld(), h.trans_b = g.trans_b, h.stride_b = b.stride();
-  h.c = g.c, h.ldc = g.ldc, h.stride_c = g.stride_c, h.alpha = g.alpha, h.beta = g.beta;
-  h.bias = g.bias, h.activation = g.activation, h.pre_activation = g.pre_activation, h.residual = g.residual;
+  auto h = product_like<U, R>(g);
+  h.a = a.data(), h.lda = a.ld(), h.stride_a = a.stride(), h.b = b.data(), h.ldb = b.ld(), h.stride_b = b.stride();
   fn(h);
+}
+
+/// Calls fn with the same product, whose result, values before the activation and residual are copies as V; then copies back.
+template <class V, class T, class S, class R, class Fn>
+void with_result(const GemmArgs<T, S, R>& g, Fn fn) {
+  const index_t batch = g.stride_c == 0 ? 1 : g.batch;
+  const auto copy = [&](const R* x) { return ConvertedMatrix<V>(x, g.m, g.n, g.ldc, batch, batch == 1 ? 0 : g.stride_c); };
+  const auto copy_back = [&](const ConvertedMatrix<V>& from, R* to) {
+    copy_strided(Cuda{}, Shape{batch, g.m, g.n}, to, Shape{g.stride_c, g.ldc, 1}, static_cast<const V*>(from.data()), Shape{from.stride(), from.ld(), 1});
+  };
+  const ConvertedMatrix<V> c = copy(g.c), pre = copy(g.pre_activation ? g.pre_activation : g.c), residual = copy(g.residual ? g.residual : g.c);
+  auto h = product_like<S, V>(g);
+  h.c = c.data(), h.ldc = c.ld(), h.stride_c = c.stride();
+  if (g.pre_activation) h.pre_activation = pre.data();
+  if (g.residual) h.residual = residual.data();
+  fn(h);
+  copy_back(c, g.c);
+  if (g.pre_activation) copy_back(pre, g.pre_activation);
 }
 
 /// d = alpha · op(a) · op(b) + beta · c + bias; c and d are laid out alike. k > 0, and bias not for doubles.
@@ -123,10 +151,9 @@ void plain_product(const GemmArgs<T, S, R>& g, const R* c, T beta, R* d, const T
     with_operands<T>(g, [&](const GemmArgs<T, T, R>& h) { plain_product(h, c, beta, d, bias); });
   } else if constexpr (!std::is_same_v<R, T>) {
     const ConvertedMatrix<T> sums(beta == T(0) ? d : c, g.m, g.n, g.ldc, g.batch, g.stride_c);
-    GemmArgs<T> h;
-    h.m = g.m, h.n = g.n, h.k = g.k, h.batch = g.batch;
-    h.a = g.a, h.lda = g.lda, h.trans_a = g.trans_a, h.stride_a = g.stride_a, h.b = g.b, h.ldb = g.ldb, h.trans_b = g.trans_b, h.stride_b = g.stride_b;
-    h.c = sums.data(), h.ldc = sums.ld(), h.stride_c = sums.stride(), h.alpha = g.alpha, h.beta = beta, h.bias = bias;
+    auto h = product_like<T, T>(g);
+    h.activation = Activation::none;
+    h.c = sums.data(), h.ldc = sums.ld(), h.stride_c = sums.stride(), h.beta = beta, h.bias = bias;
     gemm(Cpu{}, h);
     copy_strided(Cuda{}, Shape{g.batch, g.m, g.n}, d, Shape{g.stride_c, g.ldc, 1}, static_cast<const T*>(sums.data()), Shape{sums.stride(), sums.ld(), 1});
   } else {
@@ -180,6 +207,13 @@ void gemm(Cuda, const GemmArgs<T, S, R>& g) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
   if constexpr (std::is_same_v<S, float>)
     if (g.k > 0 && matrix_precision(Cuda{}) == MatrixPrecision::bfloat16) return detail::with_operands<bfloat16>(g, [](const GemmArgs<T, bfloat16, R>& h) { gemm(Cuda{}, h); });
+  if constexpr (std::is_same_v<S, bfloat16>)
+    if (!detail::begins_on_16_bytes(g.a, g.lda, g.stride_a) || !detail::begins_on_16_bytes(g.b, g.ldb, g.stride_b))
+      return detail::with_operands<bfloat16>(g, [](const GemmArgs<T, bfloat16, R>& h) { gemm(Cuda{}, h); });
+  if constexpr (std::is_same_v<R, bfloat16>) {
+    const auto fits = [&](const bfloat16* p) { return detail::begins_on_16_bytes(p, g.ldc, g.stride_c); };
+    if (!fits(g.c) || !fits(g.pre_activation) || !fits(g.residual)) return detail::with_result<bfloat16>(g, [](const GemmArgs<T, S, bfloat16>& h) { gemm(Cuda{}, h); });
+  }
   detail::FinishProduct<T, R> rest{g.c, g.bias, g.residual, T(1), g.activation, g.pre_activation, g.c, g.m, g.n, g.ldc, g.stride_c};
   if (g.k <= 0) {
     rest.product = g.beta != T(0) ? g.c : nullptr;
