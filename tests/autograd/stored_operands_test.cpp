@@ -114,6 +114,9 @@ TEST_CASE("stored operands: they lie in 16 bits only where products round to bfl
   CHECK(values(y.value()) == values(y.as<bfloat16>().to<float>()));
   CHECK(values(y.detach().value()) == values(y.value()));
   CHECK(apart(values(y.value()), values(linear(x, w, b).value())) < 0x1p-8);
+  const auto nothing = linear(leaf<float, Cuda>({0, 16}, 1), w, b, for_products);
+  CHECK(nothing.stored());
+  CHECK(nothing.value().shape() == Shape{0, 8});
   const auto twice = leaf<double, Cuda>({6, 16}, 1);
   CHECK_FALSE(linear(twice, leaf<double, Cuda>({8, 16}, 2), {}, {.result = ResultFor::products}).stored());
 }

@@ -70,7 +70,7 @@ class Var : public ExpressionTag {
 
   /// The value. Of a stored() one a copy, made at the first call.
   const Tensor<T, B>& value() const {
-    if (stored_ && value_.numel() != half_.numel()) value_ = half_.template to<T>();
+    if (stored_ && !(value_.shape() == half_.shape())) value_ = half_.template to<T>();
     return value_;
   }
   /// Whether the value lies in bfloat16.
@@ -82,7 +82,7 @@ class Var : public ExpressionTag {
     if constexpr (std::is_same_v<S, T>) return value();
     else {
       const bool keep = node_ && !node_->is_leaf();
-      if (stored_ || (keep && half_.numel() == value_.numel())) return half_;
+      if (stored_ || (keep && half_.shape() == value_.shape())) return half_;
       const Tensor<bfloat16, B> rounded = value_.template to<bfloat16>();
       if (keep) half_ = rounded;
       return rounded;
