@@ -104,10 +104,11 @@ HLIP_FN std::uint32_t kept_scores(int thread, const AttentionArgs<T>& a, const A
   using Tile = AttentionTile<T, Cols>;
   static_assert(Tile::scores <= 32);
   if (!(a.dropout > 0)) return 0xffffffffu;
+  const std::uint64_t least = least_kept(a.dropout);
   std::uint32_t kept = 0;
   for (int s = 0; s < Tile::scores; ++s) {
     const index_t own = at.first + Tile::first_row(thread) + s % Tile::high, other = begin + Tile::x(thread) + s / Tile::high * 16;
-    if (OverKeys ? keeps_probability(a, at, other, own) : keeps_probability(a, at, own, other)) kept |= 1u << s;
+    if (OverKeys ? keeps_probability(a, least, at, other, own) : keeps_probability(a, least, at, own, other)) kept |= 1u << s;
   }
   return kept;
 }

@@ -95,7 +95,7 @@ struct FloatTile : OwnTokens<Operand, M> {
       to[p] = there ? Operand::pair(at[0], at[1]) : Element{};
     }
   }
-  /// factor · out to tokens [first, first + n) of the own side.
+  /// out to tokens [first, first + n) of the own side.
   template <class Block, class Out>
   HLIP_FN static void store(Block& block, Out& out, const HeadRows<float>& to, int first, int n, int head_dim, Element*) {
     using Product = typename OwnTokens<Operand, M>::template Outputs<16>;
@@ -271,10 +271,11 @@ struct TensorForward {
   using Outputs = typename Tile::template Outputs<Tile::others>;
   using Visible = VisibleKeys<Tile>;
   static constexpr int threads = Tile::threads, own_rows = Tile::own_rows;
-  static constexpr int resident = Tile::height == 1 && (Tile::tiles == 2 || !Dropout) ? 3 : 2;  // without spills
+  static constexpr int resident = Tile::height == 1 && (Tile::tiles == 2 || !Dropout) ? 3 : 2;  // as loops need no memory for registers
   static constexpr int key_size = Tile::template size<true, false>, value_size = Tile::template size<false, true>;
   static constexpr std::size_t shared_bytes = sizeof(Element) * (Tile::own_size + Tile::tiles * (key_size + value_size));
   AttentionArgs<float, S> a;
+  std::uint64_t least = least_kept(a.dropout);
 
   template <class Block>
   HLIP_FN void operator()(Block& block) const {
@@ -349,7 +350,7 @@ struct TensorForward {
         if constexpr (Dropout) {
           HLIP_UNROLL
           for (int s = 0; s < Scores::sums; ++s)
-            score(thread)[s] *= keeps_probability(a, at, at.first + Tile::own_row(thread, Tile::template own_of<Scores>(s)), first + Scores::column_of_sum(thread, s)) ? kept_scale : 0;
+            score(thread)[s] *= keeps_probability(a, least, at, at.first + Tile::own_row(thread, Tile::template own_of<Scores>(s)), first + Scores::column_of_sum(thread, s)) ? kept_scale : 0;
         }
         as_operand<typename Tile::Operand>(score(thread), prob(thread));
         HLIP_UNROLL
@@ -390,11 +391,12 @@ struct TensorPull {
   using Outputs = typename Tile::template Outputs<strip>;
   using Visible = VisibleKeys<Tile>;
   static constexpr int threads = Tile::threads, own_rows = Tile::own_rows, others = Tile::others;
-  static constexpr int resident = Tile::height == 1 && (Tile::tiles == 2 || !OverKeys) ? 3 : 2;  // without spills
+  static constexpr int resident = Tile::height == 1 && (Tile::tiles == 2 || !OverKeys) ? 3 : 2;  // as loops need no memory for registers
   static constexpr int size1 = Tile::template size<true, true>, size2 = Tile::template size<true, OverKeys>;
   static constexpr std::size_t shared_bytes = sizeof(Element) * 2 * Tile::own_size + Tile::tiles * (sizeof(Element) * (size1 + size2) + (OverKeys ? sizeof(QueryTerms<float>) * others : 0));
   AttentionGradArgs<float, S> g;
   const QueryTerms<float>* terms;
+  std::uint64_t least = least_kept(g.forward.dropout);
 
   template <class Block>
   HLIP_FN void operator()(Block& block) const {
@@ -501,7 +503,7 @@ struct TensorPull {
       float kept = 1;
       if constexpr (Dropout) {
         const index_t own = at.first + Tile::own_row(thread, i), there = first + begin + other;
-        kept = keeps_probability(a, at, OverKeys ? there : own, OverKeys ? own : there) ? kept_scale : 0;
+        kept = keeps_probability(a, least, at, OverKeys ? there : own, OverKeys ? own : there) ? kept_scale : 0;
       }
       score[s] = prob * kept;
       dscore[s] = prob * (dscore[s] * kept - queries[query].dot);

@@ -46,12 +46,11 @@ struct AttentionPlace {
   HLIP_FN index_t column(index_t turn) const { return (part + turn) % parts * Tile::cols; }
 };
 
-/// Whether dropout keeps the probability with which `query` looks at `key`. (uniform_at(…) >= dropout, in whole numbers: a device is slow
-/// at doubles.)
+/// The 53 bits of the least uniform_at(…) that is not below `dropout`. (A device is slow at doubles.)
+HLIP_FN std::uint64_t least_kept(double dropout) { return static_cast<std::uint64_t>(std::ceil(dropout * 0x1p53)); }
+/// Whether dropout keeps the probability with which `query` looks at `key`; least = least_kept(a.dropout).
 template <class Place, class T, class S>
-HLIP_FN bool keeps_probability(const AttentionArgs<T, S>& a, const Place& at, index_t query, index_t key) {
-  if (!(a.dropout > 0)) return true;
-  const auto least = static_cast<std::uint64_t>(std::ceil(a.dropout * 0x1p53));
+HLIP_FN bool keeps_probability(const AttentionArgs<T, S>& a, std::uint64_t least, const Place& at, index_t query, index_t key) {
   const auto words = philox(a.dropout_key, static_cast<std::uint64_t>((at.pair * at.tokens + query) * at.tokens + key));
   return (std::uint64_t{words[0]} << 32 | words[1]) >> 11 >= least;
 }
