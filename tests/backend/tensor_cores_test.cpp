@@ -266,7 +266,8 @@ TEST_CASE("tensor cores: attention of rows in bfloat16 agrees with the reference
 }
 
 TEST_CASE("tensor cores: attention of rows in bfloat16 that do not fit is converted; also where it lies on other bytes") {
-  for (const auto& [s, slack] : std::vector<std::pair<Sizes, index_t>>{{{1, 1, 40, 1, 80, 3}, 8}, {{2, 1, 40, 2, 36, 1}, 8}, {{1, 2, 70, 2, 64, 2}, 3}, {{2, 0, 0, 2, 8, 0}, 8}, {{2, 1, 30, 2, 32, 3}, 8}}) {
+  for (const auto& [s, slack] :
+       std::vector<std::pair<Sizes, index_t>>{{{1, 1, 40, 1, 80, 3}, 8}, {{2, 1, 40, 2, 36, 1}, 8}, {{1, 2, 70, 2, 64, 2}, 3}, {{2, 0, 0, 2, 8, 0}, 8}, {{2, 1, 30, 2, 32, 3}, 8}}) {
     CAPTURE(describe(s));
     CHECK(difference(stored_attention(s, slack), attention_in_double<bfloat16>(s, slack)) <= stored_unit);
   }

@@ -68,7 +68,8 @@ struct AttentionTerms {
   AttentionGradArgs<T, S> g;
   QueryTerms<T>* terms;
   bool at_once_everywhere;
-  AttentionTerms(const AttentionGradArgs<T, S>& args, QueryTerms<T>* to) : g(args), terms(to), at_once_everywhere(args.forward.head_dim % wide == 0 && reads_at_once(args.forward.out) && reads_at_once(args.d_out)) {}
+  AttentionTerms(const AttentionGradArgs<T, S>& args, QueryTerms<T>* to)
+      : g(args), terms(to), at_once_everywhere(args.forward.head_dim % wide == 0 && reads_at_once(args.forward.out) && reads_at_once(args.d_out)) {}
 
   static index_t blocks(const AttentionArgs<T, S>& a) { return (a.sequences * a.heads * (a.prefix + a.patches) + rows_here - 1) / rows_here; }
 
