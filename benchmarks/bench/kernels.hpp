@@ -32,11 +32,11 @@ inline bool any_given(const std::vector<CLI::Option*>& options) {
 
 // ---- matrix products ----
 
-/// Calls fn with a value of the element type that operands of products lie in now.
+/// Calls fn with a value of the element type that operands of products lie in now. (OpenBLAS has a bfloat16 of its own.)
 template <class B, class Fn>
 void in_operand_type(Fn fn) {
   if constexpr (stores_bfloat16<B>)
-    if (stores_operands<float, B>()) return fn(bfloat16());
+    if (stores_operands<float, B>()) return fn(hlip::bfloat16());
   fn(float());
 }
 
@@ -223,7 +223,7 @@ void bench_layernorm(const MemoryBench<B>& measure, index_t rows, index_t cols) 
   bench_layernorm_as<float>(measure, what, rows, cols);
   if constexpr (stores_bfloat16<B>) {
     what["result"] = "bfloat16";
-    bench_layernorm_as<bfloat16>(measure, what, rows, cols);
+    bench_layernorm_as<hlip::bfloat16>(measure, what, rows, cols);
   }
 }
 
