@@ -5,19 +5,21 @@
 train=("$bin/train_ct_rate" --phantom 64 --steps 50 --text-steps 10 --batch-size 8 --phantom-root "$work/phantom")
 expect 0 "${train[@]}" --out "$work/cpu"
 
-# apart RUN: the largest difference between its losses and those of Cpu
+# apart RUN: of its losses and those of Cpu the largest difference, that of the first, and in percent that of the means of the last stage
 apart() {
   awk -F, '
     FNR == 1 { file++; next }
     file == 1 { loss[$1, $2] = $3; next }
-    { d = loss[$1, $2] - $3; if (d < 0) d = -d; if (d > worst) worst = d; rows++ }
-    END { if (rows != 60) print "incomplete"; else printf "%.7f", worst }' "$work/cpu/metrics.csv" "$work/$1/metrics.csv"
+    { d = loss[$1, $2] - $3; if (d < 0) d = -d; if (d > worst) worst = d; if (!rows++) first = d }
+    $1 == "step" { wanted += loss[$1, $2]; got += $3 }
+    END { if (rows != 60) print "incomplete"; else printf "%.7f %.7f %.3f", worst, first, 100 * (got < wanted ? wanted - got : got - wanted) / wanted }' "$work/cpu/metrics.csv" "$work/$1/metrics.csv"
 }
-# run_and_resume PRECISION LEAST MOST: losses as far from Cpu's, and the same bits after a resume
+# within WHAT VALUE LEAST MOST
+within() { awk -v v="$2" -v least="$3" -v most="$4" 'BEGIN { exit !(v + 0 == v && v >= least && v <= most) }' || fail "$1 differ by $2, $3 to $4 is expected"; }
+# run_and_resume PRECISION: sets worst, first, means; ends in the same bits after a resume
 run_and_resume() {
   expect 0 "${train[@]}" --out "$work/$1" --device cuda --precision "$1" --save-frequency-steps 40
-  worst=$(apart "$1")
-  awk -v w="$worst" -v least="$2" -v most="$3" 'BEGIN { exit !(w + 0 == w && w >= least && w <= most) }' || fail "losses in $1 differ by $worst, $2 to $3 is expected"
+  read -r worst first means <<<"$(apart "$1")"
   cp -r "$work/$1" "$work/resumed"
   rm -rf "$work/resumed/step_50"
   expect 0 "${train[@]}" --out "$work/resumed" --device cuda --precision "$1" --resume latest
@@ -25,9 +27,14 @@ run_and_resume() {
   for file in model optimizer; do cmp "$work/$1/step_50/$file.safetensors" "$work/resumed/step_50/$file.safetensors" || fail "the run in $1 ends in another $file when it is resumed"; done
   rm -rf "$work/resumed"
 }
-run_and_resume bf16 1e-5 0.1  # every operand has an error of up to 2^-9, and fifty steps of training multiply it
-rounded=$worst
-run_and_resume fp32 0 1e-4
+# Runs in other roundings part within a few steps of such training (docs/design.md, D5): the first loss has to agree, and the mean. Found
+# with five seeds: -3.1 to +0.6 %.
+run_and_resume bf16
+within "the first losses in bf16" "$first" 1e-6 1e-2
+within "means of the losses in bf16, in percent," "$means" 1e-4 6
+rounded="$means %"
+run_and_resume fp32
+within "losses" "$worst" 0 1e-4
 mv "$work/fp32" "$work/cuda"
 
 expect 2 "${train[@]}" --out "$work/none" --device tpu
@@ -66,4 +73,4 @@ close "$work/findings_cpu" "$work/findings_cuda"
 close "$work/findings_cuda" "$work/findings_of_weights_cuda"
 for map in "$work"/looked_at_cpu/relevance_*.nii.gz; do [ -s "$work/looked_at_cuda/$(basename "$map")" ] || fail "no $(basename "$map") of the device"; done
 expect 2 "$bin/evaluate" ct-rate --scores "$work/scores_cpu/scores.csv" --data-root "$tree" --out "$work/again" --device cuda
-echo "training: largest difference of a loss $worst, in bf16 $rounded, resumed runs bit-identical; of a score or probability $farthest"
+echo "training: largest difference of a loss $worst, of their mean in bf16 $rounded, resumed runs bit-identical; of a score or probability $farthest"
