@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #if !defined(HLIP_THRUST_CUDA)
@@ -113,22 +114,22 @@ void with_operands(const GemmArgs<T, S, R>& g, Fn fn) {
   fn(h);
 }
 
-/// Calls fn with the same product, whose result, values before the activation and residual are copies as V; then copies back.
-template <class V, class T, class S, class R, class Fn>
+/// Calls fn with the same product, whose result, values before the activation and residual are copies; then copies back.
+template <class T, class S, class R, class Fn>
 void with_result(const GemmArgs<T, S, R>& g, Fn fn) {
   const index_t batch = g.stride_c == 0 ? 1 : g.batch;
-  const auto copy = [&](const R* x) { return ConvertedMatrix<V>(x, g.m, g.n, g.ldc, batch, batch == 1 ? 0 : g.stride_c); };
-  const auto copy_back = [&](const ConvertedMatrix<V>& from, R* to) {
-    copy_strided(Cuda{}, Shape{batch, g.m, g.n}, to, Shape{g.stride_c, g.ldc, 1}, static_cast<const V*>(from.data()), Shape{from.stride(), from.ld(), 1});
+  std::optional<ConvertedMatrix<R>> c, pre, residual;
+  const auto copy = [&](std::optional<ConvertedMatrix<R>>& to, const R* from) { return to.emplace(from, g.m, g.n, g.ldc, batch, batch == 1 ? 0 : g.stride_c).data(); };
+  const auto copy_back = [&](const ConvertedMatrix<R>& from, R* to) {
+    copy_strided(Cuda{}, Shape{batch, g.m, g.n}, to, Shape{g.stride_c, g.ldc, 1}, static_cast<const R*>(from.data()), Shape{from.stride(), from.ld(), 1});
   };
-  const ConvertedMatrix<V> c = copy(g.c), pre = copy(g.pre_activation ? g.pre_activation : g.c), residual = copy(g.residual ? g.residual : g.c);
-  auto h = product_like<S, V>(g);
-  h.c = c.data(), h.ldc = c.ld(), h.stride_c = c.stride();
-  if (g.pre_activation) h.pre_activation = pre.data();
-  if (g.residual) h.residual = residual.data();
+  GemmArgs<T, S, R> h = g;
+  h.c = copy(c, g.c), h.ldc = c->ld(), h.stride_c = c->stride();
+  if (g.pre_activation) h.pre_activation = copy(pre, g.pre_activation);
+  if (g.residual) h.residual = copy(residual, g.residual);
   fn(h);
-  copy_back(c, g.c);
-  if (g.pre_activation) copy_back(pre, g.pre_activation);
+  copy_back(*c, g.c);
+  if (pre) copy_back(*pre, g.pre_activation);
 }
 
 /// d = alpha · op(a) · op(b) + beta · c + bias; c and d are laid out alike. k > 0, and bias not for doubles.
@@ -185,17 +186,15 @@ struct FinishProduct {
   R *pre_activation, *c;
   index_t m, n, ldc, stride_c;
 
-  HLIP_FN static T widened(R x) { return static_cast<T>(x); }
-  HLIP_FN static R stored(T x) { return static_cast<R>(x); }
   HLIP_FN void operator()(index_t element) const {
     const index_t row = quotient(element, n), j = element - row * n, matrix = quotient(row, m);
     const index_t at = matrix * stride_c + (row - matrix * m) * ldc + j;
-    T x = product ? scale * widened(product[at]) : T(0);
+    T x = product ? scale * static_cast<T>(product[at]) : T(0);
     if (bias) x += bias[j];
-    if (pre_activation) pre_activation[at] = stored(x);
+    if (pre_activation) pre_activation[at] = static_cast<R>(x);
     if (activation == Activation::gelu) x = GeluValue{}(x);
-    if (residual) x += widened(residual[at]);
-    c[at] = stored(x);
+    if (residual) x += static_cast<T>(residual[at]);
+    c[at] = static_cast<R>(x);
   }
 };
 
@@ -212,7 +211,7 @@ void gemm(Cuda, const GemmArgs<T, S, R>& g) {
       return detail::with_operands<bfloat16>(g, [](const GemmArgs<T, bfloat16, R>& h) { gemm(Cuda{}, h); });
   if constexpr (std::is_same_v<R, bfloat16>) {
     const auto fits = [&](const bfloat16* p) { return detail::begins_on_16_bytes(p, g.ldc, g.stride_c); };
-    if (!fits(g.c) || !fits(g.pre_activation) || !fits(g.residual)) return detail::with_result<bfloat16>(g, [](const GemmArgs<T, S, bfloat16>& h) { gemm(Cuda{}, h); });
+    if (!fits(g.c) || !fits(g.pre_activation) || !fits(g.residual)) return detail::with_result(g, [](const GemmArgs<T, S, R>& h) { gemm(Cuda{}, h); });
   }
   detail::FinishProduct<T, R> rest{g.c, g.bias, g.residual, T(1), g.activation, g.pre_activation, g.c, g.m, g.n, g.ldc, g.stride_c};
   if (g.k <= 0) {
