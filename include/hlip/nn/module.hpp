@@ -36,25 +36,37 @@ struct AnyVisitor {
 template <class M>
 concept Module = requires(M m, detail::AnyVisitor v) { m.visit(v); };
 
-/// Calls fn(name, Var&) for every parameter and buffer, in the order of declaration, names joined by dots.
-template <class X, class Fn>
-void each_parameter(X& x, Fn&& fn, const std::string& prefix = "") {
+namespace detail {
+
+/// Appends the parameters below x to the list. (Compiled once for a type of module, whoever asks for its parameters.)
+template <class X, class List>
+void collect_parameters(X& x, const std::string& prefix, List& list) {
   if constexpr (Module<X>) {
-    x.visit([&](std::string_view name, auto& child) { each_parameter(child, fn, prefix.empty() ? std::string(name) : prefix + "." + std::string(name)); });
+    x.visit([&](std::string_view name, auto& child) {
+      collect_parameters(child, prefix.empty() ? std::string(name) : prefix + "." + std::string(name), list);
+    });
   } else if constexpr (requires { x.begin(); }) {  // a list of modules: names are their numbers
     std::size_t i = 0;
-    for (auto& child : x) each_parameter(child, fn, prefix + "." + std::to_string(i++));
+    for (auto& child : x) collect_parameters(child, prefix + "." + std::to_string(i++), list);
   } else {
-    if (x.numel() > 0) fn(prefix, x);  // parameters a configuration does without are empty
+    if (x.numel() > 0) list.emplace_back(prefix, &x);  // those a configuration does without are empty
   }
 }
 
-/// Names and Vars of all parameters and buffers.
+}  // namespace detail
+
+/// Names and Vars of all parameters and buffers, in the order of declaration, names joined by dots.
 template <class M>
 auto named_parameters(M& module) {
   std::vector<std::pair<std::string, Var<typename M::value_type, typename M::backend>*>> list;
-  each_parameter(module, [&](const std::string& name, auto& p) { list.emplace_back(name, &p); });
+  detail::collect_parameters(module, "", list);
   return list;
+}
+
+/// Calls fn(name, Var&) for every parameter and buffer, in that order.
+template <class M, class Fn>
+void each_parameter(M& module, Fn&& fn) {
+  for (const auto& [name, parameter] : named_parameters(module)) fn(name, *parameter);
 }
 
 /// Number of elements of all parameters; `trainable` counts only those with requires_grad.
