@@ -13,7 +13,7 @@ import sys
 build = sys.argv[1]
 source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "device_registers.cu")
 with open(os.path.join(build, "compile_commands.json")) as file:
-    command = next(shlex.split(entry["command"]) for entry in json.load(file) if entry["file"].endswith("/hlip_golden.cpp"))
+    command = next(shlex.split(entry["command"]) for entry in json.load(file) if entry["file"].endswith("/hlip_test_device.cpp"))
 drop = ("--generate-code", "--gpu-", "-O")
 kept = [word for word in command[:command.index("-x")] if not word.startswith(drop)]
 ptxas = subprocess.run([*kept, "-O3", "-arch=sm_90", "-Xptxas", "-v", "-cubin", "-o", os.devnull, "-x", "cu", source], capture_output=True, text=True)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Fifty steps on phantoms, and ten in bf16: losses of the Cuda backend are those of Cpu, and a run that was stopped and resumed ends in
-# the bits of one that was not. What the programs that only ask a model find with it is the same on either.
+# Fifty steps on phantoms (HLIP_DEVICE_STEPS), and ten in bf16: losses of the Cuda backend are those of Cpu, and a run that was stopped and
+# resumed ends in the bits of one that was not. What the programs that only ask a model find with it is the same on either.
 . "$(dirname "$0")/support/script.sh"
-train=("$bin/train_ct_rate" --phantom 64 --text-steps 10 --batch-size 8 --phantom-root "$work/phantom")
+steps=${HLIP_DEVICE_STEPS:-50}
+train=("$bin/train_ct_rate" --phantom 64 --text-steps 10 --report-examples 1 --batch-size 8 --phantom-root "$work/phantom")
 
 # apart RUN OTHER: of their losses the largest difference, that of the first, and in percent that of the means after the text steps
 apart() {
@@ -36,7 +37,7 @@ within "losses in bf16" "$worst" 1e-4 1
 within "the first losses in bf16" "$first" 0 1e-2
 within "means of the losses in bf16, in percent," "$means" 0 3
 rounded="$means %"
-beside_cpu fp32 50 40
+beside_cpu fp32 "$steps" $((steps * 4 / 5))
 within "losses" "$worst" 0 1e-4
 mv "$work/cpu_fp32" "$work/cpu"
 mv "$work/fp32" "$work/cuda"
@@ -64,7 +65,7 @@ close() {
 farthest=0
 tree=$work/phantom/dataset
 volume=$(find "$tree/valid" -name '*.nii.gz' | sort | head -n 1)
-weights=("$work/cuda/step_50/model.safetensors" --model phantom --vocab "$work/cuda/step_50/vocab.txt")
+weights=("$work/cuda/step_$steps/model.safetensors" --model phantom --vocab "$work/cuda/step_$steps/vocab.txt")
 for device in cpu cuda; do
   expect 0 "$bin/evaluate" ct-rate --checkpoint "$work/cuda" --data-root "$tree" --already-hu --resamples 20 --device $device --out "$work/scores_$device"
   expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/cuda" --volume "$volume" --device $device --interpret "$work/looked_at_$device"

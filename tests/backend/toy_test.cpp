@@ -126,16 +126,16 @@ int waits_of_run(std::int64_t steps, index_t accum_freq) {
 
 }  // namespace
 
-namespace toy {
+namespace unfinished {
 struct Unfinished {
   static constexpr std::string_view name = "unfinished";
 };
 inline void* allocate(Unfinished, std::size_t) { return nullptr; }
-}  // namespace toy
+}  // namespace unfinished
 
 TEST_CASE("contract: all backends have everything, and one that lacks something is none") {
   static_assert(Backend<Cpu> && Backend<Reference> && Backend<Toy>);
-  static_assert(!BackendMemory<toy::Unfinished> && !Backend<toy::Unfinished>);
+  static_assert(!BackendMemory<unfinished::Unfinished> && !Backend<unfinished::Unfinished>);
   CHECK(!Backend<int>);
 }
 

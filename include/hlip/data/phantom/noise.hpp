@@ -41,21 +41,21 @@ HLIP_LAZY std::vector<float> smooth_noise(RandomStream& random, std::array<index
 /// Box-Muller, and the steps between them are far below the 1 HU a volume is rounded to.
 HLIP_LAZY const std::array<float, 4096>& normal_table() {
   static const std::array<float, 4096> table = [] {
-    std::array<double, 2048> half{};
+    std::array<double, 2048> positive{};
     double z = 0, variance = 0;
-    for (std::size_t k = 0; k < half.size(); ++k) {
+    for (std::size_t k = 0; k < positive.size(); ++k) {
       const double tail = 0.5 - (static_cast<double>(k) + 0.5) / 4096;
       for (int turn = 0; turn < 60; ++turn) {  // Newton; from below it never overshoots, because the tail is convex
         const double move = (0.5 * std::erfc(z * 0.70710678118654752) - tail) / (0.3989422804014327 * std::exp(-0.5 * z * z));
         z += move;
         if (std::abs(move) < 1e-12) break;
       }
-      half[k] = z;
+      positive[k] = z;
       variance += z * z / 2048;
     }
     std::array<float, 4096> t{};
-    for (std::size_t k = 0; k < half.size(); ++k) {
-      t[2048 + k] = static_cast<float>(half[k] / std::sqrt(variance));
+    for (std::size_t k = 0; k < positive.size(); ++k) {
+      t[2048 + k] = static_cast<float>(positive[k] / std::sqrt(variance));
       t[2047 - k] = -t[2048 + k];
     }
     return t;
