@@ -138,7 +138,7 @@ ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& colum
   if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
   apply_precision(o.device, o.precision);
   const Model m = on_device(o.device, [&](auto device) { return load_model(device, o); });
-  fmt::print("model: {}, {}\n{}", m.path, m.config.name, m.table);
+  fmt::print("model: {}, {}\n{}", visible_text(m.path), visible_text(m.config.name), m.table);
   Embeddings e;
   if (o.embeddings.empty()) {
     e = embed(m, find(m));

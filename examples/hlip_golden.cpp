@@ -67,10 +67,11 @@ void expect_device() {
 #endif
 
 void print_failure(const std::string& kind, const std::string& path, std::string reason) {
-  if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
+  const std::string shown = visible_text(path);
+  if (reason.starts_with(shown + ": ")) reason.erase(0, shown.size() + 2);
   for (char& c : reason)
     if (c == '\n') c = ' ';
-  fmt::print("FAIL {} {} {}\n", kind, path, reason);
+  fmt::print("FAIL {} {} {}\n", visible_text(kind), shown, visible_text(reason));
 }
 
 /// One line about one file. @return whether it passed
@@ -87,7 +88,7 @@ bool report(const std::string& path, const std::string& backend) {
     else check<Cpu>(f);
     const auto& failures = f.failures();
     if (failures.empty()) {
-      fmt::print("PASS {} {} worst: {} error {:.3g} / tolerance {:.3g}\n", kind, path, f.worst().name, f.worst().error, f.worst().tolerance);
+      fmt::print("PASS {} {} worst: {} error {:.3g} / tolerance {:.3g}\n", visible_text(kind), visible_text(path), visible_text(f.worst().name), f.worst().error, f.worst().tolerance);
       return true;
     }
     constexpr std::size_t shown = 5;

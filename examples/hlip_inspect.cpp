@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> files;
   bool quiet = false;
   double max_gib = 4;
-  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, a DICOM file, or a folder of a DICOM series")->required();
+  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, .npy, .npz, a DICOM file, or a folder of a DICOM series")->required();
   app.add_flag("-q,--quiet", quiet, "one line per file only");
   app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")->check(CLI::Range(0.001, 1024.0))->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] {
@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
     for (const auto& file : files) {
       const auto report = look_into(file, options);
       all_ok = all_ok && report.ok();
-      if (!report.summary.empty()) fmt::print("{}: {}{}\n", file, report.summary, report.ok() ? "" : " (bad)");
+      if (!report.summary.empty()) fmt::print("{}: {}{}\n", hlip::visible_text(file), report.summary, report.ok() ? "" : " (bad)");
       if (!quiet)
         for (const auto& line : report.details) fmt::print("  {}\n", line);
       for (const auto& line : report.warnings) fmt::print("  warning: {}\n", line);

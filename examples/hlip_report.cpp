@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
     for (const auto& run : runs) {
       const auto path = run + "/report.html";
       hlip::atomic_write(path, hlip::run_report(run));
-      fmt::print("{}\n", path);
+      fmt::print("{}\n", hlip::visible_text(path));
     }
     return 0;
   });

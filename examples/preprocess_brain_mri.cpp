@@ -83,7 +83,7 @@ hlip::MriSlices read_scan(const Arguments& a, const std::string& path) {
   if (!hlip::is_folder(path)) return hlip::read_raw_scan(path, a.keep_axes);
 #ifdef HLIP_WITH_DICOM
   const hlip::Volume series = hlip::read_dicom(path, {.modality = "MR"});
-  for (const auto& w : series.warnings) fmt::print(stderr, "{}: warning: {}\n", path, w);
+  for (const auto& w : series.warnings) fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(path), w);
   hlip::MriSlices scan = hlip::mri_slices(series, a.keep_axes);
   scan.voxels = hlip::scale_by_percentiles(scan.voxels);
   return scan;

@@ -46,7 +46,7 @@ struct Options {
 };
 
 void print_volume(const Options& o, const Shape& shape, const std::array<double, 3>& spacing) {
-  fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", o.volume, to_string(shape), spacing[0], spacing[1], spacing[2]);
+  fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", visible_text(o.volume), to_string(shape), spacing[0], spacing[1], spacing[2]);
 }
 
 // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
@@ -73,7 +73,7 @@ CtScan read_ct(const Options& o) {
 Volume read_dicom_ct([[maybe_unused]] const Options& o) {
 #ifdef HLIP_WITH_DICOM
   Volume volume = read_dicom(o.volume, {.series = o.series, .modality = "CT"});
-  for (const auto& w : volume.warnings) fmt::print(stderr, "{}: warning: {}\n", o.volume, w);
+  for (const auto& w : volume.warnings) fmt::print(stderr, "{}: warning: {}\n", visible_text(o.volume), w);
   if (volume.unit != Unit::hounsfield || o.rescale) {
     const bool guess = !o.rescale && !o.already_hu && hu_range(volume.voxels).min >= 0;
     if (guess) fmt::print("intensity: {}\n", taken_as_shifted);
@@ -172,7 +172,7 @@ int classify(B, const Options& o) {
   const TrainedModel<3, B> trained = read_model<B>(o);
   if (trained.mri) fail_file(trained.path, "", "is a model for MRI, this program is for CT");
   if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
-  else fmt::print("model: {}, {}\n{}", trained.path, trained.model.config.name, trained.table);
+  else fmt::print("model: {}, {}\n{}", visible_text(trained.path), visible_text(trained.model.config.name), trained.table);
   if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");
   fmt::print("preprocessing: {}\n", to_string(trained.preset));
 

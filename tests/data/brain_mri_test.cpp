@@ -87,6 +87,13 @@ TEST_CASE("brain mri: labels belong to studies by name; rows that say anything b
   CHECK(faulty.problems[0].find("line 2, column Glioma: is \"yes\", expected 0 or 1") != std::string::npos);
   CHECK(faulty.problems[1].find("study \"a\" is given twice") != std::string::npos);
   CHECK(faulty.problems[2].find("study \"b\" has no row") != std::string::npos);
+  std::string wrong = "study,Glioma\n";
+  for (int i = 0; i < 100; ++i) wrong += "a,\n";
+  atomic_write(labels, wrong);
+  const auto many = read_brain_mri(folder.string(), json, {.labels = labels});
+  CHECK(many.problems.count() == 102);  // and two studies without labels
+  REQUIRE(many.problems.size() == 23);
+  CHECK(many.problems[20] == labels + ": and 80 more faults");
   atomic_write(labels, "study\na\n");
   CHECK(test::error_of([&] { read_brain_mri(folder.string(), json, {.labels = labels}); }).find("has no column beside study") != std::string::npos);
 }

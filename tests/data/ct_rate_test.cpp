@@ -1,4 +1,5 @@
 #include "../io/temp_folder.hpp"
+#include "../support/errors.hpp"
 
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/phantom/options.hpp>
@@ -186,4 +187,34 @@ TEST_CASE("ct_rate: annotation text has its full stops and no quotes or parenthe
 
 TEST_CASE("ct_rate: the label columns are those phantoms are written with") {
   for (std::size_t k = 0; k < ct_rate_labels.size(); ++k) CHECK(ct_rate_labels[k] == phantom_label_columns[k]);
+}
+
+TEST_CASE("ct_rate: of a table or an annotation that is wrong everywhere, twenty faults are told and the others counted") {
+  Tree tree;
+  std::string labels = labels_header(), json = "{\"valid_1_a\":{\"scans\":[\"valid_1_a_1\"],\"report\":[\"x\"";
+  for (int i = 0; i < 1000; ++i) labels += std::string(18, ',') + "\n", json += ",0";
+  const auto label_file = tree.folder / "multi_abnormality_labels/valid_predicted_labels.csv";
+  atomic_write(label_file, labels);
+  const auto data = tree.read();
+  REQUIRE(data.problems.size() == 21);
+  CHECK(data.problems.back() == label_file + ": and 18980 more faults");  // 18 labels and a name in each row
+  CHECK(data.problems.count() == 19000);
+  CHECK_THROWS_WITH_AS(expect_no_problems(data), doctest::Contains("19000 problems:"), error);
+
+  const auto annotation = tree.folder / "a.json";
+  atomic_write(annotation, json + "]}}");
+  Problems problems;
+  CHECK(study_annotations(read_json(annotation), annotation, problems).empty());
+  REQUIRE(problems.size() == 21);
+  CHECK(problems.front() == annotation + ": study \"valid_1_a\": report holds \"0\", expected text");
+  CHECK(problems.back() == annotation + ": and 980 more faults");
+  CHECK(problems.count() == 1000);
+}
+
+TEST_CASE("ct_rate: a list of thousands of absent volumes is cut, and says how long it is") {
+  Problems problems;
+  for (int i = 0; i < 5000; ++i) problems.push_back(fmt::format("volume {} is absent\x1b[2J", i));
+  const std::string message = test::error_of([&] { expect_no_problems(problems, "root", "valid"); });
+  CHECK(message.starts_with("root: valid: 5000 problems:\n  volume 0 is absent\\x1b[2J\n"));
+  CHECK(message.ends_with("\n  volume 99 is absent\\x1b[2J\n  and 4900 more"));
 }

@@ -1,4 +1,7 @@
-// Every hostile or odd file of the shared collection, through the function hlip_inspect calls.
+// Every hostile or odd file of the shared collections, through the function hlip_inspect calls.
+#include "../io/temp_folder.hpp"
+#include "../support/allocations.hpp"
+
 #include <hlip/data/inspect.hpp>
 
 #include <doctest/doctest.h>
@@ -10,10 +13,11 @@ using namespace hlip;
 
 namespace {
 
-std::string malformed_folder() {
+std::string shared_folder(const std::string& name) {
   const char* shared = std::getenv("HLIP_SHARED");
-  return (shared ? std::string(shared) : std::string(HLIP_SOURCE_DIR) + "/../shared") + "/data/malformed/";
+  return (shared ? std::string(shared) : std::string(HLIP_SOURCE_DIR) + "/../shared") + "/data/" + name + "/";
 }
+std::string malformed_folder() { return shared_folder("malformed"); }
 
 // The choices docs/bad_input.md documents, where the collection leaves one.
 const std::map<std::string, bool>& choices() {
@@ -128,5 +132,38 @@ TEST_CASE("malformed: files that hold the same volume give the same voxels") {
     CHECK(back.voxels.to_vector() == values);
     for (std::size_t r = 0; r < 3; ++r)
       for (std::size_t c = 0; c < 4; ++c) CHECK(back.affine[r][c] == doctest::Approx(good.affine[r][c]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("malformed: files that would fill the machine are refused or read in proportion to their size, with a few lines of messages") {
+  const auto folder = shared_folder("hostile");
+  if (!std::filesystem::exists(folder)) {
+    MESSAGE("skipped: the shared data are absent (set HLIP_SHARED)");
+    return;
+  }
+  const std::set<std::string> readable = {"b2b_long_key_unfold.pt", "vox_offset_348_351.nii"};  // of no use, but small
+  TempFolder unpacked;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::string path = file.path(), name = file.path().filename();
+    if (name == "README.md" || name.ends_with(".toml")) continue;
+    CAPTURE(name);
+    if (name.ends_with(".gz")) {
+      const std::string packed = read_file(path);
+      const auto bytes = gunzip(std::as_bytes(std::span(packed)), std::size_t{1} << 28, path);
+      path = unpacked / name.substr(0, name.size() - 3);
+      atomic_write(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    }
+    FileReport report;
+    const auto cost = test::allocations_of([&] { report = inspect_file(path); });
+    CHECK(report.ok() == readable.contains(name));
+    CHECK(cost.peak < std::size_t{300} << 20);
+    CHECK(cost.total < std::size_t{600} << 20);
+    CHECK(report.problems.size() <= 21);
+    for (const auto& p : report.problems) {
+      CAPTURE(p);
+      CHECK(p.starts_with(path));
+      CHECK(p.size() < 1500);
+      CHECK(visible_text(p) == p);
+    }
   }
 }

@@ -107,6 +107,8 @@ TEST_CASE("nifti: spoilt headers are refused with the field's name") {
   fault(with(good, 70, std::int16_t{3}), "datatype: 3");
   fault(with(good, 72, std::int16_t{8}), "bitpix: is 8");
   fault(with(good, 108, 340.f), "vox_offset: is 340");
+  for (const float inside : {348.f, 349.f, 350.f, 351.f}) fault(with(good, 108, inside), "inside the 352 bytes of the header and its extension flag");
+  CHECK(load(with(good, 108, -0.f)).voxels.to_vector() == load(good).voxels.to_vector());  // 0: behind the flag
   fault(with(good, 108, 1e30f), "vox_offset");
   fault(with(good, 108, 400.f), "do not fit");
   fault(with(good, 116, std::nanf("")), "scl_inter");

@@ -1,7 +1,6 @@
 #include "temp_folder.hpp"
 
 #include <hlip/io/file.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -103,20 +102,4 @@ TEST_CASE("file: an empty file is an empty map") {
   TempFolder folder;
   atomic_write(folder / "empty", "");
   CHECK(MappedFile(folder / "empty").bytes().empty());
-}
-
-TEST_CASE("utf8: well-formed text passes, broken bytes are found") {
-  CHECK(find_invalid_utf8("plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\xA9\xBA") == std::string_view::npos);
-  CHECK(find_invalid_utf8("ab\xFF") == 2);
-  CHECK(find_invalid_utf8("\xC0\xAF") == 0);          // overlong
-  CHECK(find_invalid_utf8("\xED\xA0\x80") == 0);      // surrogate
-  CHECK(find_invalid_utf8("\xF4\x90\x80\x80") == 0);  // beyond the last character
-  CHECK(find_invalid_utf8("a\xE2\x82") == 1);         // cut
-}
-
-TEST_CASE("utf8: quoting shows no control characters") {
-  CHECK(quote_text("a\x1B[2J") == "\"a\\x1b[2J\"");
-  CHECK(quote_text("abcdef", 3) == "\"abc\"...");
-  CHECK(quote_text("\xE9") == "\"\\xe9\"");
-  CHECK(quote_text("ab\xC3\xA9", 3) == "\"ab\"...");
 }

@@ -88,6 +88,8 @@ TEST_CASE("npy: what is not an array of numbers is refused") {
   CHECK(says(fault(npy("{'descr': '<i2', 'shape': (1,)}", "")), "are not all there"));
   CHECK(says(fault(npy("{'shape': (1,), 'evil': 1}", "")), "\"evil\" is not one of"));
   CHECK(says(fault(npy(six + "x", raw(values))), "text follows the dictionary"));
+  CHECK(says(fault(npy(six + std::string(1, '\0'), raw(values))), "a NUL byte follows the dictionary"));
+  CHECK(says(fault(npy("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\1\1\x1F")), "element 2 is a bool of 31, expected 0 or 1"));
   CHECK(says(fault(npy(six, raw(values)), {.max_bytes = 10}), "more than the 10 bytes allowed"));
 }
 
@@ -103,8 +105,11 @@ TEST_CASE("npz: stored and deflated arrays; what lies about its size is refused"
   atomic_write(path, zip("ct.npy", file, packed, 8));
   CHECK(read_npz(path, "ct").shape() == Shape{2, 3});
   CHECK(says(test::error_of([&] { read_npz(path, "mask"); }), "holds no array \"mask\"; it holds \"ct.npy\""));
-  CHECK(says(fault_of(zip("ct.npy", file + "xx", packed, 8)), "are declared"));
-  CHECK(says(fault_of(zip("ct.npy", file.substr(2), packed, 8)), "holds more than the"));
+  CHECK(says(fault_of(zip("ct.npy", file + "xx", packed, 8)), "holds 14 bytes of values, shape (2, 3) of <i2 needs 12"));
+  CHECK(says(fault_of(zip("ct.npy", file.substr(2), packed, 8)), "holds 10 bytes of values"));
+  CHECK(says(fault_of(zip("ct.npy", file, deflated(file + "x"), 8)), "holds more than the"));
+  CHECK(says(fault_of(zip("ct.npy", file, deflated(file.substr(0, file.size() - 1)), 8)), "are declared"));
+  CHECK(says(fault_of(zip("ct.npy", file, packed + "x", 8)), "its packed data end after"));
   CHECK(says(fault_of(zip("ct.npy", std::string(1 << 20, 'x'), packed, 8)), "cannot be packed in"));
   CHECK(says(fault_of(zip("ct.npy", file, packed.substr(0, 20), 8)), "its packed data are cut"));
   CHECK(says(fault_of(zip("ct.npy", file, std::string(40, '\xff'), 8)), "its packed data are damaged"));

@@ -191,8 +191,20 @@ TEST_CASE("safetensors: the bytes do not depend on the order of adding") {
   CHECK_THROWS_AS(one.add("__metadata__", std::span(a), {2}), error);
 }
 
+TEST_CASE("safetensors: a bool is 0 or 1, in whatever type it is read") {
+  TempFolder folder;
+  atomic_write(folder / "b.safetensors", with_length(entry("BOOL", "[2]", "[0,2]"), "\1\x1F"));
+  const SafetensorsFile file(folder / "b.safetensors");
+  const auto refused = doctest::Contains("\"w\": element 1 is a bool of 31, expected 0 or 1");
+  CHECK_THROWS_WITH_AS(file.values<float>("w"), refused, error);
+  CHECK_THROWS_WITH_AS(file.values<bool>("w"), refused, error);
+  CHECK_THROWS_WITH_AS(file.tensor<std::uint8_t>("w"), refused, error);
+}
+
 TEST_CASE("safetensors: each fault has its own message") {
   const std::string eight(8, '\0');
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]") + std::string(1, '\0'), eight)).find("holds a NUL byte") != std::string::npos);
+  CHECK(fault_of(with_length(R"({"__metadata__":{},"__metadata__":{}})", "")).find("given twice") != std::string::npos);
   CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]") + "   ", eight)).empty());
   CHECK(fault_of("").find("at least 8") != std::string::npos);
   CHECK(fault_of(std::string("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F", 8)).find("beyond the limit") != std::string::npos);

@@ -108,7 +108,7 @@ TEST_CASE("torch_file: a tensor lies in its storage, whatever its strides say") 
 TEST_CASE("torch_file: a small pickle that unfolds into a large tree, or into itself, is refused") {
   std::string doubling = "\x80\x02]q" + number(0, 1);
   for (int i = 1; i < 30; ++i) doubling += "0](h" + number(static_cast<std::uint64_t>(i - 1), 1) + "h" + number(static_cast<std::uint64_t>(i - 1), 1) + "eq" + number(static_cast<std::uint64_t>(i), 1);
-  CHECK(has(fault(checkpoint(doubling + ".")), "unfolds into more than 2000000 values"));
+  CHECK(has(fault(checkpoint(doubling + ".")), "unfolds into more than 10"));
   CHECK(has(fault(checkpoint(std::string("\x80\x02]q\0h\0a.", 9))), "nested deeper than 32 levels"));
   CHECK(has(fault(checkpoint("\x80\x02" + std::string(50, ']') + std::string(49, 'a') + ".")), "nested deeper"));
   TorchLimits few;

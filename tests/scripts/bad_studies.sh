@@ -49,6 +49,31 @@ expect 0 "$bin/check_data" --data-root "$tree" --split valid --out "$work/check"
 expect 1 "$bin/check_data" --data-root "$work" --out "$work/check"
 expect 2 "$bin/check_data" --data-root "$tree"
 
+# a checkpoint that names one list many times over is refused wherever weights are read
+hostile=$source/tests/fuzz/corpus/torch/ordered_dicts.pt
+for command in "$bin/hlip_inspect $hostile" "$bin/zero_shot_ct_rate --volume $good --checkpoint $hostile --vocab $source/tests/golden/interop/vocab.txt" \
+  "${train[*]} --out $work/hostile --skip-bad --pretrained $hostile"; do
+  expect 1 $command
+  says "ordered_dicts.pt: x/data.pkl, byte .*: lists are used many times over"
+done
+
+# names of files and studies are printed with control characters made visible
+evil=$work/$'evil\e]0;x\a\n'
+cp "$good" "$evil.nii.gz"
+printf '{"study\\u001b[2J": {"scans": ["../x\\u009b"]}}' >"$evil.json"
+expect 0 "$bin/hlip_inspect" "$evil.nii.gz"
+expect_visible() { says 'evil\\x1b\]0;x\\x07\\x0a'; ! LC_ALL=C grep -q $'[\x01-\x09\x0b-\x1f\x7f]\|\xc2\x9b' "$work/log" || fail "prints control characters"; }
+expect_visible
+expect 1 "$bin/hlip_inspect" "$evil.json"
+expect_visible
+says 'study "study\\x1b\[2J": scan "../x\\xc2\\x9b" leads out'
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$evil.nii.gz"
+expect_visible
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$evil.nii"
+expect_visible
+expect 2 "$bin/hlip_inspect" "$good" $'--evil\e]0;x\a'
+says '--evil\\x1b\]0;x\\x07'
+
 # wrong usage
 expect 2 "$bin/train_ct_rate" --phantom 8 --stesp 3 --out "$work/x"
 says "did you mean --steps"

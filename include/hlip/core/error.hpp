@@ -1,7 +1,7 @@
 // hlip::error, the one exception type, and the two functions that throw it.
 #pragma once
 
-#include <hlip/core/abi.hpp>
+#include <hlip/core/visible.hpp>
 
 #include <fmt/core.h>  // not fmt/format.h, which takes twice as long and whose additions (fmt::join, ...) no header here needs
 
@@ -41,12 +41,14 @@ struct MessageFormat {
 template <class... Args>
 using message_format = MessageFormat<message_type<std::remove_cvref_t<Args>>...>;
 
-// Functions of few types for all messages: what is instantiated for every check is next to nothing.
+// Functions of few types for all messages: what is instantiated for every check is next to nothing. Names in
+// them may come from anywhere, so no message carries raw control characters to a terminal.
 [[noreturn]] inline void throw_error(std::string_view where, std::string_view message, fmt::format_args args) {
-  throw error(fmt::format("{}: {}", where, fmt::vformat(message, args)));
+  throw error(fmt::format("{}: {}", visible_text(where), visible_text(fmt::vformat(message, args), true)));
 }
 [[noreturn]] inline void throw_file_error(std::string_view path, std::string_view place, std::string_view message, fmt::format_args args) {
-  throw error(fmt::format("{}: {}{}{}", path, place, place.empty() ? "" : ": ", fmt::vformat(message, args)));
+  throw error(fmt::format("{}: {}{}{}", visible_text(path), visible_text(place), place.empty() ? "" : ": ",
+                          visible_text(fmt::vformat(message, args), true)));
 }
 template <class... Args>
 [[noreturn]] void throw_error_with(std::string_view where, std::string_view message, const Args&... args) {

@@ -86,18 +86,23 @@ HLIP_LAZY std::unordered_map<std::string, std::vector<std::int8_t>> brain_labels
   for (std::size_t c = 0; c < table.columns().size(); ++c)
     if (c != key) findings.push_back(table.columns()[c]);
   if (findings.empty()) fail_file(path, "", "has no column beside study, expected one for each finding");
+  FileProblems faults(problems, path);
+  const auto wrong = [&](std::size_t row, std::size_t column, fmt::format_string<std::string> what) {
+    const auto c = static_cast<int>(column);
+    faults.add([&] { return fmt::format("{}: {}", table.place(row, c), fmt::format(what, quote_text(table.at(row, c)))); });
+  };
   for (std::size_t r = 0; r < table.rows(); ++r) {
-    const std::size_t before = problems.size();
+    const std::size_t before = faults.count();
     std::vector<std::int8_t> row;
     for (std::size_t c = 0; c < table.columns().size(); ++c) {
       if (c == key) continue;
       const std::string_view text = table.at(r, static_cast<int>(c));
-      if (text != "0" && text != "1") problems.push_back(fmt::format("{}: {}: is {}, expected 0 or 1", path, table.place(r, static_cast<int>(c)), quote_text(text)));
+      if (text != "0" && text != "1") wrong(r, c, "is {}, expected 0 or 1");
       row.push_back(text == "1");
     }
-    if (problems.size() > before) continue;
+    if (faults.count() > before) continue;
     const std::string_view study = table.at(r, static_cast<int>(key));
-    if (!labels.emplace(std::string(study), std::move(row)).second) problems.push_back(fmt::format("{}: {}: study {} is given twice", path, table.place(r, static_cast<int>(key)), quote_text(study)));
+    if (!labels.emplace(std::string(study), std::move(row)).second) wrong(r, key, "study {} is given twice");
   }
   return labels;
 }

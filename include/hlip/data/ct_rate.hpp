@@ -147,9 +147,11 @@ HLIP_LAZY class CtRateReader {
     }
   }
   void read_annotation() {
-    for (auto& entry : study_annotations(read_json(options_.annotation), options_.annotation, data_.problems)) {
+    auto entries = study_annotations(read_json(options_.annotation), options_.annotation, data_.problems);
+    FileProblems faults(data_.problems, options_.annotation);
+    for (auto& entry : entries) {
       const auto wrong = [&](const std::string& scan) {
-        data_.problems.push_back(fmt::format("{}: study {}: {} is not one of its volumes", options_.annotation, quote_text(entry.study), quote_text(scan)));
+        faults.add([&] { return fmt::format("study {}: {} is not one of its volumes", quote_text(entry.study), quote_text(scan)); });
       };
       for (const auto& scan : entry.scans) {
         const auto name = parse_ct_rate_name(scan);

@@ -57,12 +57,12 @@ inline bool plausible_spacing(double mm) { return mm > 0 && mm <= 1000; }
 /// Checks for one table: names of volumes are sound and unique, fields parse.
 class TableChecker {
  public:
-  HLIP_LAZY TableChecker(const CsvTable& table, Problems& problems, std::initializer_list<std::string_view> required) : table_(table), problems_(problems) {
+  HLIP_LAZY TableChecker(const CsvTable& table, Problems& problems, std::initializer_list<std::string_view> required) : table_(table), problems_(problems, table.path()) {
     std::vector<std::string> names(required.begin(), required.end());
     try {
       expect_columns(table, names);
     } catch (const error& e) {
-      problems_.push_back(e.what());
+      problems.push_back(e.what());
     }
     volume_ = table.find("VolumeName");
   }
@@ -72,22 +72,23 @@ class TableChecker {
     const auto text = table_.at(row, volume_);
     auto name = parse_ct_rate_name(text);
     if (!name) {
-      add(row, volume_, "{} is not a volume name (split_patient_study_reconstruction.nii.gz)", quote_text(text));
+      add(row, volume_, [](const auto& field) { return field + " is not a volume name (split_patient_study_reconstruction.nii.gz)"; });
       return {};
     }
     const auto [it, inserted] = first_line_.emplace(name->volume, table_.line(row));
     if (inserted) return name;
-    add(row, volume_, "{} is already in line {}", quote_text(text), it->second);
+    add(row, volume_, [&](const auto& field) { return fmt::format("{} is already in line {}", field, it->second); });
     return {};
   }
-  template <class... Args>
-  void add(std::size_t row, int column, fmt::format_string<Args...> message, Args&&... args) {
-    problems_.push_back(fmt::format("{}: {}: {}", table_.path(), table_.place(row, column), fmt::format(message, std::forward<Args>(args)...)));
+  /// A fault of a field. @param what says what about its quoted text: " is not a volume name"
+  template <class What>
+  void add(std::size_t row, int column, What what) {
+    problems_.add([&] { return fmt::format("{}: {}", table_.place(row, column), what(quote_text(table_.at(row, column)))); });
   }
 
  private:
   const CsvTable& table_;
-  Problems& problems_;
+  FileProblems problems_;
   int volume_ = -1;
   std::unordered_map<std::string, std::size_t> first_line_;
 };
@@ -126,7 +127,7 @@ HLIP_LAZY std::vector<CtRateLabels> ct_rate_label_rows(const CsvTable& table, Pr
         row.present[k] = text == "1";
         continue;
       }
-      check.add(r, column[k], "is {}, expected 0 or 1", quote_text(text));
+      check.add(r, column[k], [](const auto& field) { return fmt::format("is {}, expected 0 or 1", field); });
       ok = false;
     }
     if (!ok) continue;
@@ -148,7 +149,7 @@ HLIP_LAZY std::vector<CtRateMetadata> ct_rate_metadata(const CsvTable& table, Pr
     CtRateMetadata row;
     bool ok = name.has_value();
     const auto expect_field = [&](bool good, int column, std::string_view wanted) {
-      if (!good) check.add(r, column, "is {}, expected {}", quote_text(table.at(r, column)), wanted);
+      if (!good) check.add(r, column, [&](const auto& field) { return fmt::format("is {}, expected {}", field, wanted); });
       ok = ok && good;
     };
     auto& s = row.spacing;

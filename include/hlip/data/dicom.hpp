@@ -4,7 +4,6 @@
 #include <hlip/data/dicom/file.hpp>
 #include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/slice_stack.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <algorithm>
 #include <exception>

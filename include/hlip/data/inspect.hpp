@@ -6,6 +6,7 @@
 #include <hlip/data/nifti.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/io/csv.hpp>
+#include <hlip/io/npz.hpp>
 #include <hlip/io/weights_file.hpp>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ struct FileReport {
   std::vector<std::string> details;   ///< what else there is to know
   std::vector<std::string> warnings;  ///< read, but something was assumed or repaired
   Problems problems;                  ///< faults; the file is bad when there is one
-  std::size_t rows = 0;               ///< sound rows of a table, studies of an annotation file, tensors of a weight file
+  std::size_t rows = 0;               ///< sound rows of a table, studies of an annotation file, tensors of a weight file, arrays
   bool ok() const { return problems.empty(); }
 };
 
@@ -116,6 +117,28 @@ HLIP_LAZY void inspect_weights(const std::string& path, FileReport& report) {
                                is_torch_name(path) ? "PyTorch checkpoint" : "safetensors", file.names().size(), list.empty() ? "none" : list, values, file.metadata().size());
 }
 
+HLIP_LAZY void inspect_array(const std::string& path, FileReport& report) {
+  std::string name;
+  Tensor<float, Cpu> x;
+  if (path.ends_with(".npz")) {
+    const auto arrays = npz_arrays(path);
+    if (arrays.empty()) fail_file(path, "", "holds no array");
+    const bool ct = std::find(arrays.begin(), arrays.end(), "ct") != arrays.end();  // what evaluate reads
+    if (!ct && arrays.size() > 1) fail_file(path, "", "holds {} arrays and none \"ct\", the one that is read of several", arrays.size());
+    name = ct ? "ct" : arrays.front();
+    x = read_npz(path, name);
+    name = "array " + quote_text(name) + " of ";
+    if (arrays.size() > 1) report.details.push_back(fmt::format("{} other arrays, which are not read", arrays.size() - 1));
+  } else {
+    const MappedFile file(path);
+    x = npy_tensor(parse_npy(file.bytes(), path));
+  }
+  const auto [low, high] = std::minmax_element(x.data(), x.data() + x.numel());
+  report.rows = 1;
+  report.summary = fmt::format("NumPy {}shape {}", name, to_string(x.shape()));
+  if (x.numel() > 0) report.details.push_back(fmt::format("values {:.6g} to {:.6g}", *low, *high));
+}
+
 /// Calls look(report); what it throws becomes a problem of the file.
 template <class Look>
 FileReport reported(const std::string& path, Look look) {
@@ -125,15 +148,15 @@ FileReport reported(const std::string& path, Look look) {
   } catch (const error& e) {
     report.problems.push_back(e.what());
   } catch (const std::bad_alloc&) {
-    report.problems.push_back(path + ": there is not enough memory to read it");
+    report.problems.push_back(visible_text(path) + ": there is not enough memory to read it");
   }
   return report;
 }
 
 }  // namespace detail
 
-/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json) or weights (.safetensors, .pt, .pth, .bin),
-/// deciding by the end of the name, and checks it as training would: to the last voxel, row and byte range.
+/// Looks into a volume (.nii, .nii.gz, .hdr, .img), a CT-RATE table (.csv), an annotation (.json), weights (.safetensors, .pt, .pth, .bin)
+/// or an array (.npy, .npz), deciding by the end of the name, and checks it as training would: to the last voxel, row and byte range.
 /// @return a report; faults are in `problems`, never thrown, and name file and place
 HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions& options = {}) {
   const auto ends = [&](std::string_view end) { return path.ends_with(end); };
@@ -142,7 +165,8 @@ HLIP_LAZY FileReport inspect_file(const std::string& path, const InspectOptions&
     else if (ends(".csv")) detail::inspect_table(path, report);
     else if (ends(".json")) detail::inspect_annotation(path, report);
     else if (ends(".safetensors") || is_torch_name(path)) detail::inspect_weights(path, report);
-    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin");
+    else if (ends(".npy") || ends(".npz")) detail::inspect_array(path, report);
+    else fail_file(path, "", "has no ending hlip knows: .nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, .npy, .npz");
   });
 }
 

@@ -3,7 +3,6 @@
 
 #include <hlip/data/nifti_geometry.hpp>
 #include <hlip/data/volume.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <algorithm>
 #include <array>
@@ -142,12 +141,12 @@ HLIP_LAZY NiftiHeader parse_nifti_header(std::span<const std::byte> bytes, std::
   detail::read_dims(h, path, dim, max_bytes);
 
   const double offset = one ? field.number<float>(108) : field.number<std::int64_t>(168);
-  const double least = h.pair ? 0 : static_cast<double>(h.header_bytes());
+  const std::uint64_t least = h.pair ? 0 : h.header_bytes() + 4;  // header and extension flag, "at least 352" in nifti1.h
   if (!(offset >= 0 && offset <= 0x1p53) || offset != std::floor(offset)) fail_file(path, "vox_offset", "is {}, expected a byte position", offset);
   if (offset > static_cast<double>(max_bytes) + 0x1p20) fail_file(path, "vox_offset", "is {}, beyond the limit of {} bytes", offset, max_bytes);
   h.vox_offset = static_cast<std::uint64_t>(offset);
-  if (!h.pair && offset == 0) h.vox_offset = h.header_bytes() + 4;  // some writers leave it 0: voxels follow the header and its 4 extension bytes
-  else if (offset < least) fail_file(path, "vox_offset", "is {}, inside the header of {} bytes", offset, h.header_bytes());
+  if (!h.pair && offset == 0) h.vox_offset = least;  // some writers leave it 0
+  else if (h.vox_offset < least) fail_file(path, "vox_offset", "is {}, inside the {} bytes of the header and its extension flag", h.vox_offset, least);
 
   const double slope = one ? field.number<float>(112) : field.at<double>(176), inter = one ? field.number<float>(116) : field.at<double>(184);
   if (std::isfinite(slope) && slope != 0) {  // 0, NaN and infinity mean that values are as stored; the intercept counts only with a slope

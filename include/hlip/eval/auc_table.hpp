@@ -71,7 +71,7 @@ class AucTable {
     }
     if (marked) text += interval_mark_line;
     if (!missing.empty()) text += fmt::format("left out of the mean, because all studies have the same label: {}\n", missing);
-    return text;
+    return visible_text(text, true);
   }
 
   /// CSV with a header line and a last row "mean"; undefined values are empty fields.

@@ -94,7 +94,7 @@ class ZeroShotTable {
     std::string missing;
     for (const auto& name : left_out()) missing += (missing.empty() ? "" : ", ") + name;
     if (!missing.empty()) text += fmt::format("left out of the means, because all studies have the same label: {}\n", missing);
-    return text;
+    return visible_text(text, true);
   }
 
   /// CSV with a header line and a last row "mean"; undefined values are empty fields.

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <hlip/io/file.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <csv.h>
 
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,7 +47,7 @@ class CsvTable {
   /// Line of the file (from 1) the row begins on.
   std::size_t line(std::size_t row) const { return lines_[row]; }
   /// "line 7, column ZSpacing"
-  std::string place(std::size_t row, int column) const { return fmt::format("line {}, column {}", line(row), columns_[static_cast<std::size_t>(column)]); }
+  std::string place(std::size_t row, int column) const { return fmt::format("line {}, column {}", line(row), visible_text(cut_text(columns_[static_cast<std::size_t>(column)], 60))); }
 
  private:
   friend class CsvReader;
@@ -83,6 +83,10 @@ class CsvReader {
   HLIP_LAZY CsvTable read(std::string_view text) {
     check_text(text);
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    // A field ends at a comma or at the end of a line: growing step by step would take three times the memory.
+    const auto ends = std::count_if(text.begin(), text.end(), [](char c) { return c == ',' || c == '\n' || c == '\r'; });
+    table_.ends_.reserve(static_cast<std::size_t>(ends) + 1);
+    table_.text_.reserve(text.size());
     std::size_t line = 1;
     for (std::size_t at = 0; at < text.size(); ++line) {
       std::size_t end = std::min(text.find_first_of("\r\n", at), text.size() - 1) + 1;
@@ -143,7 +147,7 @@ class CsvReader {
     if (!have_header_) {
       auto& names = table_.columns_;
       if (names.size() == limits_.max_columns) fail_file(table_.path_, "line 1", "has more than {} columns", limits_.max_columns);
-      if (std::find(names.begin(), names.end(), text) != names.end()) fail_file(table_.path_, "line 1", "column {} is named twice", quote_text(text));
+      if (!seen_.emplace(text).second) fail_file(table_.path_, "line 1", "column {} is named twice", quote_text(text));
       names.emplace_back(text);
     } else if (++fields_ <= table_.columns_.size()) {
       table_.text_ += text;
@@ -166,6 +170,7 @@ class CsvReader {
   CsvTable table_;
   csv_parser parser_{};
   std::exception_ptr pending_;
+  std::set<std::string> seen_;  // names of columns; looked through one by one, thousands of long ones take minutes
   bool have_header_ = false, row_open_ = false, row_ended_ = false;
   std::size_t row_line_ = 1, fields_ = 0;
 };

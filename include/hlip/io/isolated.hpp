@@ -103,7 +103,7 @@ std::string run_isolated(const std::string& where, const IsolationLimits& limits
   }
   if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)) fail_file(where, "", "reading it took more than {} s of processor time, or was killed", limits.seconds);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.empty()) fail_file(where, "", "the decoder crashed on it: the file is damaged or hostile");
-  if (said.front() == '!') throw error(said.substr(1));
+  if (said.front() == '!') throw error(visible_text(said.substr(1), true));  // a crashing decoder may have said anything
   return said.substr(1);
 }
 

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <hlip/io/file.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -19,6 +20,7 @@ using Json = nlohmann::json;
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{1} << 30;
   int max_depth = 64;
+  std::size_t max_values = std::size_t(-1);  ///< of one member, for each_json_member
 };
 
 namespace detail {
@@ -48,11 +50,18 @@ struct JsonCursor {
   friend bool operator!=(const JsonCursor& a, const JsonCursor& b) { return a.at != b.at; }
 };
 
-// Builds the value while refusing what a plain parse lets pass: keys given twice and deep nesting.
+// Called for the members of the outermost object; of one type, so that the parser is compiled once.
+struct JsonMember {
+  void (*call)(void* fn, const std::string& name, Json& value) = nullptr;
+  void* fn = nullptr;
+};
+
+// Builds the value while refusing what a plain parse lets pass: keys given twice and deep nesting. With a function for
+// members, those of the outermost object are handed over one by one and not kept.
 HLIP_LAZY class JsonBuilder {
  public:
-  JsonBuilder(Json& root, std::string_view text, std::string_view path, int max_depth)
-      : root_(root), text_(text), path_(path), max_depth_(max_depth), seen_(text.data()) {}
+  JsonBuilder(Json& root, std::string_view text, std::string_view path, const JsonLimits& limits, JsonMember member = {})
+      : root_(root), text_(text), path_(path), limits_(limits), member_(member), seen_(text.data()) {}
   const char** seen() { return &seen_; }
 
   bool null() { return put(nullptr); }
@@ -70,6 +79,7 @@ HLIP_LAZY class JsonBuilder {
     auto [it, inserted] = stack_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
     if (!inserted) fail_file(path_, here(), "key {} is given twice in one object", quote_text(name));
     slot_ = &it->second;
+    if (stack_.size() == 1) current_ = it;
     return true;
   }
   template <class Exception>
@@ -87,6 +97,7 @@ HLIP_LAZY class JsonBuilder {
   std::string here() const { return fmt::format("byte {}", seen_ - text_.data()); }
   template <class V>
   Json* place(V&& value) {
+    if (values_++ >= limits_.max_values) fail_file(path_, here(), "one member holds more than {} values", limits_.max_values);
     if (stack_.empty()) {
       root_ = std::forward<V>(value);
       return &root_;
@@ -102,40 +113,68 @@ HLIP_LAZY class JsonBuilder {
   template <class V>
   bool put(V&& value) {
     place(std::forward<V>(value));
-    return true;
+    return done();
   }
   bool open(Json value) {
-    if (static_cast<int>(stack_.size()) >= max_depth_) fail_file(path_, here(), "nested deeper than {} levels", max_depth_);
+    if (static_cast<int>(stack_.size()) >= limits_.max_depth) fail_file(path_, here(), "nested deeper than {} levels", limits_.max_depth);
     stack_.push_back(place(std::move(value)));
     return true;
   }
   bool close() {
     stack_.pop_back();
+    return done();
+  }
+  bool done() {
+    if (!member_.call || stack_.size() != 1) return true;
+    if (!root_.is_object()) fail_file(path_, "", "is a JSON {}, expected an object", root_.type_name());
+    member_.call(member_.fn, current_->first, current_->second);
+    root_.get_ref<Json::object_t&>().erase(current_);
+    values_ = 0;
     return true;
   }
 
   Json& root_;
   std::string_view text_, path_;
-  int max_depth_;
+  JsonLimits limits_;
+  JsonMember member_;
   const char* seen_;
   std::vector<Json*> stack_;
   Json* slot_ = nullptr;
+  Json::object_t::iterator current_;  // of the outermost object
+  std::size_t values_ = 0;
 };
+
+HLIP_LAZY void parse_json_into(Json& root, std::string_view text, std::string_view path, const JsonLimits& limits, JsonMember member = {}) {
+  if (text.empty()) fail_file(path, "", "is empty, expected JSON");
+  if (const auto bad = find_invalid_utf8(text); bad != text.npos) fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
+  if (const auto nul = text.find('\0'); nul != text.npos)  // the parser would stop there and say that all is well
+    fail_file(path, fmt::format("byte {}", nul), "holds a NUL byte, expected text");
+  JsonBuilder<> builder(root, text, path, limits, member);
+  const JsonCursor first{text.data(), builder.seen()}, last{text.data() + text.size(), builder.seen()};
+  Json::sax_parse(first, last, &builder);
+}
 
 }  // namespace detail
 
 /// Parses JSON text (RFC 8259; a leading UTF-8 byte order mark is skipped).
 /// @param path named in errors
 /// @throws hlip::error with path and byte offset for broken syntax, invalid UTF-8, lone surrogates, NaN, numbers beyond double, a key
-///         given twice, or nesting deeper than the limit (found without recursion)
+///         given twice, NUL bytes, or nesting deeper than the limit (found without recursion)
 HLIP_LAZY Json parse_json(std::string_view text, std::string_view path, JsonLimits limits = {}) {
-  if (text.empty()) fail_file(path, "", "is empty, expected JSON");
-  if (const auto bad = find_invalid_utf8(text); bad != text.npos) fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
   Json root;
-  detail::JsonBuilder<> builder(root, text, path, limits.max_depth);
-  const detail::JsonCursor first{text.data(), builder.seen()}, last{text.data() + text.size(), builder.seen()};
-  Json::sax_parse(first, last, &builder);
+  limits.max_values = std::size_t(-1);
+  detail::parse_json_into(root, text, path, limits);
   return root;
+}
+
+/// Calls fn(name, value) for each member of a JSON object, in the order of the text, with one of them in memory at a time: for
+/// objects of many members. The rest is as parse_json, but a name may come twice, which is for fn to see.
+/// @throws hlip::error as parse_json, for what is no object, and for a member of more than `max_values` values
+template <class Fn>
+void each_json_member(std::string_view text, std::string_view path, const JsonLimits& limits, Fn fn) {
+  Json root;
+  detail::parse_json_into(root, text, path, limits, {[](void* f, const std::string& name, Json& value) { (*static_cast<Fn*>(f))(name, value); }, &fn});
+  if (!root.is_object()) fail_file(path, "", "is a JSON {}, expected an object", root.type_name());
 }
 
 /// Reads and parses a JSON file; see parse_json.

@@ -3,7 +3,6 @@
 
 #include <hlip/backend/cpu.hpp>
 #include <hlip/io/convert.hpp>
-#include <hlip/io/utf8.hpp>
 #include <hlip/tensor/tensor.hpp>
 
 #include <algorithm>
@@ -56,7 +55,8 @@ HLIP_LAZY class NpyHeaderParser {
       if (!try_take(',') && peek() != '}') bad("expected , or }");
     }
     if (seen != 7) bad("descr, fortran_order and shape are not all there");
-    if (peek() != '\0') bad("text follows the dictionary");
+    peek();
+    if (at_ < text_.size()) bad(text_[at_] == '\0' ? "a NUL byte follows the dictionary" : "text follows the dictionary");
   }
 
  private:
@@ -133,10 +133,11 @@ T npy_value(const std::byte* at, bool swapped) {
 
 }  // namespace detail
 
-/// Takes a .npy file apart. Versions 1 to 3; the values must fill the rest of the file exactly.
-/// @param path, place named in errors  @throws hlip::error naming the fault, before anything is allocated
-/// Source: NumPy, numpy.lib.format.
-HLIP_LAZY NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& path, const std::string& place = "", const NpyLimits& limits = {}) {
+namespace detail {
+
+/// Where the header of a .npy file ends and its values begin.
+/// @param bytes the first 12 bytes at least, or all of a shorter file  @param size of the whole file
+HLIP_LAZY std::size_t npy_header_end(std::span<const std::byte> bytes, std::uint64_t size, const std::string& path, const std::string& place, const NpyLimits& limits) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.size() < 10 || !text.starts_with("\x93NUMPY")) fail_file(path, place, "is not a NumPy array: it does not begin with \\x93NUMPY");
   const int version = text[6];
@@ -144,9 +145,16 @@ HLIP_LAZY NpyArray parse_npy(std::span<const std::byte> bytes, const std::string
   const std::size_t begin = version == 1 ? 10 : 12;
   if (text.size() < begin) fail_file(path, place, "ends inside its npy header");
   const std::size_t length = version == 1 ? detail::load<std::uint16_t>(bytes.data() + 8) : detail::load<std::uint32_t>(bytes.data() + 8);
-  if (length > limits.max_header || length > text.size() - begin) fail_file(path, place, "has an npy header of {} bytes, which {}", length, length > limits.max_header ? "is more than allowed" : "the file does not hold");
+  if (length > limits.max_header || length > size - begin) fail_file(path, place, "has an npy header of {} bytes, which {}", length, length > limits.max_header ? "is more than allowed" : "the file does not hold");
+  return begin + length;
+}
+
+/// What a header says, without the values; they fill the rest of a file of `size` bytes exactly.
+/// @param header the bytes up to npy_header_end
+HLIP_LAZY NpyArray parse_npy_header(std::span<const std::byte> header, std::uint64_t size, const std::string& path, const std::string& place, const NpyLimits& limits) {
+  const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
   NpyArray out;
-  detail::NpyHeaderParser<>(text.substr(begin, length), path, place).parse(out);
+  NpyHeaderParser<>(text.substr(text[6] == 1 ? 10 : 12), path, place).parse(out);
   std::uint64_t count = 1;
   for (int d = 0; d < out.shape.rank(); ++d) {
     const auto n = static_cast<std::uint64_t>(out.shape[d]);
@@ -154,9 +162,28 @@ HLIP_LAZY NpyArray parse_npy(std::span<const std::byte> bytes, const std::string
     count *= n;
   }
   if (count * std::max<std::size_t>(out.item_bytes(), 4) > limits.max_bytes) fail_file(path, place, "its shape {} has more than the {} bytes allowed", to_string(out.shape), limits.max_bytes);
-  out.values = bytes.subspan(begin + length);
-  if (out.values.size() != count * out.item_bytes()) fail_file(path, place, "holds {} bytes of values, shape {} of {} needs {}", out.values.size(), to_string(out.shape), out.descr, count * out.item_bytes());
+  const std::uint64_t values = size - header.size();
+  if (values != count * out.item_bytes()) fail_file(path, place, "holds {} bytes of values, shape {} of {} needs {}", values, to_string(out.shape), out.descr, count * out.item_bytes());
   return out;
+}
+
+/// Gives the header its values. @throws hlip::error for a bool that is neither 0 nor 1
+HLIP_LAZY NpyArray with_npy_values(NpyArray array, std::span<const std::byte> values, const std::string& path, const std::string& place) {
+  array.values = values;
+  if (array.kind() != 'b') return array;
+  const auto bad = std::find_if(values.begin(), values.end(), [](std::byte b) { return b > std::byte{1}; });
+  if (bad != values.end()) fail_file(path, place, "element {} is a bool of {}, expected 0 or 1", bad - values.begin(), std::to_integer<int>(*bad));
+  return array;
+}
+
+}  // namespace detail
+
+/// Takes a .npy file apart. Versions 1 to 3; the values must fill the rest of the file exactly.
+/// @param path, place named in errors  @throws hlip::error naming the fault, before anything is allocated
+/// Source: NumPy, numpy.lib.format.
+HLIP_LAZY NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& path, const std::string& place = "", const NpyLimits& limits = {}) {
+  const std::size_t end = detail::npy_header_end(bytes, bytes.size(), path, place, limits);
+  return detail::with_npy_values(detail::parse_npy_header(bytes.first(end), bytes.size(), path, place, limits), bytes.subspan(end), path, place);
 }
 
 /// The values as float, in row-major order.

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <hlip/io/convert.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,9 +39,10 @@ struct PickleValue {
   std::vector<std::uint32_t> items = {};  ///< numbers of other values
 };
 
-/// A pickle read to its end.
+/// A pickle read to its end. It takes at most about a hundred times the memory of its bytes, because every
+/// value and every item of one costs a byte of the pickle; texts stay where they are.
 struct Pickle {
-  std::vector<PickleValue> values;
+  std::deque<PickleValue> values;
   std::uint32_t root = 0;
   std::size_t end = 0;  ///< bytes read
   const PickleValue& operator[](std::uint32_t i) const { return values[i]; }
@@ -163,7 +164,9 @@ HLIP_LAZY class PickleReader {
       if (known.size() == module.size() + 1 + name.size() && known.starts_with(module) && known[module.size()] == '.' && known.ends_with(name)) return add_text(Kind::name, known);
     bad("names {}, which plain weights do not need; refused, nothing was run (hint: save the state_dict of a model, not the model)", quote_text(fmt::format("{}.{}", module, name), 200));
   }
-  // An OrderedDict is a dict, whose items come later or, from old writers, as a list of pairs. All else stays a note.
+  // An OrderedDict is a dict, whose items come later or, from old writers, as a list of pairs. All else stays a note. The pairs are
+  // copied, and one list may be named many times over: all copies together stay below the bytes read so far. A list that is
+  // used once, as by every writer, takes two bytes for each pair at least.
   void add_call() {
     const auto items = pop(2);
     const PickleValue &callee = pickle_[items[0]], &arguments = pickle_[items[1]];
@@ -175,12 +178,17 @@ HLIP_LAZY class PickleReader {
     }
     std::vector<std::uint32_t> pairs;
     if (arguments.items.size() > 1 || (arguments.items.size() == 1 && pickle_[arguments.items[0]].kind != Kind::list)) bad("an OrderedDict is made of something that is no list of pairs");
-    if (arguments.items.size() == 1)
-      for (const auto i : pickle_[arguments.items[0]].items) {
+    if (arguments.items.size() == 1) {
+      const auto& list = pickle_[arguments.items[0]].items;
+      copied_ += list.size();
+      if (copied_ > at_) bad("makes OrderedDicts of {} pairs, the pickle has only {} bytes so far: lists are used many times over", copied_, at_);
+      pairs.reserve(2 * list.size());
+      for (const auto i : list) {
         const PickleValue& pair = pickle_[i];
         if ((pair.kind != Kind::list && pair.kind != Kind::tuple) || pair.items.size() != 2) bad("an OrderedDict is made of something that is no list of pairs");
         pairs.insert(pairs.end(), pair.items.begin(), pair.items.end());
       }
+    }
     add({.kind = Kind::dict, .items = std::move(pairs)});
   }
   // State of a dict (attributes beside its items) holds no weights; that of a note stays with the note.
@@ -290,7 +298,7 @@ HLIP_LAZY class PickleReader {
   std::string_view path_, place_;
   PickleLimits limits_;
   Pickle pickle_;
-  std::size_t begin_ = 0, at_ = 0, memoized_ = 0;
+  std::size_t begin_ = 0, at_ = 0, memoized_ = 0, copied_ = 0;
   std::vector<std::uint32_t> stack_, memo_;
   std::vector<std::size_t> marks_;
 };

@@ -10,17 +10,21 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
 
 /// What a header may ask for before it is refused.
 struct SafetensorsLimits {
-  std::size_t max_header_bytes = 100'000'000;
+  std::size_t max_header_bytes = 100'000'000;  ///< as huggingface/safetensors
+  std::size_t max_entry_values = 100'000;      ///< numbers and texts in one entry, and in __metadata__
 };
 
 /// A safetensors file, mapped and checked completely when it is opened: header length and syntax, every element type, shape
-/// product and byte range, no range outside the file, no overlap, no hole, nothing left over. Copies share the map.
+/// product and byte range, no range outside the file, no overlap, no hole, nothing left over. Copies share the map. Entries are
+/// read one by one, so a header takes some six times its bytes in memory at most.
 /// Source: the safetensors format description; huggingface/safetensors for the limits.
 class SafetensorsFile : public TensorFile {
  public:
@@ -38,26 +42,29 @@ class SafetensorsFile : public TensorFile {
     if (length > bytes.size() - 8) fail_file(path_, "byte 0", "header length {} reaches beyond the file of {} bytes", length, bytes.size());
     const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + 8, length);
     if (header.empty() || header[0] != '{') fail_file(path_, "byte 8", "the header does not begin with {{");
-    read_header(parse_json(header, path_ + ": header"), bytes.subspan(8 + length));
+    read_header(header, bytes.subspan(8 + length), limits);
   }
-  HLIP_LAZY void read_header(const Json& header, std::span<const std::byte> data) {
+  HLIP_LAZY void read_header(std::string_view header, std::span<const std::byte> data, const SafetensorsLimits& limits) {
     struct Range {
       std::uint64_t begin, end;
       const std::string* name;
     };
     std::vector<Range> ranges;
-    for (const auto& [name, entry] : header.items()) {
-      if (name == "__metadata__") {
-        read_metadata(entry);
-        continue;
-      }
-      const auto it = entries_.emplace(name, StoredTensor{}).first;
-      const auto [begin, end] = read_entry(it->first, entry, data.size(), it->second);
+    bool metadata_seen = false;
+    JsonLimits json;
+    json.max_values = limits.max_entry_values;
+    each_json_member(header, path_ + ": header", json, [&](const std::string& name, const Json& entry) {
+      if (name.size() > max_tensor_name) fail_file(path_, quote_text(name), "is no name for a tensor: it has {} bytes", name.size());
+      const bool metadata = name == "__metadata__";
+      const auto [it, fresh] = metadata ? std::pair(entries_.end(), !std::exchange(metadata_seen, true)) : entries_.try_emplace(name);
+      if (!fresh) fail_file(path_, quote_text(name), "is given twice");
+      if (metadata) return read_metadata(entry);
+      const auto [begin, end] = read_entry(name, entry, data.size(), it->second);
       it->second.bytes = data.subspan(begin, end - begin);
       ranges.push_back({begin, end, &it->first});
-      names_.push_back(name);
-    }
-    std::sort(names_.begin(), names_.end());
+    });
+    names_.reserve(entries_.size());
+    for (const auto& [name, entry] : entries_) names_.push_back(name);
     std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
     std::uint64_t at = 0;
     for (const auto& r : ranges) {
@@ -86,7 +93,7 @@ class SafetensorsFile : public TensorFile {
     std::uint64_t want = dtype_size(info.dtype);
     bool overflow = false, empty = false;
     for (const auto& size : shape) {
-      if (!size.is_number_unsigned() || size.get<std::uint64_t>() > std::uint64_t{1} << 62) fail_file(path_, quote_text(name), "shape holds {}, expected whole numbers", size.dump());
+      if (!size.is_number_unsigned() || size.get<std::uint64_t>() > std::uint64_t{1} << 62) fail_file(path_, quote_text(name), "shape holds {}, expected whole numbers", cut_text(size.dump(), 60));
       const auto n = size.get<std::uint64_t>();
       if (n == 0) empty = true;
       else overflow = __builtin_mul_overflow(want, n, &want) || overflow;

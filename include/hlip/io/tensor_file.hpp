@@ -3,7 +3,6 @@
 
 #include <hlip/io/convert.hpp>
 #include <hlip/io/file.hpp>
-#include <hlip/io/utf8.hpp>
 #include <hlip/tensor/tensor.hpp>
 
 #include <cstdint>
@@ -27,6 +26,9 @@ struct StoredTensor {
   bool row_major() const { return strides.rank() == 0; }
 };
 
+/// The longest name of a tensor; those of models have fewer than a hundred bytes.
+inline constexpr std::size_t max_tensor_name = 4096;
+
 /// Named tensors in the bytes of a file, which the readers derived from it have checked completely. Copies share the bytes; a copy of the
 /// base is all that loading weights needs.
 class TensorFile {
@@ -49,7 +51,7 @@ class TensorFile {
     return it->second;
   }
 
-  /// All values of a tensor in row-major order, converted to T: floats round, integers and bool must be held exactly.
+  /// All values of a tensor in row-major order, converted to T: floats round, integers and bool must be held exactly. A stored bool is 0 or 1.
   /// @throws hlip::error for a missing name or a value T cannot hold
   template <Element T>
   std::vector<T> values(const std::string& name) const {
@@ -109,6 +111,8 @@ class TensorFile {
       for (index_t i = 0; i < n; ++i, ++out) {
         T value{};
         const S stored = detail::load<S>(entry.bytes.data() + static_cast<std::size_t>(entry.row_major() ? i : offset) * sizeof(S));
+        if (entry.dtype == DType::BOOL && stored != S{0} && stored != S{1})
+          fail_file(path_, quote_text(name), "element {} is a bool of {}, expected 0 or 1", i, printable(stored));
         if (!detail::convert_element(stored, value))
           fail_file(path_, quote_text(name), "element {} is {}, which {} cannot hold exactly", i, printable(stored), dtype_name(dtype_of<T>()));
         *out = value;

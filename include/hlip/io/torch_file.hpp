@@ -22,7 +22,7 @@ HLIP_BEGIN
 struct TorchLimits {
   PickleLimits pickle;
   int max_depth = 32;                                      ///< dicts and lists within each other
-  std::uint64_t max_repeated_bytes = std::uint64_t{1} << 30;  ///< of a tensor that uses stored elements more than once (expand)
+  std::uint64_t max_repeated_bytes = std::uint64_t{1} << 26;  ///< of a tensor that uses stored elements more than once (expand)
   bool check_crc = true;                                   ///< compare the checksums of an archive, for which all of it is read
 };
 
@@ -55,7 +55,8 @@ inline constexpr std::array<std::string_view, 17> torch_names = {
 /// "optimizer.state.0.exp_avg"). Both formats are read: the zip archive, whose tensors are mapped, and the one before PyTorch 1.6.
 ///
 /// The pickle inside is read as data (see pickle.hpp): a name outside detail::torch_names refuses the file. Every size, stride and offset
-/// is compared with the bytes that are there.
+/// is compared with the bytes that are there. A pickle may name a value many times over; what it unfolds into - values, tensors, their
+/// names, texts beside them - is counted against its length, so memory and time stay in proportion to the file.
 class TorchFile : public TensorFile {
  public:
   /// @throws hlip::error naming the file, the place in it, and the fault
@@ -74,11 +75,48 @@ class TorchFile : public TensorFile {
     int tensors = 0;  // that lie in it
     std::span<const std::byte> bytes;
   };
-  using Storages = std::map<std::string, Storage, std::less<>>;
+  using Storages = std::map<std::string_view, Storage>;  // the keys lie in the pickle
   struct Found {
-    std::string storage;
+    std::map<std::string, StoredTensor>::iterator entry;
+    Storage* storage = nullptr;
     std::uint64_t offset = 0;
     Shape shape, strides;
+  };
+  /// From a dict or a list to one of its values: a key, a number, or "#" and a number.
+  struct Step {
+    std::string_view text;
+    std::int64_t number = -1;
+    bool numbered = false;
+  };
+  /// On the way through a pickle, from its root.
+  struct Walk {
+    const Pickle& pickle;
+    const std::string& place;
+    Storages& storages;
+    std::vector<Step> steps = {};
+    std::vector<Found> found = {};
+    std::size_t visited = 0, name_bytes = 0;
+
+    /// Tensors written one by one take some 60 bytes each, and more than their names; a tensor that is only named again takes two.
+    std::size_t max_visited() const { return pickle.end + 10'000; }
+    std::size_t max_found() const { return pickle.end / 16 + 1'000; }
+    std::size_t max_name_bytes() const { return 4 * pickle.end + (1 << 16); }
+    /// The steps joined by dots, cut somewhere beyond `limit` bytes: nothing longer is ever put together.
+    HLIP_LAZY std::string name(std::size_t limit) const {
+      std::string out;
+      for (const Step& step : steps) {
+        if (!out.empty()) out += '.';
+        out += step.text.substr(0, limit + 1);
+        if (step.numbered) out += fmt::format("{}", step.number);
+        if (out.size() > limit) break;
+      }
+      return out;
+    }
+    /// Where that is, for messages.
+    HLIP_LAZY std::string in() const {
+      const std::string at = name(60);
+      return at.empty() ? place : place + ", " + quote_text(at);
+    }
   };
 
   // The first format begins with a pickle of a number that PyTorch chose. @return where it ends, 0: there is none
@@ -120,7 +158,7 @@ class TorchFile : public TensorFile {
     const Pickle pickle = read_pickle(bytes_of(place), detail::torch_names, path_, place, limits_.pickle);
     Storages storages = find_storages(pickle, place);
     for (auto& [key, storage] : storages) {
-      const std::string name = folder + "data/" + key;
+      const std::string name = folder + "data/" + std::string(key);
       if (!files.count(name)) fail_file(path_, name, "is not in the archive, but {} wants it", place);
       const std::uint64_t size = files.at(name).size, want = storage.numel * dtype_size(storage.dtype);
       if (size != want) fail_file(path_, name, "has {} bytes, {} elements of type {} take {}", size, storage.numel, dtype_name(storage.dtype), want);
@@ -170,7 +208,7 @@ class TorchFile : public TensorFile {
     return nullptr;
   }
   /// ('storage', type, key, location, number of elements[, view]), as torch writes a storage into a pickle.
-  HLIP_LAZY std::pair<std::string, Storage> storage_of(const Pickle& pickle, const PickleValue& value, const std::string& place) const {
+  HLIP_LAZY std::pair<std::string_view, Storage> storage_of(const Pickle& pickle, const PickleValue& value, const std::string& place) const {
     const PickleValue& id = pickle[value.items[0]];
     const auto is = [&](std::size_t i, Kind kind) { return pickle[id.items[i]].kind == kind; };
     if (id.kind != Kind::tuple || id.items.size() < 5 || id.items.size() > 6 || !is(0, Kind::text) || pickle[id.items[0]].text != "storage" || !is(1, Kind::name) || !is(2, Kind::text) ||
@@ -184,7 +222,9 @@ class TorchFile : public TensorFile {
     const std::int64_t numel = pickle[id.items[4]].integer;
     if (numel < 0 || numel > std::int64_t{1} << 58) fail_file(path_, place, "a storage has {} elements", numel);
     storage.numel = static_cast<std::uint64_t>(numel);
-    return {std::string(pickle[id.items[2]].text), storage};
+    const std::string_view key = pickle[id.items[2]].text;
+    if (key.size() > 256) fail_file(path_, place, "a storage is called {}, {} bytes, expected a number", quote_text(key), key.size());
+    return {key, storage};
   }
   HLIP_LAZY Storages find_storages(const Pickle& pickle, const std::string& place) const {
     Storages storages;
@@ -199,55 +239,77 @@ class TorchFile : public TensorFile {
 
   // The tensors, and the texts and numbers beside them.
   HLIP_LAZY void collect(const Pickle& pickle, const std::string& place, Storages& storages) {
-    std::map<std::string, Found> found;
-    std::size_t visited = 0;
-    visit(pickle, pickle.root, "", 0, place, found, visited);
-    for (const auto& [name, tensor] : found) ++storages.at(tensor.storage).tensors;
-    for (const auto& [name, tensor] : found) {
-      entries_.emplace(name, stored(name, tensor, storages.at(tensor.storage)));
-      names_.push_back(name);
-    }
+    Walk walk{pickle, place, storages};
+    visit(walk, pickle.root);
+    for (const Found& tensor : walk.found) ++tensor.storage->tensors;
+    for (const Found& tensor : walk.found) tensor.entry->second = stored(tensor.entry->first, tensor, *tensor.storage);
+    names_.reserve(entries_.size());
+    for (const auto& [name, tensor] : entries_) names_.push_back(name);
     const PickleValue& root = pickle[pickle.root];
+    std::size_t bytes = 0;
+    const auto note = [&](std::string_view key, const auto& value) {
+      const std::string text = fmt::format("{}", value);
+      if ((bytes += key.size() + text.size()) > walk.max_name_bytes()) fail_file(path_, place, "the texts and numbers beside its tensors unfold into more than {} bytes", walk.max_name_bytes());
+      metadata_.emplace(key, text);
+    };
     for (std::size_t i = 0; root.kind == Kind::dict && i + 1 < root.items.size(); i += 2) {
       const PickleValue &key = pickle[root.items[i]], &value = pickle[root.items[i + 1]];
       if (key.kind != Kind::text) continue;
-      if (value.kind == Kind::text) metadata_.emplace(key.text, value.text);
-      if (value.kind == Kind::integer) metadata_.emplace(key.text, fmt::format("{}", value.integer));
-      if (value.kind == Kind::real) metadata_.emplace(key.text, fmt::format("{}", value.real));
+      if (value.kind == Kind::text) note(key.text, value.text);
+      if (value.kind == Kind::integer) note(key.text, value.integer);
+      if (value.kind == Kind::real) note(key.text, value.real);
     }
   }
-  HLIP_LAZY void visit(const Pickle& pickle, std::uint32_t number, const std::string& name, int depth, const std::string& place, std::map<std::string, Found>& found, std::size_t& visited) const {
+  HLIP_LAZY void visit(Walk& walk, std::uint32_t number) {
+    const Pickle& pickle = walk.pickle;
     const PickleValue& value = pickle[number];
-    const auto in = [&] { return name.empty() ? place : place + ", " + quote_text(name); };
-    // A value may be named many times over, so a small file can unfold into a large tree, or into itself.
-    if (++visited > limits_.pickle.max_values) fail_file(path_, in(), "unfolds into more than {} values", limits_.pickle.max_values);
-    if (depth > limits_.max_depth) fail_file(path_, in(), "is nested deeper than {} levels", limits_.max_depth);
-    const auto below = [&](const std::string& key, std::uint32_t item) { visit(pickle, item, name.empty() ? key : name + "." + key, depth + 1, place, found, visited); };
+    if (++walk.visited > walk.max_visited()) fail_file(path_, walk.in(), "unfolds into more than {} values, the pickle has {} bytes", walk.max_visited(), pickle.end);
+    if (walk.steps.size() > static_cast<std::size_t>(limits_.max_depth)) fail_file(path_, walk.in(), "is nested deeper than {} levels", limits_.max_depth);
+    const auto below = [&](Step step, std::uint32_t item) {
+      walk.steps.push_back(step);
+      visit(walk, item);
+      walk.steps.pop_back();
+    };
     if (value.kind == Kind::dict) {
       for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
         const PickleValue& key = pickle[value.items[i]];
-        below(key.kind == Kind::text ? std::string(key.text) : key.kind == Kind::integer ? fmt::format("{}", key.integer) : fmt::format("#{}", i / 2), value.items[i + 1]);
+        const bool text = key.kind == Kind::text, integer = key.kind == Kind::integer;
+        below({text ? key.text : integer ? "" : "#", integer ? key.integer : static_cast<std::int64_t>(i / 2), !text}, value.items[i + 1]);
       }
     } else if (value.kind == Kind::list || value.kind == Kind::tuple) {
-      for (std::size_t i = 0; i < value.items.size(); ++i) below(fmt::format("{}", i), value.items[i]);
+      for (std::size_t i = 0; i < value.items.size(); ++i) below({"", static_cast<std::int64_t>(i), true}, value.items[i]);
     } else if (value.kind == Kind::call && pickle[value.items[0]].text.starts_with("torch._utils._rebuild_")) {
-      const auto& arguments = pickle[value.items[1]].items;
+      const auto* arguments = &pickle[value.items[1]].items;
       if (pickle[value.items[0]].text != "torch._utils._rebuild_tensor_v2") {  // a parameter: its tensor, and whether it is trained
-        if (arguments.empty()) fail_file(path_, in(), "is a parameter of nothing");
-        return visit(pickle, arguments[0], name, depth + 1, place, found, visited);
+        if (arguments->empty()) fail_file(path_, walk.in(), "is a parameter of nothing");
+        const PickleValue& tensor = pickle[arguments->front()];
+        if (tensor.kind != Kind::call || pickle[tensor.items[0]].text != "torch._utils._rebuild_tensor_v2") fail_file(path_, walk.in(), "is a parameter of what is no tensor");
+        arguments = &pickle[tensor.items[1]].items;
       }
-      if (name.size() > 4096 || find_invalid_utf8(name) != std::string_view::npos) fail_file(path_, in(), "is no name for a tensor");
-      const std::string known = name.empty() ? "tensor" : name;
-      if (!found.emplace(known, read_tensor(pickle, arguments, in())).second) fail_file(path_, in(), "there are two tensors of this name");
+      add_tensor(walk, *arguments);
     }
   }
+  HLIP_LAZY void add_tensor(Walk& walk, const std::vector<std::uint32_t>& arguments) {
+    std::string name = walk.name(max_tensor_name);
+    if (name.size() > max_tensor_name || find_invalid_utf8(name) != std::string_view::npos) fail_file(path_, walk.in(), "is no name for a tensor");
+    if (name.empty()) name = "tensor";
+    if (walk.found.size() == walk.max_found()) fail_file(path_, walk.in(), "unfolds into more than {} tensors, the pickle has {} bytes", walk.max_found(), walk.pickle.end);
+    walk.name_bytes += name.size();
+    if (walk.name_bytes > walk.max_name_bytes()) fail_file(path_, walk.in(), "the names of its tensors unfold into more than {} bytes, the pickle has {}", walk.max_name_bytes(), walk.pickle.end);
+    const auto [entry, fresh] = entries_.try_emplace(std::move(name));
+    if (!fresh) fail_file(path_, walk.in(), "there are two tensors of this name");
+    walk.found.push_back(read_tensor(walk, arguments));
+    walk.found.back().entry = entry;
+  }
   // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
-  HLIP_LAZY Found read_tensor(const Pickle& pickle, const std::vector<std::uint32_t>& arguments, const std::string& place) const {
+  HLIP_LAZY Found read_tensor(const Walk& walk, const std::vector<std::uint32_t>& arguments) const {
+    const Pickle& pickle = walk.pickle;
+    const std::string place = walk.in();
     if (arguments.size() < 4) fail_file(path_, place, "its tensor has {} arguments, expected at least 4", arguments.size());
     const PickleValue &storage = pickle[arguments[0]], &offset = pickle[arguments[1]];
     if (storage.kind != Kind::persistent) fail_file(path_, place, "its tensor has no storage");
     if (offset.kind != Kind::integer || offset.integer < 0) fail_file(path_, place, "its tensor begins at no whole number");
-    Found tensor{storage_of(pickle, storage, place).first, static_cast<std::uint64_t>(offset.integer), {}, {}};
+    Found tensor{{}, &walk.storages.at(storage_of(pickle, storage, place).first), static_cast<std::uint64_t>(offset.integer), {}, {}};
     const auto numbers = [&](std::uint32_t list, const char* what) {
       Shape shape;
       const auto& items = pickle[list].items;

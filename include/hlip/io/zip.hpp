@@ -4,7 +4,6 @@
 
 #include <hlip/io/checksum.hpp>
 #include <hlip/io/convert.hpp>
-#include <hlip/io/utf8.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -91,6 +90,7 @@ HLIP_LAZY class ZipReader {
     if (end_ - at < 46 || get32(at) != 0x02014B50) bad(at, "expected a directory record");
     const std::uint64_t name_size = get16(at + 28), extra_size = get16(at + 30), next = at + 46 + name_size + extra_size + get16(at + 32);
     if (next > end_) bad(at, "a directory record reaches beyond the directory");
+    if (name_size > 4096) bad(at, "a file name has {} bytes, expected 4096 at most", name_size);
     const std::string name(text(at + 46, name_size));
     std::uint64_t size = get32(at + 24), packed = get32(at + 20), local = get32(at + 42);
     for (std::uint64_t x = at + 46 + name_size, stop = x + extra_size; x + 4 <= stop;) {

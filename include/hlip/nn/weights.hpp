@@ -14,10 +14,11 @@
 HLIP_BEGIN
 
 /// What training programs put in front of the names of a model: the key of a checkpoint that holds the weights ("state_dict.", "model."),
-/// then wrappers of the module ("module.", "_orig_mod."). Empty when there is nothing of the kind.
+/// then wrappers of the module ("module.", "_orig_mod."), eight at most. Empty when there is nothing of the kind.
 inline std::string wrapping_prefix(const std::vector<std::string>& names) {
   std::string prefix;
-  for (bool longer = true; longer;) {
+  bool longer = true;
+  for (int deep = 0; longer && deep < 8; ++deep) {  // a file could be named "module." thousands of times over
     longer = false;
     for (const char* word : {"state_dict.", "model_state_dict.", "model.", "module.", "_orig_mod."}) {
       const std::string candidate = prefix + word;
@@ -117,9 +118,10 @@ namespace detail {
 
 /// Some names in full, many as counts by their first part: "visual. (152)".
 inline std::string few_names(const std::vector<std::string>& names) {
+  constexpr std::size_t longest = 200;
   std::string text;
   if (names.size() <= 6) {
-    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+    for (const auto& name : names) text.append(text.empty() ? "" : ", ").append(cut_text(name, longest));
     return text;
   }
   std::map<std::string, std::size_t> groups;
@@ -130,7 +132,7 @@ inline std::string few_names(const std::vector<std::string>& names) {
   std::size_t shown = 0;
   for (const auto& [group, count] : groups) {
     if (++shown > 6) return text + ", …";
-    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", group, count);
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", cut_text(group, longest), count);
   }
   return text;
 }
@@ -153,7 +155,7 @@ HLIP_LAZY std::string weights_table(const NamedWeights& weights, const LoadRepor
   std::map<std::string, std::vector<std::string>> reasons;
   for (const auto& [name, reason] : weights.left_out()) reasons[reason].push_back(name);
   for (const auto& [reason, names] : reasons) row("left out", names.size(), detail::few_names(names) + ": " + reason);
-  return text;
+  return visible_text(text, true);
 }
 
 HLIP_END

@@ -80,7 +80,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), visible_text(e.what(), true).c_str());
     std::vector<const CLI::App*> levels{&app};  // the program's options, and those of the subcommand that was given
     for (const auto* subcommand : app.get_subcommands()) levels.push_back(subcommand);
     std::vector<std::string> options, subcommands;
@@ -89,7 +89,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
     for (const auto* subcommand : app.get_subcommands(nullptr)) subcommands.push_back(subcommand->get_name());
     const auto suggest = [](const std::string& given, const std::vector<std::string>& names, const char* dashes) {
       if (std::find(names.begin(), names.end(), given) != names.end()) return;
-      if (const std::string nearest = nearest_name(given, names); !nearest.empty()) std::fprintf(stderr, "%s%s is not known; did you mean %s%s?\n", dashes, given.c_str(), dashes, nearest.c_str());
+      if (const std::string nearest = nearest_name(given, names); !nearest.empty()) std::fprintf(stderr, "%s%s is not known; did you mean %s%s?\n", dashes, visible_text(given).c_str(), dashes, nearest.c_str());
     };
     if (levels.size() == 1 && argc > 1 && argv[1][0] != '-') suggest(argv[1], subcommands, "");
     for (int i = 1; i < argc; ++i)
@@ -102,7 +102,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "%s: out of memory\n", app.get_name().c_str());
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), visible_text(e.what(), true).c_str());
   }
   return 1;
 }

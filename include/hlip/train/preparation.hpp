@@ -58,7 +58,7 @@ class Preparation {
   /// Prints what was done, and every problem on stderr. @return the exit code of the program
   int finish() {
     say(true);
-    std::printf("%s", fmt::format("{} written, {} already there, {} failed{}\n", written_.load(), kept_.load(), problems_.size(), stop_requested() ? "; stopped, start again to go on" : "").c_str());
+    std::printf("%s", fmt::format("{} written, {} already there, {} failed{}\n", written_.load(), kept_.load(), problems_.count(), stop_requested() ? "; stopped, start again to go on" : "").c_str());
     std::sort(problems_.begin() + static_cast<std::ptrdiff_t>(before_), problems_.end());
     std::fflush(stdout);
     for (const auto& p : problems_) std::fprintf(stderr, "%s\n", p.c_str());

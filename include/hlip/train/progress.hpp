@@ -26,7 +26,8 @@ class ProgressLine {
   bool terminal() const { return terminal_; }
 
   /// Shows `text` in place of what the line showed; off a terminal, prints it when `milestone`.
-  void show(const std::string& text, bool milestone) {
+  void show(std::string_view line, bool milestone) {
+    const std::string text = visible_text(line, true);  // names of studies may stand in it
     if (terminal_) {
       std::printf("\r\033[K%s", text.c_str());
       std::fflush(stdout);
@@ -37,8 +38,9 @@ class ProgressLine {
     }
   }
   /// Prints a line of its own, above the progress line.
-  void note(const std::string& text) {
+  void note(std::string_view line) {
     finish();
+    const std::string text = visible_text(line, true);
     std::printf("%s\n", text.c_str());
     std::fflush(stdout);
   }

@@ -62,7 +62,7 @@ inline void report_problems(const RunOptions& o, const Problems& problems, const
   std::string list;
   for (const auto& p : problems) list += p + "\n";
   atomic_write(o.out + "/skipped_" + split + ".txt", list);
-  fmt::print("{}: {} faulty studies or rows are left out, listed in {}/skipped_{}.txt\n", split, problems.size(), o.out, split);
+  fmt::print("{}: {} faulty studies or rows are left out, listed in {}/skipped_{}.txt\n", split, problems.count(), o.out, split);
 }
 
 /// The tokenizer of --vocab or --text-model, or one learned from the reports. The model gets room for its pieces.
@@ -249,7 +249,7 @@ class TrainingRun {
       progress_.note(fmt::format("stopped at step {}; --resume latest goes on", trainer.step()));
       return outcome;
     }
-    for (const auto& bad : loader.bad_samples()) fmt::print("skipped {}: {}\n", bad.name, bad.message);
+    for (const auto& bad : loader.bad_samples()) fmt::print("skipped {}: {}\n", visible_text(bad.name), bad.message);
     if (trainer.skipped_steps() > 0) fmt::print("{} steps were skipped because loss or gradient was not finite\n", trainer.skipped_steps());
     skipped_steps_ = trainer.skipped_steps();
     last_step_ = trainer.step();
