@@ -1,13 +1,17 @@
-// JSON: what was read, written and read again is the same.
+// JSON: what was read, written and read again is the same. Of an annotation that is wrong everywhere little is said.
 #include "fuzz.hpp"
 
-#include <hlip/io/json.hpp>
+#include <hlip/data/study_json.hpp>
 
 using namespace hlip;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return fuzz::answer([&] {
+  return fuzz::within({1 << 20, 200}, size, [&] {
     const Json value = parse_json(fuzz::text(data, size), "fuzz.json");
     fuzz::promise(parse_json(value.dump(), "written.json") == value);
+    Problems problems;
+    study_annotations(value, "fuzz.json", problems);
+    fuzz::promise(problems.size() <= FileProblems::most + 1 && problems.count() >= problems.size());
+    for (const auto& p : problems) fuzz::promise(p.size() < 1000 && visible_text(p) == p);
   });
 }

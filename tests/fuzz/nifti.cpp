@@ -7,7 +7,7 @@
 using namespace hlip;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return fuzz::answer([&] {
+  return fuzz::within({1 << 24, 100}, size, [&] {  // voxels of 4 MiB, stored and as float
     NiftiOptions options;
     options.limits.max_bytes = 1 << 22;
     const Volume volume = read_nifti(fuzz::file(data, size), options);
