@@ -77,7 +77,8 @@ class TableChecker {
     }
     const auto [it, inserted] = first_line_.emplace(name->volume, table_.line(row));
     if (inserted) return name;
-    add(row, volume_, [&](const auto& field) { return fmt::format("{} is already in line {}", field, it->second); });
+    const std::size_t first = it->second;
+    add(row, volume_, [&](const auto& field) { return fmt::format("{} is already in line {}", field, first); });
     return {};
   }
   /// A fault of a field. @param what says what about its quoted text: " is not a volume name"
