@@ -57,6 +57,10 @@ for command in "$bin/hlip_inspect $hostile" "$bin/zero_shot_ct_rate --volume $go
   says "ordered_dicts.pt: x/data.pkl, byte .*: lists are used many times over"
 done
 
+# a matrix of 2^50 rows and no columns makes no model of that size
+expect 1 "$bin/zero_shot_ct_rate" --volume "$good" --checkpoint "$source/tests/fuzz/corpus/torch/no_width.pt" --vocab "$work/run/step_1/vocab.txt" --model phantom
+says "no_width.pt: does not hold all of the model phantom"
+
 # names of files and studies are printed with control characters made visible
 evil=$work/$'evil\e]0;x\a\n'
 cp "$good" "$evil.nii.gz"

@@ -20,11 +20,13 @@ TrainedModel<Levels, B> load_published_model(const std::string& file, ClipConfig
   t.path = file;
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(vocab));
   config.siglip = weights.contains("logit_bias");
+  // A size counts where the other side of its matrix is the model's: a matrix of no width could claim any length.
   for (const auto& name : weights.names()) {
     const Shape& shape = weights.info(name).shape;
-    if (name.ends_with("visual.head.proj.weight") && shape.rank() == 2) config.embed_dim = shape[0];
-    if (name.ends_with("embeddings.word_embeddings.weight") && shape.rank() == 2) config.text.vocab_size = shape[0];
-    if (name.ends_with(".lora_A.default.weight") && shape.rank() == 2) config.text.lora_rank = shape[0], config.text.lora_alpha = static_cast<double>(shape[0]);
+    if (shape.rank() != 2) continue;
+    if (name.ends_with("visual.head.proj.weight") && shape[1] == config.vision.output_width()) config.embed_dim = shape[0];
+    if (name.ends_with("embeddings.word_embeddings.weight") && shape[1] == config.text.hidden_size) config.text.vocab_size = shape[0];
+    if (name.ends_with(".lora_A.default.weight") && shape[0] <= shape[1]) config.text.lora_rank = shape[0], config.text.lora_alpha = static_cast<double>(shape[0]);
   }
   if (t.tokenizer->vocab_size() > config.text.vocab_size) fail_file(vocab, "", "has {} pieces, the weights {}", t.tokenizer->vocab_size(), config.text.vocab_size);
   t.model = Clip<Levels, float, B>(config, Initializer::without_values());
