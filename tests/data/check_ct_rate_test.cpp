@@ -86,6 +86,7 @@ TEST_CASE("check_ct_rate: cut and absent files, values that are no HU, and repor
   REQUIRE(cut.size() == 1);
   CHECK(cut.front().find("and is cut after 64") != std::string::npos);
   CHECK(found.splits[0].cut_reports == 1);
+  CHECK(found.splits[1].absent == 1);
   CHECK(found.faults() == 4);
 }
 

@@ -98,3 +98,13 @@ TEST_CASE("ct_grid: one marked patch comes back to the mm it stands for, and wha
     if ((everywhere.data()[i] == 1.f) != inside) FAIL_CHECK("voxel " << i << " is " << everywhere.data()[i]);
   }
 }
+
+TEST_CASE("scan_slices: the number a slice of the input has in the scan, after resampling, cropping and padding") {
+  CtPreset p;
+  p.spacing = {3, 1, 1}, p.size = {8, 4, 4};
+  const auto numbers = [&](index_t depth, double mm) { return scan_slices(ct_input_grid(Shape{depth, 4, 4}, std::array<double, 3>{mm, 1, 1}, p)); };
+  CHECK(numbers(8, 3) == std::vector<index_t>{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(numbers(12, 3) == std::vector<index_t>{2, 3, 4, 5, 6, 7, 8, 9});          // the middle is cut out
+  CHECK(numbers(4, 3) == std::vector<index_t>{-1, -1, 0, 1, 2, 3, -1, -1});       // padded on both sides
+  CHECK(numbers(24, 1) == std::vector<index_t>{1, 4, 7, 10, 13, 16, 19, 22});     // every third
+}

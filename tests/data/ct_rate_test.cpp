@@ -92,6 +92,7 @@ TEST_CASE("ct_rate: all faults are listed at once and sound studies remain") {
   CHECK(mentions(data.problems, "line 3, column RescaleIntercept: is \"\""));
   CHECK(mentions(data.problems, "valid_1_a_2.nii.gz: has no usable row in the metadata table"));
   CHECK(mentions(data.problems, "valid_3_a_1.nii.gz: the volume is absent"));
+  CHECK(data.absent == 1);  // a fault, and counted
   CHECK(mentions(data.problems, "column Hiatal hernia: is \"yes\", expected 0 or 1"));
   CHECK(mentions(data.problems, "study valid_5_a: its report is empty"));
   CHECK_THROWS_WITH_AS(expect_no_problems(data), doctest::Contains("problems:"), error);

@@ -44,6 +44,16 @@ TEST_CASE("line_chart: points lie where the axes say, gaps split the line, and l
   CHECK(line_chart({{"a", {{1, 1e300}, {2, -1e300}}}}, {}).find("nan") == std::string::npos);
 }
 
+TEST_CASE("line_chart: the last number below the axis lies inside the picture") {
+  const ChartOptions o{.width = 560, .x_range = {0, 100000}, .y_range = {0, 1}};
+  const std::string chart = line_chart({{"a", {{0, 0}, {100000, 1}}}}, o);
+  const auto end = chart.find(">100000<"), begin = chart.rfind("<text x=\"", end);
+  REQUIRE(end != std::string::npos);
+  const double centre = std::stod(chart.substr(begin + 9)), half = 0.5 * 6 * 7.4;  // widths of digits at 12 pixels
+  CHECK(centre + half <= 560);
+  CHECK(centre > 535);
+}
+
 TEST_CASE("chart_ticks: round numbers inside the range") {
   CHECK(detail::chart_ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
   CHECK(detail::chart_ticks(-0.3, 0.31, 3).size() == 3);

@@ -83,7 +83,45 @@ TEST_CASE("montage: heat lies over the patch that is relevant, turned as the sli
   CHECK(at.first >= 68);
   CHECK(at.first < 88);
   CHECK(at.second >= 96);
+  m.slice_numbers = {7, 8, 9};  // of four slices
+  CHECK_THROWS_AS(draw_montage(m), error);
+  m.slice_numbers.clear();
   m.maps[0].relevance = Tensor<float, Cpu>::zeros({1, 3, 4, 4});
   m.maps.push_back({"scan", relevance});
   CHECK_THROWS_AS(draw_montage(m), error);
+}
+
+TEST_CASE("montage: slices have the numbers they have in the scan, and none where the scan was padded") {
+  Montage m;
+  m.grey = Tensor<float, Cpu>::full({1, 4, 32, 32}, 0.5f);
+  m.maps = {{"study", Tensor<float, Cpu>::zeros({1, 2, 4, 4})}};
+  m.panel = 32;
+  const Picture plain = draw_montage(m);
+  m.slice_numbers = {0, 1, 2, 3};
+  CHECK(draw_montage(m).pixels() == plain.pixels());
+  m.slice_numbers = {0, 1, 2, 123};  // shown are the middle slices of both layers, 1 and 3
+  const Picture numbered = draw_montage(m);
+  CHECK(numbered.pixels() != plain.pixels());
+  Picture by_hand = plain;
+  by_hand.fill(12, 76 + 36 + 9, 72, 16, by_hand.at(0, 0));
+  by_hand.text(12, 76 + 36 + 9, "z 123", {150, 158, 168});
+  CHECK(numbered.pixels() == by_hand.pixels());
+}
+
+TEST_CASE("montage: values stand right of the longest name, inside the picture") {
+  Montage m;
+  m.grey = Tensor<float, Cpu>::full({1, 2, 16, 16}, 0.5f);
+  m.maps = {{"study", Tensor<float, Cpu>::zeros({1, 1, 2, 2})}};
+  m.panel = 16;
+  const Picture without = draw_montage(m);
+  m.scores = {{"wwwwwwwwwwwwwwwwwwww", 0.5}, {"w", 0.25}};
+  const Picture p = draw_montage(m);
+  CHECK(p.width() >= without.width() + Picture::text_width(m.scores[0].name, 2) + Picture::text_width("0.500", 2));
+  const index_t left = p.width() - 12 - Picture::text_width("0.500", 2), top = 76;
+  for (index_t y = top; y < top + 16; ++y)  // beside the name, above the value: nothing
+    for (index_t x = left; x < p.width(); ++x) REQUIRE(p.at(x, y) == p.at(0, 0));
+  index_t ink = 0;
+  for (index_t y = top + 18; y < top + 34; ++y)
+    for (index_t x = left; x < p.width(); ++x) ink += p.at(x, y) == Colour{150, 158, 168};
+  CHECK(ink > 100);
 }

@@ -43,6 +43,16 @@ HLIP_LAZY Affine input_affine(const Affine& scan, const CtInputGrid& grid) {
   return a;
 }
 
+/// For each slice of the input the slice of the scan that it shows, counted from 0; -1 where it shows none because the scan was padded.
+HLIP_LAZY std::vector<index_t> scan_slices(const CtInputGrid& grid) {
+  std::vector<index_t> numbers;
+  for (index_t z = 0; z < grid.input[0]; ++z) {
+    const auto number = static_cast<index_t>(std::lround((static_cast<double>(z) - grid.offset[0]) / grid.scale[0]));
+    numbers.push_back(number >= 0 && number < grid.scan[0] ? number : -1);
+  }
+  return numbers;
+}
+
 /// A map with one value per patch, on the voxels of the scan: trilinear between the centres of patches, as it would be on the input;
 /// 0 where the scan was cropped away.
 /// @param patches (d, h, w)  @param patch_size voxels of the input (pd, ph, pw); patches begin at its first voxel

@@ -53,7 +53,7 @@ struct CtRateDataset {
   std::vector<CtRateStudy> studies;  ///< sorted by name, each with its sorted reconstructions; faulty ones are left out
   Problems problems;                 ///< every fault found, one message each
   std::vector<std::string> skipped;  ///< reconstructions known to be unusable
-  std::size_t absent = 0;            ///< volumes left out under allow_absent
+  std::size_t absent = 0;            ///< volumes that are not on disk: left out, and problems unless allow_absent
 };
 
 namespace detail {
@@ -244,8 +244,9 @@ HLIP_LAZY class CtRateReader {
       std::erase_if(s.recons, [&](const CtRateVolume& v) {
         const auto& f = fault[i++];
         if (f.empty()) return false;
-        if (options_.allow_absent && !is_file(v.path)) ++data_.absent;
-        else data_.problems.push_back(f);
+        const bool absent = !is_file(v.path);
+        if (absent) ++data_.absent;
+        if (!absent || !options_.allow_absent) data_.problems.push_back(f);
         return true;
       });
     }

@@ -71,7 +71,11 @@ class ChartFrame {
     if (o_.ticks) {
       for (const double t : chart_ticks(y_[0], y_[1], o_.height < 220 ? 3 : 5))
         out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/><text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n", left_, right_, y(t), y(t), left_ - 6, y(t) + 4, t);
-      for (const double t : chart_ticks(x_[0], x_[1], o_.width < 300 ? 3 : 6)) out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{:.6g}</text>\n", x(t), bottom_ + 17, t);
+      for (const double t : chart_ticks(x_[0], x_[1], o_.width < 300 ? 3 : 6)) {
+        const std::string label = fmt::format("{:.6g}", t);
+        const double half = 4.0 * static_cast<double>(label.size());  // of its width, at 12 pixels: what would stand over the edge is cut off there
+        out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", std::min(x(t), o_.width - half), bottom_ + 17, label);
+      }
     }
     out += fmt::format("<path class=\"axis\" fill=\"none\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>\n", left_, top_, bottom_, right_);
     if (!o_.x_label.empty()) out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", right_, o_.height - 6, escape_html(o_.x_label));

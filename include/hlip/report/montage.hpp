@@ -58,6 +58,7 @@ struct Montage {
   std::vector<MontageMap> maps;
   std::vector<MontageScore> scores;
   MontageView view;
+  std::vector<index_t> slice_numbers;  ///< of the scan, for each of the D slices; -1: there is none. Empty: those of grey itself
   index_t panel = 224;             ///< pixels of the longer side of a slice, at most
   index_t most_layers = 0;         ///< patch layers shown, evenly chosen; 0: all
 };
@@ -83,6 +84,7 @@ HLIP_LAZY Picture draw_montage(const Montage& m) {
   expect(!m.maps.empty(), "montage", "no maps");
   const index_t scans = m.grey.dim(0), depth = m.grey.dim(1), height = m.grey.dim(2), width = m.grey.dim(3), layers = m.maps.front().relevance.dim(1);
   for (const auto& map : m.maps) expect_shape("montage", "relevance", map.relevance.shape(), {{"scans", scans}, {"layers", layers}, {"h"}, {"w"}});
+  expect(m.slice_numbers.empty() || static_cast<index_t>(m.slice_numbers.size()) == depth, "montage", "{} slice numbers for {} slices", m.slice_numbers.size(), depth);
   const auto slices = displayed_slices(layers, depth / layers);
   std::vector<Tensor<float, Cpu>> heat, amount;  // (N, layers, H, W) from 0 to 1; (N, layers)
   for (const auto& map : m.maps) {
@@ -101,8 +103,9 @@ HLIP_LAZY Picture draw_montage(const Montage& m) {
   const auto panel_h = std::max<index_t>(1, static_cast<index_t>(static_cast<double>(height) * shrink)), panel_w = std::max<index_t>(1, static_cast<index_t>(static_cast<double>(width) * shrink));
   const auto columns = scans * static_cast<index_t>(1 + m.maps.size());
   const index_t left = margin + 84, top = margin + 3 * line + 10;
-  index_t score_width = 0;
-  for (const auto& s : m.scores) score_width = std::max(score_width, Picture::text_width(s.name, 2));
+  index_t bar = 120;  // as long as the longest name, so that values stand right of all names
+  for (const auto& s : m.scores) bar = std::max(bar, Picture::text_width(s.name, 2));
+  const index_t score_width = bar + 8 + Picture::text_width("0.000", 2);
   const index_t panels_right = left + columns * (panel_w + gap), panels_bottom = top + shown * (panel_h + gap), score_row = 48;
   const index_t head = margin + std::max(Picture::text_width(m.title, 2), Picture::text_width(m.subtitle, 2)) + margin;
   Picture picture(std::max(head, panels_right + (m.scores.empty() ? 0 : margin + score_width) + margin),
@@ -113,7 +116,8 @@ HLIP_LAZY Picture draw_montage(const Montage& m) {
   const auto grey = m.grey.contiguous();
   for (index_t row = 0; row < shown; ++row) {
     const index_t layer = rows[static_cast<std::size_t>(row)], y0 = top + row * (panel_h + gap);
-    picture.text(margin, y0 + panel_h / 2 - 7, fmt::format("z {}", slices[static_cast<std::size_t>(layer)]), dim);
+    const index_t slice = slices[static_cast<std::size_t>(layer)], number = m.slice_numbers.empty() ? slice : m.slice_numbers[static_cast<std::size_t>(slice)];
+    picture.text(margin, y0 + panel_h / 2 - 7, number < 0 ? "z -" : fmt::format("z {}", number), dim);
     for (index_t column = 0; column < columns; ++column) {
       const index_t scan = column / static_cast<index_t>(1 + m.maps.size()), kind = column % static_cast<index_t>(1 + m.maps.size());
       const index_t x0 = left + column * (panel_w + gap);
@@ -145,7 +149,6 @@ HLIP_LAZY Picture draw_montage(const Montage& m) {
       }
     }
   }
-  const index_t bar = std::max<index_t>(score_width, 120) - 70;
   for (std::size_t i = 0; i < m.scores.size(); ++i) {
     const auto& s = m.scores[i];
     const index_t x = panels_right + margin, y = top + static_cast<index_t>(i) * score_row;

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -42,8 +43,9 @@ std::vector<MontageMap> relevance_by_level(const Clip<3, float, B>& model, const
 }
 
 /// The montage of one CT. @param volume the network's input (D, H, W)  @param p of the classifier, for every class
+/// @param slice_numbers as scan_slices says, or none
 HLIP_LAZY Montage ct_montage(const ZeroShotClassifier& classifier, const std::vector<double>& p, std::size_t finding, const Tensor<float, Cpu>& volume, const CtPreset& preset, std::vector<MontageMap> maps,
-                             const MontageView& view) {
+                             const MontageView& view, std::vector<index_t> slice_numbers = {}) {
   Montage m;
   m.title = fmt::format("relevance for {}: {:.3f}", classifier.classes()[finding].name, p[finding]);
   m.subtitle = "for research only; synthetic or random weights say nothing about patients";
@@ -51,6 +53,7 @@ HLIP_LAZY Montage ct_montage(const ZeroShotClassifier& classifier, const std::ve
   m.maps = std::move(maps);
   for (std::size_t i = 0; i < p.size(); ++i) m.scores.push_back({classifier.classes()[i].name, p[i], i == finding});
   m.view = view;
+  m.slice_numbers = std::move(slice_numbers);
   return m;
 }
 

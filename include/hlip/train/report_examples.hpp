@@ -64,11 +64,16 @@ HLIP_LAZY std::vector<ReportExample> choose_examples(const ZeroShotScores& s, st
 }
 
 namespace detail {
-/// How the volume lies, if its file is still there and says so.
-HLIP_LAZY MontageView view_of(const CtRateVolume& volume) {
+/// How a volume lies and which of its slices the input shows, if its file is still there and says so.
+struct SeenVolume {
+  MontageView view;
+  std::vector<index_t> slices;
+};
+HLIP_LAZY SeenVolume look_up(const CtRateVolume& volume, const CtPreset& preset) {
   if (!is_file(volume.path)) return {};
-  const auto geometry = inspect_nifti(volume.path, false).header.geometry;
-  return montage_view(geometry.affine, geometry.orientation_known);
+  const auto header = inspect_nifti(volume.path, false).header;
+  const auto& geometry = header.geometry;
+  return {montage_view(geometry.affine, geometry.orientation_known), scan_slices(ct_input_grid(header.shape(), volume.has_metadata ? volume.spacing : geometry.spacing, preset))};
 }
 }  // namespace detail
 
@@ -80,7 +85,8 @@ Json write_examples(const std::string& folder, const Clip<3, float, B>& model, c
     const auto input = volumes.get(static_cast<index_t>(e.volume));
     const std::size_t C = scores.findings.size();
     const std::vector<double> p(scores.scores.begin() + static_cast<std::ptrdiff_t>(e.volume * C), scores.scores.begin() + static_cast<std::ptrdiff_t>((e.volume + 1) * C));
-    Montage m = ct_montage(classifier, p, e.finding, input, preset, relevance_by_level(model, classifier, input, e.finding), detail::view_of(volumes.source(static_cast<index_t>(e.volume))));
+    const auto seen = detail::look_up(volumes.source(static_cast<index_t>(e.volume)), preset);
+    Montage m = ct_montage(classifier, p, e.finding, input, preset, relevance_by_level(model, classifier, input, e.finding), seen.view, seen.slices);
     m.most_layers = 6, m.panel = 192;
     const Picture picture = draw_montage(m);
     const auto name = fmt::format("example_{}.png", list.size() + 1);
