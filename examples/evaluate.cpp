@@ -19,6 +19,7 @@
 #include <hlip/train/brain_samples.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/device.hpp>
+#include <hlip/train/model_option.hpp>
 #include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
 #include <hlip/train/zero_shot_ct.hpp>
@@ -459,7 +460,7 @@ int main(int argc, char** argv) {
     auto* sub = app.add_subcommand(set.name, set.says);
     auto* scores = sub->add_option("--scores", o.scores, "score this table again (scores.csv of an earlier run, or of the reference): needs no model and no images")->check(CLI::ExistingFile);
     auto* checkpoint = sub->add_option("--checkpoint", o.checkpoint, "run or checkpoint folder, or a file of weights (.pt, .pth, .bin, .safetensors)")->excludes(scores);
-    sub->add_option("--model", o.model, "of a file of weights: configuration name or JSON file")->check(CLI::IsMember(clip_config_names()) | CLI::ExistingFile)->needs(checkpoint);
+    add_model_option(*sub, o.model, "what a file of weights holds")->needs(checkpoint);
     sub->add_option("--vocab", o.vocab, "of a file of weights: WordPiece vocabulary of its text tower")->check(CLI::ExistingFile)->needs(checkpoint);
     auto* embeddings = sub->add_option("--embeddings", o.embeddings, "embeddings.safetensors of an earlier run of the same model: needs no images")->check(CLI::ExistingFile)->needs(checkpoint);
     auto* root = sub->add_option("--data-root", o.data_root, "folder of the images, in the published layout")->check(CLI::ExistingDirectory);

@@ -6,18 +6,22 @@
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/preparation.hpp>
 
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 namespace {
 
 struct Arguments {
-  std::string data_root, split = "train", out, spacing = "3,1,1", type = "float16";
+  std::string data_root, split = "train", out, type = "float16";
+  std::vector<double> spacing = {3, 1, 1};
   bool already_hu = false, allow_absent = false;
   int threads = 0;
 };
 
 int run(const Arguments& arguments) {
-  hlip::CtPreset preset = hlip::parse_ct_preset("spacing=" + arguments.spacing);
+  hlip::CtPreset preset;
+  std::copy_n(arguments.spacing.begin(), 3, preset.spacing.begin());
   preset.already_hu = arguments.already_hu;
   const auto type = arguments.type == "int16" ? hlip::CacheType::int16 : hlip::CacheType::float16;
   const auto settings = hlip::ct_cache_settings(preset, type);
@@ -63,7 +67,7 @@ int main(int argc, char** argv) {
   app.add_option("--data-root", a.data_root, "folder with <split>/ and metadata/")->required();
   app.add_option("--split", a.split, "train or valid")->capture_default_str();
   app.add_option("--out", a.out, "cache folder; a subfolder is named after the settings")->required();
-  app.add_option("--spacing", a.spacing, "mm along D,H,W")->capture_default_str();
+  app.add_option("--spacing", a.spacing, "mm along D,H,W")->expected(3)->delimiter(',')->check(CLI::Range(0.01, 1000.0))->capture_default_str();
   app.add_option("--type", a.type, "how HU are stored")->check(CLI::IsMember({"float16", "int16"}))->capture_default_str();
   app.add_option("--threads", a.threads, "volumes at a time (0: one per processor); each needs memory for a whole volume")->check(CLI::Range(0, 1024))->capture_default_str();
   app.add_flag("--already-hu", a.already_hu, "the volumes hold HU: no slope and intercept are applied");

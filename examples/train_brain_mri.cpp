@@ -65,7 +65,7 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(1200, std::max<std::int64_t>(1, o.phantom * 16 / o.batch_size)));
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
   set("--text-steps", o.text_steps, o.text_model.empty() ? std::min<std::int64_t>(steps, 500) : 0);  // one from a folder can read
-  set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
+  if (o.text_steps > 0) set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
   set("--lock-text", o.lock_text, !o.lora_text);
   set("--lr", o.lr, 2e-3);
   set("--wd", o.wd, 0.05);

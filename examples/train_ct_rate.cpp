@@ -67,7 +67,7 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   // image steps: 562 + 1687 macro AUC 0.854, 580 + 2800 0.876, 1000 + 2600 0.889.
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
   set("--text-steps", o.text_steps, o.text_model.empty() ? steps * 5 / 13 : 0);  // one from a folder can read
-  set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
+  if (o.text_steps > 0) set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
   set("--lock-text", o.lock_text, !o.lora_text && (o.text_steps > 0 || !o.text_model.empty()));
   set("--lr", o.lr, 2e-3);
   set("--wd", o.wd, 0.05);

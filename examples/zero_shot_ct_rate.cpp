@@ -17,6 +17,7 @@
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/device.hpp>
 #include <hlip/train/interpret_ct.hpp>
+#include <hlip/train/model_option.hpp>
 #include <hlip/train/process_time.hpp>
 #include <hlip/train/published_model.hpp>
 #include <hlip/train/trained_model.hpp>
@@ -146,7 +147,7 @@ void explain(const Options& o, const TrainedModel<3, B>& trained, const ZeroShot
     fmt::print("relevance for {} at the {} level: {}\n", classifier.classes()[finding].name, map.title, path);
   }
   const auto view = montage_view(input_affine(frame.affine, grid), frame.orientation_known);
-  const Picture picture = draw_montage(ct_montage(classifier, p, finding, input, trained.preset, maps, view));
+  const Picture picture = draw_montage(ct_montage(classifier, p, finding, input, trained.preset, maps, view, scan_slices(grid)));
   const auto path = o.interpret + "/montage.png";
   atomic_write(path, encode_png(picture.pixels(), static_cast<std::size_t>(picture.width()), static_cast<std::size_t>(picture.height())));
   fmt::print("montage: {}\n", path);
@@ -212,8 +213,7 @@ int main(int argc, char** argv) {
   Options o;
   std::vector<double> rescale;
   app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate, or a file of weights (.pt, .pth, .bin, .safetensors)");
-  app.add_option("--model", o.model, "configuration name or JSON file: of a file of weights (default: vit_base_singlescan_h2_token2744), or alone, with random weights")
-      ->check(CLI::IsMember(clip_config_names()) | CLI::ExistingFile);
+  add_model_option(app, o.model, "what a file of weights holds (default: vit_base_singlescan_h2_token2744); without --checkpoint, a model with random weights");
   app.add_option("--volume", o.volume, "NIfTI file, DICOM folder or file, or a .safetensors file of preprocess_ct_rate")->required();
   app.add_option("--series", o.series, "SeriesInstanceUID to take from a DICOM folder that holds several");
   app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
@@ -241,6 +241,10 @@ int main(int argc, char** argv) {
     }
     if (o.cached() && (o.already_hu || rescale.size() == 2)) {
       fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n", o.already_hu ? "--already-hu" : "--rescale");
+      return 2;
+    }
+    if (rescale.size() == 2 && rescale[0] == 0) {
+      fmt::print(stderr, "zero_shot_ct_rate: --rescale: a slope of 0 gives no HU\n");
       return 2;
     }
     if (!o.series.empty() && (o.cached() || !is_dicom(o.volume))) {

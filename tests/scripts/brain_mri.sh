@@ -15,7 +15,7 @@ says "^Ischaemic stroke"
 want=$(bits "$work/straight")
 "${train[@]}" --out "$work/stopped" --threads 1 >"$work/log" 2>&1 &
 pid=$!
-until [ -d "$work/stopped/text_step_2" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+until compgen -G "$work/stopped/text_step_*" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 kill -TERM "$pid" 2>/dev/null || fail "the run ended before it could be stopped"
 wait "$pid" || fail "a stopped run exits with $?"
 says "resume latest goes on"

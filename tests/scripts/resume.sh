@@ -38,7 +38,7 @@ cmp -s <(cut -d, -f1-6 "$work/killed/metrics.csv") <(cut -d, -f1-6 "$work/straig
 
 "${train[@]}" --out "$work/stopped" >"$work/log" 2>&1 &
 pid=$!
-until [ -d "$work/stopped/text_step_2" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+until compgen -G "$work/stopped/text_step_*" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 kill -TERM "$pid" 2>/dev/null || fail "the run ended before it could be stopped"
 wait "$pid" || fail "a stopped run exits with $?"
 grep -q "resume latest goes on" "$work/log" || fail "a stopped run does not say how to go on"

@@ -22,6 +22,12 @@ expect 0 "${train[@]}" --steps 4 --model "$work/pooled.json" --out "$work/pooled
 [ "$(bits "$work/pooled")" != "$want" ] || fail "a second text target changes nothing"
 expect 0 "${train[@]:0:5}" --batch-size 2 --workers 0 --phantom-root "$work/phantom" --dual-text --siglip --accum-freq 2 --steps 2 --out "$work/siglip"
 
+# With LoRA either the matrices train or, as in the published loop, the LayerNorms: what trains has moments.
+trained() { "$bin/hlip_inspect" "$1/step_2/optimizer.safetensors" | grep -o 'exp_avg_sq\.text\.transformer\.[^"]*' | grep -cv "$2" || true; }
+for trains in matrices layer-norms; do expect 0 "${train[@]}" --steps 2 --lora-text --lora-text-trains $trains --out "$work/$trains"; done
+[ "$(trained "$work/matrices" 'lora_')" = 0 ] && [ "$(trained "$work/matrices" 'none')" = 4 ] || fail "beside LoRA's matrices something trains, or not they"
+[ "$(trained "$work/layer-norms" 'LayerNorm')" = 0 ] && [ "$(trained "$work/layer-norms" 'none')" = 6 ] || fail "beside LayerNorms something trains, or not they"
+
 volume=$(find "$work/phantom" -path '*valid*' -name '*.nii.gz' | sort | head -n 1)
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/dual" --volume "$volume" --interpret "$work/looked"
 [ "$(grep -cE ' [01]\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not 16 findings"

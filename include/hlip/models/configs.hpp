@@ -5,6 +5,7 @@
 #include <hlip/models/clip.hpp>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -97,6 +98,22 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
     return c;
   }
   fail("model", "'{}' is not a known configuration, expected one of {}", name, clip_config_list());
+}
+
+/// A line about each of them, for people: what it is made for, its size, what blocks attend within.
+HLIP_LAZY std::string clip_config_table() {
+  std::string table;
+  for (const auto& name : clip_config_names()) {
+    const ClipConfig c = clip_config(name);
+    const HlipVitConfig& v = c.vision;
+    const bool small = name == "phantom" || name == "brain_phantom";
+    std::string levels;
+    for (std::size_t l = 0; l < v.blocks_of_level.size(); ++l)
+      if (!v.blocks_of_level[l].empty()) levels += (levels.empty() ? "" : ", ") + std::string(std::array{"slice", "scan", "study"}[l]);
+    table += fmt::format("  {:<38}{:<22} {} x {} x {} voxels, {} blocks of width {}, within {}{}\n", name, small ? "generated studies," : v.img_size[0] == 112 ? "chest CT," : "studies of scans,", v.img_size[0],
+                         v.img_size[1], v.img_size[2], v.depth, v.embed_dim, levels, c.dual_text ? "; two outputs" : "");
+  }
+  return table;
 }
 
 /// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at `highest` instead. The encoder then joins

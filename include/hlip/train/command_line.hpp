@@ -3,16 +3,22 @@
 #pragma once
 
 #include <hlip/core/error.hpp>
+#include <hlip/core/visible.hpp>
+#include <hlip/core/waiting_threads.hpp>
+#include <hlip/version.hpp>
 
 #include <CLI/CLI.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <system_error>
+#include <type_traits>
 #include <vector>
 
 HLIP_BEGIN
@@ -45,36 +51,47 @@ inline std::string nearest_name(const std::string& given, const std::vector<std:
   return nearest;
 }
 
-/// All options as they stand - given, or with a default worth writing down - in a form that set_config reads back.
-inline std::string config_text(const CLI::App& app) {
-  std::string text;
-  for (const auto* option : app.get_options()) {
-    if (!option->get_configurable() || option->get_lnames().empty()) continue;
-    std::vector<std::string> values = option->results();
-    if (values.empty() && !option->get_default_str().empty()) values = CLI::detail::split_up(option->get_default_str(), option->get_expected_max() > 1 ? ',' : '\0');
-    if (values.empty()) continue;
-    std::string joined;
-    for (std::string v : values) {
-      if (option->get_expected_max() > 1) v.erase(std::remove_if(v.begin(), v.end(), [](char c) { return c == '[' || c == ']'; }), v.end());
-      joined += (joined.empty() ? "\"" : ", \"") + v + "\"";
-    }
-    text += option->get_lnames().front() + " = " + (values.size() > 1 ? "[" + joined + "]" : joined) + "\n";
+namespace detail {
+// What is wrong with a number as it was typed, or nothing. A whole number is left without leading zeros, which CLI11 takes for octal.
+template <class T>
+std::string number_fault(std::string& text, const char* wanted) {
+  const bool plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+  const char *begin = text.data() + (plus ? 1 : 0), *end = text.data() + text.size();
+  T value{};
+  const auto [at, code] = std::from_chars(begin, end, value);
+  if (code == std::errc::result_out_of_range) return fmt::format("{} is out of range, expected {}", quote_text(text), wanted);
+  if (code != std::errc() || at != end || !std::isfinite(static_cast<double>(value))) return fmt::format("{} is not {}", quote_text(text), wanted);
+  if constexpr (std::is_integral_v<T>) text = fmt::format("{}", value);
+  return "";
+}
+}  // namespace detail
+
+/// Lets every numeric option of a program take decimal, finite numbers of its range and nothing else. CLI11 by itself reads 010 as 8, -1
+/// as the largest unsigned number, and lets NaN through every range.
+inline void expect_numbers(CLI::App& app) {
+  for (auto* option : app.get_options()) {
+    const std::string type = option->get_type_name();
+    const auto check = [&](const char* prefix, std::string (*fault)(std::string&)) {
+      if (type.starts_with(prefix)) option->transform(CLI::Validator(fault, ""));
+    };
+    check("INT", [](std::string& text) { return detail::number_fault<std::int64_t>(text, "a whole number"); });
+    check("UINT", [](std::string& text) { return detail::number_fault<std::uint64_t>(text, "a whole number from 0 on"); });
+    check("FLOAT", [](std::string& text) { return detail::number_fault<double>(text, "a finite number"); });
   }
-  return text;
+  for (auto* subcommand : app.get_subcommands(nullptr)) expect_numbers(*subcommand);
 }
 
-/// Makes waiting OpenMP threads sleep instead of spin, unless the environment says otherwise: beside loader threads or
-/// other programs spinning starves the threads that work (measured on two busy cores: 19 samples/s against 137).
-/// libgomp reads its environment before main, so the program starts itself once more; the process stays the same.
-inline void let_waiting_threads_sleep(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  ::setenv("OMP_WAIT_POLICY", "passive", 1);
-  ::execv("/proc/self/exe", argv);  // where this fails, the program goes on as it is
+/// For options from 0 on that must stay below 1.
+inline CLI::Validator below_one() {
+  return CLI::Validator([](std::string& text) { return text.starts_with('-') || std::atof(text.c_str()) >= 1 ? quote_text(text) + " is not in [0, 1)" : std::string(); }, "FLOAT in [0 - 1)");
 }
 
-/// Runs a program: parses the command line, then calls body(). @return the exit code: 0 done, 1 failed, 2 wrong usage
+/// Runs a program: parses the command line (every program has --help and --version), then calls body(). @return the exit code: 0 done, 1 failed, 2 wrong usage
 template <class Body>
 int run_program(CLI::App& app, int argc, char** argv, Body body) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log file shows every line when it is printed
+  app.set_version_flag("--version", fmt::format("{} (hlip {})", app.get_name(), HLIP_VERSION), "print the version and stop");
+  expect_numbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version

@@ -180,7 +180,7 @@ class ContrastiveTrainer {
       }
       const double left = seconds / static_cast<double>(step_ - first_step) * static_cast<double>(options_.steps - step_);
       const bool milestone = step_ % options_.log_every_n_steps == 0 || step_ == options_.steps;
-      if (milestone || progress.terminal())
+      if (progress.wants(milestone))
         progress.show(fmt::format("{} {}/{}  loss {:.4f}  lr {:.2e}  scale {:.1f}  {:.3g} samples/s  data wait {:.0f} %  ETA {}", options_.stage, step_, options_.steps, result.loss, result.lr,
                                   result.scale, rate, 100 * wait, format_duration(left)),
                       milestone);

@@ -4,8 +4,10 @@
 #include <hlip/backend/cpu.hpp>
 #include <hlip/models/config_json.hpp>
 #include <hlip/models/hf_text_model.hpp>
-#include <hlip/train/command_line.hpp>
+#include <hlip/train/config_file.hpp>
 #include <hlip/train/device.hpp>
+#include <hlip/train/model_option.hpp>
+#include <hlip/train/published_recipe.hpp>
 #include <hlip/train/stop_signal.hpp>
 
 #include <algorithm>
@@ -17,7 +19,7 @@
 
 HLIP_BEGIN
 
-/// What every training program is told, with the defaults of the reference.
+/// What every training program is told, with the defaults of the published code. Recipes of data and models put their own in their place.
 struct RunOptions {
   // data
   std::int64_t phantom = 0, phantom_valid = -1;
@@ -28,7 +30,7 @@ struct RunOptions {
   double cache_gib = 4;
   index_t workers = 1;
   // model
-  std::string model, vocab, pretrained, pretrained_image, text_model;
+  std::string model, vocab, pretrained, pretrained_image, text_model, lora_text_trains = "matrices";
   bool siglip = false, dual_text = false, lora_text = false, lock_text = false, lock_text_freeze_layer_norm = false, grad_checkpointing = false;
   index_t lock_text_unlocked_layers = 0;
   double force_patch_dropout = -1;
@@ -49,7 +51,7 @@ struct RunOptions {
   int threads = 0;
   std::string device = "cpu", precision = "fp32", report_to;
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100, zeroshot_frequency = 2;
-  std::size_t keep_checkpoints = 0;
+  std::size_t keep_checkpoints = 3;
   bool memory_report = false, dry_run = false, print_config = false;
 };
 
@@ -71,14 +73,18 @@ inline void add_loading_options(CLI::App& app, RunOptions& o, const char* group)
 }
 
 inline void add_model_options(CLI::App& app, RunOptions& o, const char* group) {
-  app.add_option("--model", o.model, fmt::format("configuration: a JSON file, or one of {}", clip_config_list()))->capture_default_str()->group(group);
+  add_model_option(app, o.model, "what is trained")->capture_default_str()->group(group);
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary (default: one learned from the training reports)")->check(CLI::ExistingFile)->group(group);
   app.add_option("--pretrained,--finetune", o.pretrained, "weights to start from: run or checkpoint folder, .safetensors, .pt, .pth or .bin; what fitted and what did not is printed")->group(group);
   app.add_option("--pretrained-image", o.pretrained_image, "weights of a 2-D vision transformer (MAE, timm) for the visual trunk, inflated to 3-D; --pretrained is loaded over them")->check(CLI::ExistingFile)->group(group);
   app.add_option("--text-model", o.text_model, "Hugging Face folder of a BERT: its sizes, vocabulary and weights become those of the text tower")->check(CLI::ExistingDirectory)->group(group);
   app.add_flag("--siglip", o.siglip, "sigmoid loss instead of InfoNCE")->group(group);
   app.add_flag("--dual-text", o.dual_text, "two outputs of the encoder: the first learns single sentences of a report, the second whole reports; prompts ask the first")->group(group);
-  app.add_flag("--lora-text", o.lora_text, "train the text transformer through LoRA alone: rank 8 on query and value, everything else of it frozen")->group(group);
+  app.add_flag("--lora-text", o.lora_text, "give query and value of the text transformer LoRA matrices of rank 8")->group(group);
+  app.add_option("--lora-text-trains", o.lora_text_trains, "what of the text transformer trains with --lora-text: the matrices, or what the published loop leaves to train, which are the LayerNorms and not the matrices")
+      ->check(CLI::IsMember({"matrices", "layer-norms"}))
+      ->capture_default_str()
+      ->group(group);
   app.add_flag("--lock-text", o.lock_text, "freeze the text transformer, except its LayerNorms")->group(group);
   app.add_option("--lock-text-unlocked-layers", o.lock_text_unlocked_layers, "last text layers that still train")->check(CLI::Range(0, 1000))->group(group);
   app.add_flag("--lock-text-freeze-layer-norm", o.lock_text_freeze_layer_norm, "freeze the LayerNorms too")->group(group);
@@ -96,8 +102,8 @@ inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group
       ->capture_default_str()
       ->group(group);
   app.add_option("--lr", o.lr, "learning rate")->check(CLI::PositiveNumber)->capture_default_str()->group(group);
-  app.add_option("--beta1", o.beta1, "AdamW beta 1")->check(CLI::Range(0.0, 1.0))->capture_default_str()->group(group);
-  app.add_option("--beta2", o.beta2, "AdamW beta 2")->check(CLI::Range(0.0, 1.0))->capture_default_str()->group(group);
+  app.add_option("--beta1", o.beta1, "AdamW beta 1")->check(below_one())->capture_default_str()->group(group);
+  app.add_option("--beta2", o.beta2, "AdamW beta 2")->check(below_one())->capture_default_str()->group(group);
   app.add_option("--eps", o.eps, "AdamW epsilon")->check(CLI::PositiveNumber)->capture_default_str()->group(group);
   app.add_option("--wd", o.wd, "weight decay")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
   app.add_option("--warmup", o.warmup, "steps of linear warm-up")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
@@ -105,7 +111,7 @@ inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group
   app.add_option("--epochs-cooldown", o.epochs_cooldown, "const-cooldown: epochs of cool-down at the end")->check(CLI::NonNegativeNumber)->group(group);
   app.add_option("--lr-cooldown-end", o.lr_cooldown_end, "const-cooldown: last learning rate")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
   app.add_option("--lr-cooldown-power", o.lr_cooldown_power, "const-cooldown: power of the decay")->check(CLI::PositiveNumber)->capture_default_str()->group(group);
-  app.add_option("--model-ema-decay", o.model_ema_decay, "decay of a moving average of the weights, which is then what is evaluated and saved beside them, 0: none")->check(CLI::Range(0.0, 0.999999))->capture_default_str()->group(group);
+  app.add_option("--model-ema-decay", o.model_ema_decay, "decay of a moving average of the weights, which is then what is evaluated and saved beside them, 0: none")->check(below_one())->capture_default_str()->group(group);
   app.add_option("--grad-clip-norm", o.grad_clip_norm, "largest global gradient norm, 0: off")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
 }
 
@@ -127,8 +133,8 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
   add_precision_option(app, o.precision)->group(group);
   app.add_option("--save-frequency", o.save_frequency, "epochs between checkpoints, 0: none between")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
   app.add_option("--save-frequency-steps", o.save_frequency_steps, "steps between checkpoints, instead")->check(CLI::NonNegativeNumber)->group(group);
-  app.add_option("--keep-checkpoints", o.keep_checkpoints, "newest checkpoints kept, 0: all")->capture_default_str()->group(group);
-  app.add_option("--log-every-n-steps", o.log_every_n_steps, "steps between progress lines")->check(CLI::Range(1, 1000000))->capture_default_str()->group(group);
+  app.add_option("--keep-checkpoints", o.keep_checkpoints, "newest checkpoints of a stage that are kept (2 GB each with a ViT-B), older ones are removed; 0: all")->capture_default_str()->group(group);
+  app.add_option("--log-every-n-steps", o.log_every_n_steps, "steps between progress lines; where steps take long, a line a minute comes anyway")->check(CLI::Range(1, 1000000))->capture_default_str()->group(group);
   app.add_option("--zeroshot-frequency", o.zeroshot_frequency, "epochs between zero-shot evaluations, 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
   app.add_option("--report-to", o.report_to, "also log to OUT/tensorboard")->check(CLI::IsMember({"tensorboard"}))->group(group);
   app.add_flag("--memory-report", o.memory_report, "after the last step: memory by category, forecast and at the peak")->group(group);
@@ -156,24 +162,39 @@ void recipe_default(CLI::App& app, const char* name, T& option, Value value) {
 /// What is wrong with options that mean nothing without another one, or nothing.
 inline std::string means_nothing_without(const CLI::App& app, bool allowed, std::initializer_list<const char*> options, const char* wanted) {
   for (const char* name : options)
-    if (!allowed && app.count(name) > 0) return fmt::format("{} means nothing without {}", name, wanted);
+    if (!allowed && is_given(app, name)) return fmt::format("{} means nothing without {}", name, wanted);
   return "";
 }
 
-/// What is wrong with the options taken together, or nothing. A resumed run reads defaults back as if they were given.
+/// Sets what was not given to what the model was trained with, where that was published.
+template <class Options>
+void apply_published_recipe(CLI::App& app, Options& o) {
+  const auto published = published_recipe(clip_config_named(o.model).name);
+  if (!published) return;
+  const auto set = [&](const char* name, auto& option, auto value) { recipe_default(app, name, option, value); };
+  set("--lr", o.lr, published->lr);
+  if (o.phantom > 0) return;  // the rest belongs to the data
+  if (o.steps == 0) set("--epochs", o.epochs, published->epochs);
+  set("--batch-size", o.batch_size, published->batch_size);
+  set("--warmup", o.warmup, o.steps > 0 ? std::min(published->warmup, o.steps / 20) : published->warmup);  // a twentieth of the run, as published
+  set("--wd", o.wd, published->wd);
+  if (!o.text_model.empty() && !o.lora_text) set("--lock-text", o.lock_text, published->lock_text);
+}
+
+/// What is wrong with the options taken together, recipes included, or nothing. A resumed run may change what other options of its
+/// file went with.
 inline std::string run_options_fault(const CLI::App& app, const RunOptions& o) {
-  const auto names = clip_config_names();
-  if (!o.model.ends_with(".json") && std::find(names.begin(), names.end(), o.model) == names.end()) {
-    const std::string nearest = nearest_name(o.model, names);
-    return fmt::format("--model {} is not known; {} (or a JSON file)", o.model, nearest.empty() ? fmt::format("it may be {}", clip_config_list()) : fmt::format("did you mean {}?", nearest));
-  }
   if (o.lora_text && o.lock_text) return "--lora-text freezes the text transformer in its own way: it does not go with --lock-text";
   if (!o.text_model.empty() && !o.vocab.empty()) return "--text-model brings its own vocabulary: it does not go with --vocab";
   if (!o.resume.empty()) return "";
   for (const auto& fault : {means_nothing_without(app, o.phantom > 0, {"--phantom-valid", "--phantom-root", "--phantom-seed"}, "--phantom"),
-                            means_nothing_without(app, o.lock_text || o.phantom > 0, {"--lock-text-unlocked-layers", "--lock-text-freeze-layer-norm"}, "--lock-text"),
+                            means_nothing_without(app, o.lock_text, {"--lock-text-unlocked-layers", "--lock-text-freeze-layer-norm"}, "--lock-text"),
+                            means_nothing_without(app, o.lora_text, {"--lora-text-trains"}, "--lora-text"),
+                            means_nothing_without(app, o.text_steps > 0, {"--text-batch-size", "--text-lr", "--text-scale"}, "--text-steps"),
                             means_nothing_without(app, o.lr_scheduler == "const-cooldown", {"--epochs-cooldown", "--lr-cooldown-end", "--lr-cooldown-power"}, "--lr-scheduler const-cooldown")})
     if (!fault.empty()) return fault;
+  if (o.steps > 0 && is_given(app, "--warmup") && o.warmup >= o.steps) return fmt::format("a warm-up of {} steps leaves nothing of a run of {} (hint: --warmup {})", o.warmup, o.steps, o.steps / 20);
+  if (o.steps == 0 && o.epochs_cooldown > o.epochs) return fmt::format("a cool-down of {} epochs is longer than the run of {}", o.epochs_cooldown, o.epochs);
   return "";
 }
 
@@ -192,7 +213,7 @@ inline ClipConfig model_config(const RunOptions& o) {
 
 /// Parses and runs a training program: a resumed run starts from the options it was started with, and the command line may change them.
 /// @param fault called as fault(app, o) -> what is wrong with the options taken together, or an empty string
-/// @param recipe called as recipe(app, o) with --phantom: sets what was not given
+/// @param recipe called as recipe(app, o) with --phantom: sets what was not given; that of a published model follows
 /// @param train called as train(device, o, resolved) -> exit code; `device` is the backend that --device names, `resolved` are all options as --print-config prints them
 /// @return the exit code of run_program
 template <class Options, class Fault, class Recipe, class Train>
@@ -205,13 +226,14 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
     if (!out.empty()) stored = out + "/config.toml";
     resuming = resuming || word.rfind("--resume", 0) == 0;
   }
-  app.set_config("--config", resuming && is_file(stored) ? stored : "", "read options from a file as --print-config writes it");
+  add_config_option(app, resuming && is_file(stored) ? stored : "");
   return run_program(app, argc, argv, [&] {
+    if (o.phantom > 0) recipe(app, o);
+    apply_published_recipe(app, o);
     if (const std::string wrong = fault(app, o); !wrong.empty()) {
       fmt::print(stderr, "{}: {}\n", app.get_name(), wrong);
       return 2;
     }
-    if (o.phantom > 0) recipe(app, o);
     apply_precision(app, o);
     const std::string resolved = config_text(app);
     if (o.print_config) {

@@ -144,9 +144,13 @@ class TrainingRun {
     o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies);
     model = Clip<3, float, B>(config, o.seed);
     load_weights(o, model);
-    if (o.lora_text) lock_text_beside_lora(model);
+    if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
+    else if (o.lora_text) lock_text_tower(model);
     steps_per_epoch_ = studies / (o.batch_size * o.accum_batch) / o.accum_freq;
     total_steps_ = o.steps > 0 ? o.steps : o.epochs * steps_per_epoch_;
+    if (o.warmup >= total_steps_ && total_steps_ > 0)
+      fmt::print("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never gets past {:.2e} (hint: --warmup {})\n", o.warmup, total_steps_,
+                 learning_rate({.lr = o.lr, .warmup = o.warmup, .total = total_steps_}, total_steps_ - 1), total_steps_ / 20);
   }
 
   /// Says what will be done, and finds where to go on.
