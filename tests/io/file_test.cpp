@@ -2,12 +2,17 @@
 
 #include <hlip/io/file.hpp>
 
+#include "../support/errors.hpp"
+
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <csignal>
+#include <thread>
 
 using namespace hlip;
+using test::error_of;
 
 TEST_CASE("file: what is written atomically is read back, by map and by copy") {
   TempFolder folder;
@@ -25,7 +30,7 @@ TEST_CASE("file: what is written atomically is read back, by map and by copy") {
 
 TEST_CASE("file: the windows of a file are its bytes in order") {
   TempFolder folder;
-  std::string text(std::size_t{150} << 20, 'x');
+  std::string text(600'000, 'x');
   for (std::size_t i = 0; i < text.size(); i += 4096) text[i] = static_cast<char>(i >> 12);
   atomic_write(folder / "long", text);
   std::size_t seen = 0, windows = 0;
@@ -102,4 +107,61 @@ TEST_CASE("file: an empty file is an empty map") {
   TempFolder folder;
   atomic_write(folder / "empty", "");
   CHECK(MappedFile(folder / "empty").bytes().empty());
+}
+
+TEST_CASE("file: a mapped file that is cut while it is read gives a message, on whatever thread it is read") {
+  TempFolder folder;
+  const std::string path = folder / "a";
+  for (const long left : {0L, 100L, 5000L, 299'990L}) {  // before a page, within one, and within the last one, where no signal comes
+    CAPTURE(left);
+    atomic_write(path, std::string(300'000, 'x'));
+    atomic_write(folder / "other", std::string(100'000, 'y'));
+    const MappedFile file(path), other(folder / "other");
+    const auto sum = [](const MappedFile& f) {
+      std::uint64_t all = 0;
+      for (const char c : f.text()) all += static_cast<std::uint64_t>(c);
+      return all;
+    };
+    CHECK(file.use([&] { return sum(file); }) == 300'000u * 'x');
+    REQUIRE(::truncate(path.c_str(), left) == 0);
+    const std::string wanted = fmt::format("a: byte {}: the file, of 300000 bytes when it was opened, was cut here while it was read", left);
+    CHECK_THROWS_WITH_AS(file.use([&] { return sum(file); }), doctest::Contains(wanted.c_str()), error);
+    std::string said;
+    std::thread([&] { said = error_of([&] { file.use([&] { fail("reader", "is no JSON"); }); }); }).join();
+    CHECK(said.find(wanted) != std::string::npos);  // what a reader makes of zeros is not the fault
+    CHECK(other.use([&] { return sum(other); }) == 100'000u * 'y');
+  }
+  atomic_write(path, "a shorter one under the same name");  // is another file: the map still has its bytes
+  const MappedFile file(path);
+  atomic_write(path, "");
+  CHECK(file.use([&] { return file.text().size(); }) == 33);
+}
+
+TEST_CASE("file: outside of MappedFile::use a page that cannot be read ends the program with a message, and no signal") {
+  TempFolder folder;
+  const std::string path = folder / "weights";
+  atomic_write(path, std::string(100'000, 'x'));
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    const MappedFile file(path, MapAccess::copy_on_write);
+    if (::truncate(path.c_str(), 10) != 0) ::_exit(2);
+    ::_exit(file.text()[90'000] == 'x' ? 3 : 4);
+  }
+  ::close(ends[1]);
+  char said[512] = "";
+  CHECK(::read(ends[0], said, sizeof(said) - 1) > 0);
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 1);
+  CHECK(std::string(said).find("weights") != std::string::npos);
+}
+
+TEST_CASE("file: a disk that fails while a file is read gives a message") {
+  // Where no memory of this process lies, its memory reads as a bad sector does.
+  CHECK_THROWS_WITH_AS(each_window_of_file("/proc/self/mem", [](std::span<const std::byte>) {}), doctest::Contains("/proc/self/mem: byte 0: cannot be read: Input/output error"), error);
 }

@@ -124,7 +124,12 @@ class CtCacheFile {
   std::string settings() const { return file_.metadata("settings"); }
   /// Whether it was made for the preset's spacing, so that nothing is left to resample.
   bool resampled_for(const CtPreset& preset) const { return settings().starts_with(detail::ct_cache_spacing(preset)); }
-  /// `n` voxels from number `first` on.
+  /// fn(), which asks for voxels. @throws hlip::error when the file cannot be read; see MappedFile::use
+  template <class Fn>
+  decltype(auto) use(Fn fn) const {
+    return file_.use(fn);
+  }
+  /// `n` voxels from number `first` on; inside of `use`.
   void hounsfield(index_t first, index_t n, float* out) const {
     const auto& hu = file_.info("hu");
     const std::byte* from = hu.bytes.data() + 2 * first;
@@ -144,16 +149,18 @@ HLIP_LAZY Volume read_ct_cache(const std::string& path) {
   const CtCacheFile file(path);
   Volume volume = file.frame();
   volume.voxels = Tensor<float, Cpu>::empty(file.shape());
-  file.hounsfield(0, volume.voxels.numel(), volume.voxels.data());
+  file.use([&] { file.hounsfield(0, volume.voxels.numel(), volume.voxels.data()); });
   return volume;
 }
 
 /// A cached volume to the network's input. It is resampled only if it was made for another spacing.
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
   const Shape shape = file.shape();
-  if (!file.resampled_for(preset)) return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
+  if (!file.resampled_for(preset)) return file.use([&] { return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file)); });
   if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
-  return detail::fit_rows(shape, preset, [&](index_t d, index_t h, index_t w, index_t n, float* out) { file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out); });
+  return file.use([&] {
+    return detail::fit_rows(shape, preset, [&](index_t d, index_t h, index_t w, index_t n, float* out) { file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out); });
+  });
 }
 
 /// The sound and current cached file of a reconstruction, of either type, or an empty string.

@@ -23,7 +23,7 @@ struct CtScan {
     frame.unit = Unit::hounsfield;
   }
   Shape shape() const { return stored.header().shape(); }
-  /// `n` voxels from number `first` on, in HU. @return how many were not finite and replaced
+  /// `n` voxels from number `first` on, in HU; inside of stored.use. @return how many were not finite and replaced
   index_t hounsfield(index_t first, index_t n, float* out) const {
     stored.values(first, n, out);
     return detail::make_hounsfield(out, n, slope, intercept);
@@ -34,17 +34,20 @@ struct CtScan {
 HLIP_LAZY HuRange survey(CtScan& scan) {
   const index_t total = scan.shape().numel(), run = 1 << 18, runs = (total + run - 1) / run;
   std::vector<HuCounter> counters(static_cast<std::size_t>(runs));
-  index_t odd = 0;
-#pragma omp parallel for schedule(static) reduction(+ : odd) if (runs > 1)
-  for (index_t r = 0; r < runs; ++r) {
-    std::array<float, 2048> hu;
-    constexpr auto step = static_cast<index_t>(hu.size());
-    for (index_t at = r * run; at < std::min(total, (r + 1) * run); at += step) {
-      const index_t n = std::min(step, total - at);
-      odd += scan.hounsfield(at, n, hu.data());
-      counters[static_cast<std::size_t>(r)].add(hu.data(), n);
+  const index_t odd = scan.stored.use([&] {
+    index_t found = 0;
+#pragma omp parallel for schedule(static) reduction(+ : found) if (runs > 1)
+    for (index_t r = 0; r < runs; ++r) {
+      std::array<float, 2048> hu;
+      constexpr auto step = static_cast<index_t>(hu.size());
+      for (index_t at = r * run; at < std::min(total, (r + 1) * run); at += step) {
+        const index_t n = std::min(step, total - at);
+        found += scan.hounsfield(at, n, hu.data());
+        counters[static_cast<std::size_t>(r)].add(hu.data(), n);
+      }
     }
-  }
+    return found;
+  });
   HuCounter all;
   for (const auto& c : counters) all.add(c);
   detail::warn_of_odd_voxels(scan.frame, odd);
@@ -59,8 +62,10 @@ HLIP_LAZY Volume to_volume(const CtScan& scan) {
   out.voxels = Tensor<float, Cpu>::empty(scan.shape());
   float* to = out.voxels.data();
   const index_t total = out.voxels.numel(), run = 1 << 16, runs = (total + run - 1) / run;
+  scan.stored.use([&] {
 #pragma omp parallel for schedule(static) if (runs > 1)
-  for (index_t r = 0; r < runs; ++r) scan.hounsfield(r * run, std::min(run, total - r * run), to + r * run);
+    for (index_t r = 0; r < runs; ++r) scan.hounsfield(r * run, std::min(run, total - r * run), to + r * run);
+  });
   return out;
 }
 
@@ -69,13 +74,13 @@ HLIP_LAZY Volume resample_to_spacing(const CtScan& scan, const std::array<double
   Volume out = scan.frame;
   const auto size = resampled_size(scan.shape(), out.spacing, target);
   detail::resample_geometry(out, scan.shape(), size);
-  out.voxels = detail::resample_rows(scan.shape(), size, detail::rows_of(scan));
+  out.voxels = scan.stored.use([&] { return detail::resample_rows(scan.shape(), size, detail::rows_of(scan)); });
   return out;
 }
 
 /// As preprocess_ct(to_volume(scan), preset), without the volumes in between.
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtScan& scan, const CtPreset& preset) {
-  return detail::rows_to_input(scan.shape(), scan.frame.spacing, preset, detail::rows_of(scan));
+  return scan.stored.use([&] { return detail::rows_to_input(scan.shape(), scan.frame.spacing, preset, detail::rows_of(scan)); });
 }
 
 HLIP_END

@@ -45,17 +45,19 @@ class ByteStream {
  public:
   HLIP_LAZY explicit ByteStream(const std::string& path) : file_(path) {
     if (file_.size() == 0) fail_file(path, "", "is empty, expected a NIfTI volume");
-    if (is_gzip(file_.bytes())) gzip_.emplace(file_.bytes(), path);
+    use([&] {
+      if (is_gzip(file_.bytes())) gzip_.emplace(file_.bytes(), path);
+    });
   }
   const std::string& path() const { return file_.path(); }
   bool zipped() const { return gzip_.has_value() || fast_; }
+  /// fn(), which reads what `view` gave: see MappedFile::use.
+  template <class Fn>
+  decltype(auto) use(Fn fn) const {
+    return file_.use(fn);
+  }
   std::size_t read(std::span<std::byte> out) {
-    if (gzip_) return gzip_->read(out);
-    const auto all = fast_ ? std::span<const std::byte>(fast_.get(), fast_size_) : file_.bytes();
-    const std::size_t n = std::min(out.size(), all.size() - at_);
-    if (n > 0) std::memcpy(out.data(), all.data() + at_, n);
-    at_ += n;
-    return n;
+    return file_.use([&] { return read_now(out); });
   }
   /// The next bytes without a copy, where they lie in memory already: mapped, or unzipped at once. Empty otherwise, and nothing is read.
   std::span<const std::byte> view(std::uint64_t bytes) {
@@ -88,13 +90,22 @@ class ByteStream {
     if (fast_gunzip) {
       fast_ = std::make_unique_for_overwrite<std::byte[]>(total);
       fast_size_ = static_cast<std::size_t>(total);
-      if (fast_gunzip(file_.bytes(), {fast_.get(), fast_size_})) return;
+      if (file_.use([&] { return fast_gunzip(file_.bytes(), {fast_.get(), fast_size_}); })) return;
       fast_.reset();  // damaged: the slow way says where
     }
     gzip_.emplace(file_.bytes(), path());
   }
 
  private:
+  std::size_t read_now(std::span<std::byte> out) {
+    if (gzip_) return gzip_->read(out);
+    const auto all = fast_ ? std::span<const std::byte>(fast_.get(), fast_size_) : file_.bytes();
+    const std::size_t n = std::min(out.size(), all.size() - at_);
+    if (n > 0) std::memcpy(out.data(), all.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+
   MappedFile file_;
   std::optional<GzipReader> gzip_;
   std::unique_ptr<std::byte[]> fast_;
@@ -212,8 +223,13 @@ class StoredVolume {
   }
   const NiftiHeader& header() const { return file_->header; }
   const std::string& path() const { return path_; }
-  /// `count` voxels from number `first` on, in the order (D, H, W): scl_slope * stored + scl_inter.
+  /// `count` voxels from number `first` on, in the order (D, H, W): scl_slope * stored + scl_inter. To be called inside of `use`.
   HLIP_LAZY void values(index_t first, index_t count, float* out) const { detail::scale_voxels(header(), bytes_ + first * static_cast<index_t>(header().voxel_bytes), count, out); }
+  /// fn(), which asks for values, on any number of threads. @throws hlip::error when the file cannot be read; see MappedFile::use
+  template <class Fn>
+  decltype(auto) use(Fn fn) const {
+    return file_->voxels->use(fn);
+  }
   /// Geometry, unit, source and warnings, without voxels.
   HLIP_LAZY Volume frame() const {
     const auto& h = header();
@@ -242,7 +258,7 @@ HLIP_LAZY Volume read_nifti(const std::string& path, const NiftiOptions& options
   const StoredVolume stored(path, options);
   Volume out = stored.frame();
   out.voxels = Tensor<float, Cpu>::empty(stored.header().shape());
-  stored.values(0, out.voxels.numel(), out.voxels.data());
+  stored.use([&] { stored.values(0, out.voxels.numel(), out.voxels.data()); });
   return out;
 }
 
@@ -261,7 +277,7 @@ HLIP_LAZY NiftiInfo inspect_nifti(const std::string& path, bool read_voxels = tr
   const index_t total = file.header.shape().numel(), step = static_cast<index_t>(values.size());
   for (index_t at = 0; at < total; at += step) {
     const index_t n = std::min(step, total - at);
-    detail::scale_voxels(file.header, bytes + at * static_cast<index_t>(file.header.voxel_bytes), n, values.data());
+    file.voxels->use([&] { detail::scale_voxels(file.header, bytes + at * static_cast<index_t>(file.header.voxel_bytes), n, values.data()); });
     for (index_t i = 0; i < n; ++i) {
       const double v = values[static_cast<std::size_t>(i)];
       if (!std::isfinite(v)) {

@@ -81,7 +81,7 @@ HLIP_LAZY Tensor<float, Cpu> load_public_scan(const std::string& path, const Mri
   if (is_prepared_name(path)) {
     x = read_prepared_scan(open_weights(path));
   } else if (path.ends_with(".npy")) {
-    const MappedFile file(path);
+    const LoadedFile file(path);
     const NpyArray array = parse_npy(file.bytes(), path);
     x = detail::prepared_values(npy_tensor(array), array.kind() == 'u' && array.item_bytes() == 1, path, "the array");
   } else if (raw == RawScans::refuse) {

@@ -98,7 +98,7 @@ HLIP_LAZY std::vector<std::string> npz_arrays(const std::string& path) {
 /// The array `key` of a .npz file as float.
 /// @throws hlip::error naming file, array and fault; sizes are compared with limits and with the file before memory is asked for
 HLIP_LAZY Tensor<float, Cpu> read_npz(const std::string& path, const std::string& key, const NpyLimits& limits = {}) {
-  const MappedFile file(path);
+  const LoadedFile file(path);
   const auto entries = read_zip_directory(file.bytes(), path);
   const auto found = entries.find(key + ".npy");
   if (found == entries.end()) {

@@ -29,7 +29,9 @@ struct SafetensorsLimits {
 class SafetensorsFile : public TensorFile {
  public:
   /// @throws hlip::error naming the file, the tensor or byte, and the fault
-  HLIP_LAZY explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}, MapAccess access = MapAccess::read) : TensorFile(path, access) { read(file_bytes(), limits); }
+  HLIP_LAZY explicit SafetensorsFile(const std::string& path, SafetensorsLimits limits = {}, MapAccess access = MapAccess::read) : TensorFile(path, access) {
+    use([&] { read(file_bytes(), limits); });
+  }
   /// Of bytes in memory, which outlive this object. @param name stands for the path in messages
   HLIP_LAZY SafetensorsFile(std::span<const std::byte> bytes, std::string name, SafetensorsLimits limits = {}) : TensorFile(std::move(name)) { read(bytes, limits); }
 

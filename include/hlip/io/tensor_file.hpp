@@ -56,7 +56,7 @@ class TensorFile {
   template <Element T>
   std::vector<T> values(const std::string& name) const {
     std::vector<T> out(static_cast<std::size_t>(info(name).shape.numel()));
-    convert<T>(name, out.begin());
+    use([&] { convert<T>(name, out.begin()); });
     return out;
   }
   /// A tensor on backend B, converted to T as by `values`.
@@ -65,15 +65,15 @@ class TensorFile {
     const auto& entry = info(name);
     if (entry.dtype == dtype_of<T>() && !std::is_same_v<T, bool> && entry.row_major()) {
       auto out = Tensor<T, B>::empty(entry.shape);
-      copy_from_host(B{}, out.data(), entry.bytes.data(), entry.bytes.size());
+      use([&] { copy_from_host(B{}, out.data(), entry.bytes.data(), entry.bytes.size()); });
       return out;
     }
     const auto host = std::make_unique<T[]>(static_cast<std::size_t>(entry.shape.numel()));
-    convert<T>(name, host.get());
+    use([&] { convert<T>(name, host.get()); });
     return Tensor<T, B>::from_values(entry.shape, std::span<const T>(host.get(), static_cast<std::size_t>(entry.shape.numel())));
   }
   /// A tensor whose elements are those of the map: nothing is read before it is used, and writing to it copies pages of this process only.
-  /// It keeps the map alive. Stored as another type, in another order, at an address T cannot have, or in bytes of another tensor too, it is
+  /// It keeps the map alive; a disk that fails, or a file that is cut, ends the program then, with a message. Stored as another type, in another order, at an address T cannot have, or in bytes of another tensor too, it is
   /// a copy as from `tensor`.
   /// @throws hlip::error as `tensor`, and for a file that was not opened with MapAccess::copy_on_write
   template <Element T>
@@ -86,13 +86,18 @@ class TensorFile {
     return Tensor<T, Cpu>::wrap(std::shared_ptr<T>(file_, data), data, entry.shape);
   }
 
+  /// fn(), which reads bytes of tensors as `info` gives them. @throws hlip::error when they cannot be read; see MappedFile::use
+  template <class Fn>
+  decltype(auto) use(Fn fn) const {
+    return file_ ? file_->use(fn) : fn();
+  }
+
  protected:
   TensorFile(const std::string& path, MapAccess access) : path_(path), file_(std::make_shared<const MappedFile>(path, access)), access_(access) {}
   /// Of bytes in memory, which outlive this object. @param name stands for the path in messages
   explicit TensorFile(std::string name) : path_(std::move(name)) {}
 
   std::span<const std::byte> file_bytes() const { return file_->bytes(); }
-
   std::string path_;
   std::shared_ptr<const MappedFile> file_;
   MapAccess access_ = MapAccess::read;

@@ -60,7 +60,9 @@ inline constexpr std::array<std::string_view, 17> torch_names = {
 class TorchFile : public TensorFile {
  public:
   /// @throws hlip::error naming the file, the place in it, and the fault
-  HLIP_LAZY explicit TorchFile(const std::string& path, TorchLimits limits = {}, MapAccess access = MapAccess::read) : TensorFile(path, access), limits_(limits) { read(file_bytes()); }
+  HLIP_LAZY explicit TorchFile(const std::string& path, TorchLimits limits = {}, MapAccess access = MapAccess::read) : TensorFile(path, access), limits_(limits) {
+    use([&] { read(file_bytes()); });
+  }
   /// Of bytes in memory, which outlive this object. @param name stands for the path in messages
   HLIP_LAZY TorchFile(std::span<const std::byte> bytes, std::string name, TorchLimits limits = {}) : TensorFile(std::move(name)), limits_(limits) { read(bytes); }
 

@@ -15,8 +15,7 @@ inline bool is_torch_name(std::string_view path) { return path.ends_with(".pt") 
 /// A safetensors file or a PyTorch checkpoint, as its first bytes say; what is neither is taken for what its name says.
 /// @throws hlip::error naming the file, the place and the fault
 HLIP_LAZY TensorFile open_weights(const std::string& path, MapAccess access = MapAccess::read) {
-  const MappedFile file(path);
-  const std::string_view text = file.text();
+  const std::string text = read_start(path, 64);
   const bool safetensors = text.size() > 8 && text[8] == '{';  // behind its length; in a checkpoint this byte is never a brace
   if (!safetensors && (TorchFile::is_torch(text) || is_torch_name(path))) return TorchFile(path, {}, access);
   return SafetensorsFile(path, {}, access);

@@ -203,7 +203,7 @@ class DicomParser {
   std::size_t frame_pixels() const { return static_cast<std::size_t>(h_.rows * h_.columns); }
 
   void check_before_parsing() const {
-    const MappedFile raw(h_.path);
+    const LoadedFile raw(h_.path);
     const auto bytes = raw.bytes();
     if (bytes.empty()) fail_file(h_.path, "", "is empty, expected a DICOM file");
     constexpr std::string_view deflated = "1.2.840.10008.1.2.1.99";

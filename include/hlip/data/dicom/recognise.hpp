@@ -18,8 +18,7 @@ inline bool is_folder(const std::string& path) {
 /// True for a file that begins like DICOM: "DICM" at byte 128, or, as old files do, at once with an element of group 2 or 8.
 inline bool is_dicom_file(const std::string& path) {
   if (!is_file(path)) return false;
-  const MappedFile file(path);
-  const auto text = file.text();
+  const std::string text = read_start(path, 132);
   if (text.size() >= 132 && text.substr(128, 4) == "DICM") return true;
   return text.size() > 16 && (text[0] == '\2' || text[0] == '\10') && text[1] == '\0' && text[3] == '\0';
 }
