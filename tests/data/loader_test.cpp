@@ -285,6 +285,31 @@ TEST_CASE("loader: a position at the end of an epoch gives no batch and does not
   }
 }
 
+TEST_CASE("loader: waiting for a batch can be given up, between samples or beside busy workers, and goes on with the same batch") {
+  static std::atomic<int> loaded;
+  static int wanted;  // samples after which it is given up
+  Numbers data{.slow = true, .loaded = &loaded};
+  LoaderOptions options;
+  options.sampler = {.batch_size = 40, .seed = 3};
+  for (const index_t workers : {0, 2}) {
+    CAPTURE(workers);
+    options.workers = workers;
+    loaded = 0;
+    wanted = workers == 0 ? 5 : 0;
+    if (workers > 0) data.count = 100'000, options.sampler.batch_size = 4000;  // not within a tenth of a second
+    Loader loader(data, options, {});
+    {
+      const Interruptible scope([] { return loaded >= wanted; });
+      CHECK_THROWS_AS(loader.next(), interrupted);
+    }
+    CHECK(loaded < options.sampler.batch_size);
+    const auto batch = loader.next();
+    REQUIRE(batch);
+    const auto order = loader.sampler().order(0);
+    CHECK(std::equal(batch->indices.begin(), batch->indices.end(), order.begin()));
+  }
+}
+
 TEST_CASE("loader: options that make no sense are refused") {
   auto options = with_workers(-1);
   CHECK_THROWS_AS(Loader(Numbers{}, options, {}), error);

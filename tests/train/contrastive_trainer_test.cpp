@@ -13,6 +13,8 @@
 
 using namespace hlip;
 
+extern std::vector<std::string>* synced_files;  // of metrics_log_test.cpp
+
 namespace {
 
 ClipConfig tiny() {
@@ -211,6 +213,125 @@ TEST_CASE("contrastive trainer: ten steps in a row that are not finite end the r
   CHECK(trainer.step() == 14);
   CHECK(message.find("10 steps in a row") != std::string::npos);
   CHECK(message.find("shade_") != std::string::npos);
+}
+
+TEST_CASE("contrastive trainer: while steps are bad nothing is saved or removed, and the last checkpoint before them is named") {
+  Run run;
+  TrainerOptions o = options(50);
+  o.save_frequency_steps = 1, o.keep_checkpoints = 2;
+  ContrastiveTrainer<> trainer(run.model, o, run.store);
+  std::string message;
+  try {
+    run.train(trainer, [](std::int64_t step) { return step >= 4; });
+  } catch (const error& e) {
+    message = e.what();
+  }
+  const auto left = run.store.list();
+  REQUIRE(left.size() == 2);
+  CHECK(left[0].step == 3);
+  CHECK(left[1].step == 4);
+  CHECK(message.find("the last checkpoint before them is " + left[1].path) != std::string::npos);
+}
+
+TEST_CASE("contrastive trainer: a checkpoint that is due at a bad step is written after the next good one") {
+  Run run;
+  TrainerOptions o = options(7);
+  o.save_frequency_steps = 2;
+  ContrastiveTrainer<> trainer(run.model, o, run.store);
+  run.train(trainer, [](std::int64_t step) { return step == 1 || step == 2; });  // the second and the third step
+  std::vector<std::int64_t> steps;
+  for (const auto& entry : run.store.list()) steps.push_back(entry.step);
+  CHECK(steps == std::vector<std::int64_t>{4, 6, 7});
+}
+
+TEST_CASE("contrastive trainer: a run stopped in the middle of a step, of a bad row, or of an evaluation goes on to the bits of one that was not") {
+  const auto poison = [](std::int64_t step) { return step == 3 || step == 4; };
+  // Asked to stop at `at` in step `stop`: 0 before the images, 1 before the texts, 2 before the way back; 3: in the evaluation of epoch `stop`.
+  const auto train = [&](Run& run, ContrastiveTrainer<>& trainer, index_t accum_freq, std::int64_t stop, int at, int& evaluations) {
+    run.loading.sampler = {.batch_size = 4 / accum_freq, .seed = 5};
+    DataLoader loader(Shades{}, run.loading, collate);
+    const auto features = [&](const Batch& b, const Context& context) {
+      const auto step = static_cast<std::int64_t>(context.key.step);
+      const auto ask = [&](int place) {
+        if (step == stop && at == place) detail::stop_requested = 1;
+      };
+      ask(0);
+      const float factor = poison(step) ? std::numeric_limits<float>::quiet_NaN() : 1.0f;
+      const Var<float> images(run.model.encode_image(b.volumes, context) * factor);
+      ask(1);
+      const Var<float> texts = run.model.encode_text(b.ids, context);
+      ask(2);
+      return PairFeatures<float, Cpu>{images, texts};
+    };
+    const auto outcome = trainer.run(loader, features, [](const std::string&) {}, run.log, run.progress, [&](std::int64_t epoch) {
+      if (epoch == stop && at == 3) detail::stop_requested = 1;
+      NoGrad guard;
+      static_cast<void>(run.model.encode_text(Tensor<std::int64_t>::ones({1, 3})));
+      ++evaluations;
+    });
+    detail::stop_requested = 0;
+    return outcome;
+  };
+  for (const index_t accum_freq : {1, 2}) {
+    TrainerOptions o = options(9);
+    o.accum_freq = accum_freq;
+    Run straight;
+    ContrastiveTrainer<> whole(straight.model, o, straight.store);
+    int evaluations = 0;
+    REQUIRE(train(straight, whole, accum_freq, -1, 0, evaluations) == TrainOutcome::finished);
+    CHECK(whole.skipped_steps() == 2);
+    CHECK(evaluations == 2);  // between three epochs
+    for (const auto& [stop, at, saved] : {std::array<int, 3>{2, 0, 2}, {2, 1, 2}, {2, 2, 2}, {4, 2, 3}, {5, 0, 3}, {6, 1, 6}, {1, 3, 3}, {2, 3, 6}}) {
+      CAPTURE(accum_freq);
+      CAPTURE(stop);
+      CAPTURE(at);
+      Run first, second;
+      ContrastiveTrainer<> trainer(first.model, o, first.store);
+      int made = 0;
+      CHECK(train(first, trainer, accum_freq, stop, at, made) == TrainOutcome::stopped);
+      const auto left = first.store.list();
+      REQUIRE(left.size() == 1);
+      CHECK(left[0].step == saved);
+      second.model = Clip<>(tiny(), 99);
+      ContrastiveTrainer<> resumed(second.model, o, second.store);
+      resumed.restore(left[0].path);
+      CHECK(train(second, resumed, accum_freq, -1, 0, made) == TrainOutcome::finished);
+      CHECK(weights(second.model) == weights(straight.model));
+      CHECK(resumed.skipped_steps() == 2);
+      CHECK(resumed.position() == whole.position());
+      CHECK(made == evaluations);  // the one that was given up is made again
+    }
+  }
+}
+
+TEST_CASE("contrastive trainer: the rows of metrics.csv are on disk before the checkpoint that a run goes on from") {
+  Run run;
+  ContrastiveTrainer<> trainer(run.model, options(2), run.store);
+  std::vector<std::string> names;
+  synced_files = &names;
+  run.train(trainer, never);
+  synced_files = nullptr;
+  const auto metrics = std::find(names.begin(), names.end(), "metrics.csv"), complete = std::find_if(names.begin(), names.end(), [](const auto& name) { return name.starts_with("COMPLETE"); });
+  CHECK(metrics < complete);
+  CHECK(complete != names.end());
+}
+
+TEST_CASE("contrastive trainer: a checkpoint of parameters that are not trained any more, or were not, is refused") {
+  Run run;
+  ContrastiveTrainer<> trainer(run.model, options(2), run.store);
+  run.train(trainer, never);
+  const std::string all = run.folder.string() + "/step_2";
+  Run locked;
+  lock_text_tower(locked.model);
+  ContrastiveTrainer<> fewer(locked.model, options(2), locked.store);
+  CHECK_THROWS_WITH_AS(fewer.restore(all), doctest::Contains("was trained, and is not any more"), error);
+  locked.train(fewer, never);
+  ContrastiveTrainer<> more(run.model, options(2), run.store);
+  CHECK_THROWS_WITH_AS(more.restore(locked.folder.string() + "/step_2"), doctest::Contains("is not there, but is trained now"), error);
+  TrainerOptions averaged = options(2);
+  averaged.ema_decay = 0.5;
+  ContrastiveTrainer<> with_averages(run.model, averaged, run.store);
+  CHECK_THROWS_WITH_AS(with_averages.restore(all), doctest::Contains("no averages were kept"), error);
 }
 
 TEST_CASE("contrastive trainer: SigLIP and frozen parameters") {

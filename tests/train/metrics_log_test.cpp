@@ -2,9 +2,20 @@
 
 #include "../io/temp_folder.hpp"
 
+#include <hlip/train/checkpoint_store.hpp>
+
 #include <doctest/doctest.h>
 
+#include <sys/syscall.h>
+
 using namespace hlip;
+
+std::vector<std::string>* synced_files = nullptr;  // collects the names of what is brought to disk, for tests of this program
+
+extern "C" int fsync(int fd) {  // in place of the system's
+  if (synced_files) synced_files->push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).filename().string());
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 TEST_CASE("metrics log: a resumed run drops the rows it will write again and a line that was cut") {
   const TempFolder folder;
@@ -49,4 +60,19 @@ TEST_CASE("metrics log: TensorBoard events are written only when asked for, each
   CHECK(events("text").find("train/loss") == std::string::npos);
   CHECK(events("image").find("train/loss") != std::string::npos);
   CHECK(events("image").find("val/macro_auc") != std::string::npos);
+}
+
+TEST_CASE("metrics log: sync brings rows and events to disk") {
+  const TempFolder folder;
+  MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
+  log.report_to_tensorboard(folder / "tensorboard", 0, 0);
+  log.add({"step", 1, 0.5});
+  std::vector<std::string> names;
+  synced_files = &names;
+  log.sync();
+  synced_files = nullptr;
+  REQUIRE(names.size() == 3);
+  CHECK(names[0] == "metrics.csv");
+  CHECK(names[1].starts_with("events.out.tfevents."));
+  CHECK(names[2].starts_with("events.out.tfevents."));
 }

@@ -4,6 +4,7 @@
 
 #include <hlip/autograd/kept.hpp>
 #include <hlip/backend/backend.hpp>
+#include <hlip/core/interruption.hpp>
 #include <hlip/ops/elementwise.hpp>
 #include <hlip/tensor/tensor.hpp>
 
@@ -122,6 +123,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
     node->queued = false;
     if (node->is_leaf()) continue;
     try {
+      interruption_point();
       if (node->has_gradient()) node->pull();
     } catch (...) {  // leave no mark or half a gradient on what still waits: later walks would trip over it
       forget(*node);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/core/abi.hpp>
+#include <hlip/core/interruption.hpp>
 
 #include <string>
 #include <string_view>
@@ -13,10 +14,13 @@ namespace detail {
 inline thread_local std::vector<std::string_view> module_path;
 }
 
-/// While alive, adds `name` to the module path of this thread. The name must outlive the scope.
+/// While alive, adds `name` to the module path of this thread. The name must outlive the scope. Where a layer begins, work can be given up.
 class ModuleScope {
  public:
-  explicit ModuleScope(std::string_view name) { detail::module_path.push_back(name); }
+  explicit ModuleScope(std::string_view name) {
+    interruption_point();
+    detail::module_path.push_back(name);
+  }
   ~ModuleScope() { detail::module_path.pop_back(); }
   ModuleScope(const ModuleScope&) = delete;
   ModuleScope& operator=(const ModuleScope&) = delete;

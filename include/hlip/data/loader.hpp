@@ -2,6 +2,7 @@
 // same order for any number of workers, and again after a resume.
 #pragma once
 
+#include <hlip/core/interruption.hpp>
 #include <hlip/core/worker_thread.hpp>
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/sampler.hpp>
@@ -103,16 +104,20 @@ class DataLoader {
   }
 
   /// The next batch, or nothing at the end of the epoch; then start({epoch + 1, 0}) goes on.
-  /// @throws hlip::error naming the sample if one cannot be read (with skip_bad: if none of an epoch can), or if collate throws
+  /// @throws hlip::error naming the sample if one cannot be read (with skip_bad: if none of an epoch can), or if collate throws;
+  ///         interrupted in an Interruptible scope, after which the next call goes on
   std::optional<Loaded> next() {
     const auto begin = std::chrono::steady_clock::now();
     std::unique_lock lock(mutex_);
     const auto outcome = [&] { return ready_.find(delivered_); };
     const auto decided = [&] { return outcome() != ready_.end() || (finished_ && delivered_ == produced_); };
     if (threads_.empty()) {
-      while (!decided()) load_one(lock);
+      while (!decided()) {
+        interruption_point();
+        load_one(lock);
+      }
     } else {
-      done_.wait(lock, decided);
+      while (!done_.wait_for(lock, std::chrono::milliseconds(100), decided)) interruption_point();
     }
     statistics_.seconds_waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
@@ -195,6 +200,7 @@ class DataLoader {
   }
 
   Slot load(index_t index, index_t epoch) const {
+    const Interruptible wholly(nullptr);
     Slot slot;
     slot.done = true;
     try {

@@ -118,6 +118,11 @@ class EventFile {
     write(event);
   }
 
+  /// Brings to disk what was added so far. @throws hlip::error when that fails
+  HLIP_LAZY void sync() {
+    if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_file(path_, "", "cannot flush to disk: {}", std::strerror(errno));
+  }
+
  private:
   static double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
   static std::string head(std::int64_t step) {

@@ -5,6 +5,7 @@
 #include <hlip/core/error.hpp>
 #include <hlip/core/visible.hpp>
 #include <hlip/core/waiting_threads.hpp>
+#include <hlip/train/standard_files.hpp>
 #include <hlip/version.hpp>
 
 #include <CLI/CLI.hpp>
@@ -89,6 +90,7 @@ inline CLI::Validator below_one() {
 /// Runs a program: parses the command line (every program has --help and --version), then calls body(). @return the exit code: 0 done, 1 failed, 2 wrong usage
 template <class Body>
 int run_program(CLI::App& app, int argc, char** argv, Body body) {
+  open_standard_files();
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log file shows every line when it is printed
   app.set_version_flag("--version", fmt::format("{} (hlip {})", app.get_name(), HLIP_VERSION), "print the version and stop");
   expect_numbers(app);

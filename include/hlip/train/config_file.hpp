@@ -28,6 +28,23 @@ inline std::string config_text(const CLI::App& app) {
   return text;
 }
 
+/// Names of the options in which two texts of config_text differ, those that only one of them has among them.
+/// @param path of the first, for messages  @throws hlip::error when it is no flat TOML
+HLIP_LAZY std::vector<std::string> changed_entries(const std::string& before, const std::string& path, const std::string& now) {
+  const auto then = parse_flat_toml(before, path), here = parse_flat_toml(now, "options");
+  std::vector<std::string> names;
+  const auto collect = [&](const std::vector<TomlEntry>& mine, const std::vector<TomlEntry>& others) {
+    for (const auto& entry : mine) {
+      const auto same = [&](const TomlEntry& other) { return other.name == entry.name && other.values == entry.values; };
+      const bool listed = std::find(names.begin(), names.end(), entry.name) != names.end();
+      if (!listed && std::none_of(others.begin(), others.end(), same)) names.push_back(entry.name);
+    }
+  };
+  collect(then, here);
+  collect(here, then);
+  return names;
+}
+
 /// Reads the options of a file into a program; those of the command line stay. CLI11's own reader cuts values at # and at blanks, and
 /// passes over what it does not know.
 class ConfigFile : public CLI::Config {

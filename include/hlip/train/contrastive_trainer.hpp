@@ -3,6 +3,7 @@
 // Source: reference document HLIP §5; design decisions D9, D11.
 #pragma once
 
+#include <hlip/core/interruption.hpp>
 #include <hlip/data/sampler.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/losses/contrastive.hpp>
@@ -14,6 +15,7 @@
 #include <hlip/train/checkpoint_store.hpp>
 #include <hlip/train/metrics_log.hpp>
 #include <hlip/train/progress.hpp>
+#include <hlip/train/run_length.hpp>
 #include <hlip/train/stop_signal.hpp>
 
 #include <chrono>
@@ -29,6 +31,7 @@ HLIP_BEGIN
 struct TrainerOptions {
   std::string stage = "step";         ///< checkpoints are <stage>_<N>
   std::int64_t steps = 0;             ///< optimiser steps of the whole run
+  RunLength length;                   ///< what `steps` was counted from: for checkpoints alone
   ScheduleOptions schedule;           ///< its total is set to `steps`
   AdamWOptions adamw;
   double weight_decay = 0.2;
@@ -43,6 +46,25 @@ struct TrainerOptions {
   std::int64_t log_every_n_steps = 100;
   std::size_t keep_checkpoints = 0;   ///< 0: all
 };
+
+/// Where a checkpoint stands. @throws hlip::error when its state.json does not say it
+HLIP_LAZY SavedPosition saved_position(const std::string& path) {
+  const Json state = read_json(path + "/state.json");
+  SavedPosition saved;
+  try {
+    saved.step = state.at("step").template get<std::int64_t>();
+    saved.steps = state.at("steps").template get<std::int64_t>();
+    saved.at = {state.at("sampler").at("epoch").template get<index_t>(), state.at("sampler").at("position").template get<index_t>()};
+    if (state.contains("length")) {
+      const Json& length = state.at("length");
+      const auto number = [&](const char* name) { return length.at(name).template get<std::int64_t>(); };
+      saved.length = {number("epochs"), number("studies"), number("batch"), number("accum_freq")};
+    }
+  } catch (const Json::exception& e) {
+    fail_file(path + "/state.json", "", "{}", e.what());
+  }
+  return saved;
+}
 
 enum class TrainOutcome { finished, stopped };
 
@@ -84,22 +106,39 @@ class ContrastiveTrainer {
     averages_.reset();
   }
 
-  /// Goes on from a checkpoint of this stage. @throws hlip::error if it does not belong to this model
+  /// Goes on from a checkpoint of this stage.
+  /// @throws hlip::error if it is not one of this model, with these parameters trained; the model may then have weights of it
   void restore(const std::string& path) {
     const SafetensorsFile weights(path + "/model.safetensors"), moments(path + "/optimizer.safetensors");
-    if (averages_) with_averaged_weights([&] { load_state_dict(model_, SafetensorsFile(path + "/model_ema.safetensors")); });
+    std::size_t states = 0;
+    optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) {
+      if (!moments.contains(name)) fail_file(moments.path(), name, "is not there, but is trained now");
+      if (!(moments.info(name).shape == state.shape())) fail_file(moments.path(), name, "is {}, expected {}", to_string(moments.info(name).shape), to_string(state.shape()));
+      ++states;
+    });
+    if (states < moments.names().size()) {
+      std::vector<std::string> frozen = moments.names();
+      optimizer_.each_state([&](const std::string& name, const Tensor<T, B>&) { std::erase(frozen, name); });
+      fail_file(moments.path(), frozen.front(), "was trained, and is not any more; so {} of {} moments", frozen.size(), moments.names().size());
+    }
+    if (averages_) {
+      if (!is_file(path + "/model_ema.safetensors")) fail_file(path + "/model_ema.safetensors", "", "is not there: no averages were kept");
+      with_averaged_weights([&] { load_state_dict(model_, SafetensorsFile(path + "/model_ema.safetensors")); });
+    }
     load_state_dict(model_, weights);
     optimizer_.each_state([&](const std::string& name, const Tensor<T, B>& state) { state.assign(moments.template tensor<T, B>(name)); });
     const Json state = read_json(path + "/state.json");
     try {
-      step_ = state.at("step").template get<std::int64_t>();
-      skipped_ = state.at("skipped_steps").template get<std::int64_t>();
       optimizer_.set_steps(state.at("optimizer_steps").template get<std::int64_t>());
-      position_ = {state.at("sampler").at("epoch").template get<index_t>(), state.at("sampler").at("position").template get<index_t>()};
+      skipped_ = state.at("skipped_steps").template get<std::int64_t>();
     } catch (const Json::exception& e) {
       fail_file(path + "/state.json", "", "{}", e.what());
     }
+    const SavedPosition saved = saved_position(path);
+    step_ = saved.step;
+    position_ = saved.at;
     saved_at_ = step_;
+    saved_path_ = path;
   }
 
   /// Writes a checkpoint now. `write_extra(path)` adds the caller's files (configuration, vocabulary).
@@ -120,16 +159,20 @@ class ContrastiveTrainer {
       state["seed"] = options_.seed;  // every draw is a function of seed, stage and step: no generator state to keep
       state["sampler"] = {{"epoch", position_.epoch}, {"position", position_.position}};
       state["steps"] = options_.steps;
+      state["length"] = {{"epochs", options_.length.epochs}, {"studies", options_.length.studies}, {"batch", options_.length.batch}, {"accum_freq", options_.length.accum_freq}};
       atomic_write(path + "/state.json", state.dump(2) + "\n");
       write_extra(path);
     });
   }
 
-  /// Trains until `steps` or until a stop signal.
+  /// Trains until `steps` or until a stop signal, which also ends a step half-way: what it has computed is dropped, and the resumed run makes
+  /// it again, with the same draws.
   ///
+  /// A step whose loss or gradient is not finite changes nothing. While steps are of that kind nothing is saved or removed either, so that a
+  /// run that diverges keeps the checkpoints from before.
   /// @param loader a DataLoader; started at position()  @param features called as features(batch, Context) -> PairFeatures
   /// @param write_extra adds files to checkpoints  @param end_of_epoch called as end_of_epoch(epochs done) between epochs
-  /// @throws hlip::error after max_bad_steps non-finite steps in a row, naming the samples
+  /// @throws hlip::error after max_bad_steps non-finite steps in a row, naming the samples and the last checkpoint before them
   template <class Loader, class Features, class WriteExtra, class EndOfEpoch>
   TrainOutcome run(Loader& loader, Features features, WriteExtra write_extra, MetricsLog& log, ProgressLine& progress, EndOfEpoch end_of_epoch) {
     const auto began = std::chrono::steady_clock::now();
@@ -139,63 +182,84 @@ class ContrastiveTrainer {
     std::vector<typename Loader::Loaded> parts;  // of the next step
     std::int64_t epoch_began = position_.position == 0 ? step_ : -1;
     int bad_in_a_row = 0;
-    bool log_failed = false;
+    Standing good = standing();  // behind the last step that was finite, where weights and moments still are
+    bool log_failed = false, due = false;
     std::int64_t samples = 0;
+    const auto logged = [&](auto write) {
+      try {
+        write();
+      } catch (const error& e) {  // a full disk ends no run
+        if (!log_failed) progress.note(fmt::format("warning: {} (training goes on)", e.what()));
+        log_failed = true;
+      }
+    };
     const auto checkpoint = [&](bool must) {
       try {
-        save(write_extra);
+        logged([&] { log.sync(); });  // before the checkpoint: what is resumed from has its rows
+        saved_path_ = save(write_extra);
         saved_at_ = step_;
-        store_.keep_newest(options_.stage, options_.keep_checkpoints, step_);
+        if (bad_in_a_row == 0) store_.keep_newest(options_.stage, options_.keep_checkpoints, step_);
       } catch (const error& e) {
         if (must) throw;
         progress.note(fmt::format("warning: no checkpoint at step {}: {} (training goes on; earlier checkpoints are untouched)", step_, e.what()));
       }
     };
-    while (step_ < options_.steps) {
-      auto batch = loader.next();
-      if (!batch) {  // the epoch is over; batches too few for a step are dropped
-        expect(step_ != epoch_began, "trainer", "an epoch has {} batches, too few for one step with accum_freq {}", parts.size(), options_.accum_freq);
-        parts.clear();
-        position_ = {position_.epoch + 1, 0};
-        epoch_began = step_;
-        end_of_epoch(position_.epoch);
-        loader.start(position_);
-        continue;
-      }
-      parts.push_back(std::move(*batch));
-      if (static_cast<index_t>(parts.size()) < options_.accum_freq) continue;
-      position_ = loader.position();
-      for (const auto& part : parts) samples += static_cast<std::int64_t>(part.indices.size());
-      const StepResult result = train_step(parts, features);
-      ++step_;
-      bad_in_a_row = result.finite ? 0 : bad_in_a_row + 1;
+    const StopAwaited awaited;
+    try {
+      const Interruptible within_steps(communicator_.size() == 1 ? stop_requested : nullptr);  // others would wait for this rank
+      while (step_ < options_.steps) {
+        auto batch = loader.next();
+        if (!batch) {  // the epoch is over; batches too few for a step are dropped
+          expect(step_ != epoch_began, "trainer", "an epoch has {} batches, too few for one step with accum_freq {}", parts.size(), options_.accum_freq);
+          parts.clear();
+          end_of_epoch(position_.epoch + 1);
+          position_ = {position_.epoch + 1, 0};
+          if (bad_in_a_row == 0) good = standing();
+          epoch_began = step_;
+          loader.start(position_);
+          continue;
+        }
+        parts.push_back(std::move(*batch));
+        if (static_cast<index_t>(parts.size()) < options_.accum_freq) continue;
+        const StepResult result = train_step(parts, features);
+        position_ = loader.position();
+        for (const auto& part : parts) samples += static_cast<std::int64_t>(part.indices.size());
+        ++step_;
+        bad_in_a_row = result.finite ? 0 : bad_in_a_row + 1;
+        if (result.finite) good = standing();
 
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-      const double wait = (loader.statistics().seconds_waited - waited_before) / std::max(seconds, 1e-9), rate = static_cast<double>(samples) / std::max(seconds, 1e-9);
-      try {
-        log.add({options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, !result.finite});
-      } catch (const error& e) {  // a full disk ends no run
-        if (!log_failed) progress.note(fmt::format("warning: {} (training goes on)", e.what()));
-        log_failed = true;
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+        const double wait = (loader.statistics().seconds_waited - waited_before) / std::max(seconds, 1e-9), rate = static_cast<double>(samples) / std::max(seconds, 1e-9);
+        logged([&] { log.add({options_.stage, step_, result.loss, result.lr, result.grad_norm, result.scale, rate, wait, !result.finite}); });
+        const double left = seconds / static_cast<double>(step_ - first_step) * static_cast<double>(options_.steps - step_);
+        const bool milestone = step_ % options_.log_every_n_steps == 0 || step_ == options_.steps;
+        if (progress.wants(milestone))
+          progress.show(fmt::format("{} {}/{}  loss {:.4f}  lr {:.2e}  scale {:.1f}  {:.3g} samples/s  data wait {:.0f} %  ETA {}", options_.stage, step_, options_.steps, result.loss, result.lr,
+                                    result.scale, rate, 100 * wait, format_duration(left)),
+                        milestone);
+        if (!result.finite) {
+          std::string names;
+          for (const auto& part : parts)
+            for (const index_t i : part.indices) names += (names.empty() ? "" : ", ") + loader.dataset().name(i);
+          if (bad_in_a_row >= max_bad_steps)
+            fail("trainer", "{} steps in a row gave a loss or gradient that is not finite, the last with loss {} on samples {}; {} (hint: lower --lr, or set --grad-clip-norm 1)", bad_in_a_row,
+                 result.loss, names, saved_path_.empty() ? "no checkpoint was written before them" : "the last checkpoint before them is " + saved_path_);
+          progress.note(fmt::format("warning: step {} skipped, its loss ({}) or gradient norm ({}) is not finite; samples {}", step_, result.loss, result.grad_norm, names));
+        }
+        parts.clear();
+        due = due || (options_.save_frequency_steps > 0 && step_ % options_.save_frequency_steps == 0 && step_ < options_.steps);
+        if (due && bad_in_a_row == 0) {
+          checkpoint(false);
+          due = false;
+        }
+        if (stop_requested()) throw interrupted();
       }
-      const double left = seconds / static_cast<double>(step_ - first_step) * static_cast<double>(options_.steps - step_);
-      const bool milestone = step_ % options_.log_every_n_steps == 0 || step_ == options_.steps;
-      if (progress.wants(milestone))
-        progress.show(fmt::format("{} {}/{}  loss {:.4f}  lr {:.2e}  scale {:.1f}  {:.3g} samples/s  data wait {:.0f} %  ETA {}", options_.stage, step_, options_.steps, result.loss, result.lr,
-                                  result.scale, rate, 100 * wait, format_duration(left)),
-                      milestone);
-      if (!result.finite) {
-        std::string names;
-        for (const auto& part : parts)
-          for (const index_t i : part.indices) names += (names.empty() ? "" : ", ") + loader.dataset().name(i);
-        if (bad_in_a_row >= max_bad_steps)
-          fail("trainer", "{} steps in a row gave a loss or gradient that is not finite, the last with loss {} on samples {} (hint: lower --lr, or set --grad-clip-norm 1)", bad_in_a_row, result.loss, names);
-        progress.note(fmt::format("warning: step {} skipped, its loss ({}) or gradient norm ({}) is not finite; samples {}", step_, result.loss, result.grad_norm, names));
-      }
-      parts.clear();
-      const bool stop = stop_requested();
-      if (stop || (options_.save_frequency_steps > 0 && step_ % options_.save_frequency_steps == 0 && step_ < options_.steps)) checkpoint(stop);
-      if (stop) return TrainOutcome::stopped;
+    } catch (const interrupted&) {
+      optimizer_.zero_grad();
+      stand_at(good);  // bad steps are made again when the run goes on, and count in the same row
+      bad_in_a_row = 0;
+      if (saved_at_ != step_ && step_ > 0) checkpoint(true);  // a stage that has not begun begins anew
+      return TrainOutcome::stopped;
     }
     progress.finish();
     if (saved_at_ != step_) checkpoint(true);
@@ -207,6 +271,13 @@ class ContrastiveTrainer {
     double loss = 0, lr = 0, grad_norm = 0, scale = 0;
     bool finite = true;
   };
+  /// Where the run is; weights and moments apart.
+  struct Standing {
+    std::int64_t step = 0, skipped = 0;
+    SamplerPosition position;
+  };
+  Standing standing() const { return {step_, skipped_, position_}; }
+  void stand_at(const Standing& at) { step_ = at.step, skipped_ = at.skipped, position_ = at.position; }
 
   /// Parameters the optimiser moves, by name.
   auto trained() {
@@ -261,6 +332,7 @@ class ContrastiveTrainer {
       ++skipped_;
       return r;
     }
+    const Interruptible wholly(nullptr);
     optimizer_.step(r.lr, clip_scale(r.grad_norm, options_.grad_clip_norm));
     if (model_.logit_scale.requires_grad()) {
       const Tensor<T, B> s = model_.logit_scale.value();
@@ -287,6 +359,7 @@ class ContrastiveTrainer {
   AdamW<T, B> optimizer_;
   std::optional<Ema<T, B>> averages_;
   std::int64_t step_ = 0, skipped_ = 0, saved_at_ = -1;
+  std::string saved_path_;  // of the newest checkpoint: written, or gone on from
   SamplerPosition position_;
 };
 

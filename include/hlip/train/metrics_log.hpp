@@ -1,5 +1,5 @@
-// metrics.csv: one row a step, written through at once, so a killed run leaves at most one partial last line; and, where asked for, the
-// same as TensorBoard events.
+// metrics.csv: one row a step, written through at once, so a killed run leaves at most one partial last line, and brought to disk before
+// every checkpoint, so a machine that loses power keeps the rows up to it; and, where asked for, the same as TensorBoard events.
 #pragma once
 
 #include <hlip/io/file.hpp>
@@ -65,6 +65,12 @@ class MetricsLog {
     const std::string group = m.stage == "text_step" ? "text/" : "train/";
     for (const auto& [name, value] : {std::pair{"loss", m.loss}, {"lr", m.lr}, {"grad_norm", m.grad_norm}, {"logit_scale", m.logit_scale}, {"samples_per_second", m.samples_per_second}, {"data_wait", m.data_wait}})
       events->add_scalar(group + name, value, m.step);
+  }
+  /// Brings to disk what was added so far. @throws hlip::error when that fails
+  HLIP_LAZY void sync() {
+    if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_file(path_, "", "cannot flush to disk: {}", std::strerror(errno));
+    for (EventFile* events : {text_events_.get(), events_.get()})
+      if (events) events->sync();
   }
   /// A figure of the image stage that is no part of a row, for TensorBoard alone.
   void add_scalar(const std::string& tag, double value, std::int64_t step) {

@@ -44,7 +44,8 @@ class Preparation {
         say();
       }
     };
-    install_stop_signals();
+    install_stop_signals("start again to go on");
+    const StopAwaited awaited;
     const auto wanted = threads > 0 ? static_cast<unsigned>(threads) : std::max(1u, std::thread::hardware_concurrency());
     std::vector<std::thread> workers;
     try {

@@ -241,7 +241,8 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
       return 0;
     }
     if (o.threads > 0) omp_set_num_threads(o.threads);
-    install_stop_signals();
+    install_stop_signals("--resume latest goes on");
+    outlive_readers();
     return on_device(o.device, [&](auto device) { return train(device, o, resolved); });
   });
 }
