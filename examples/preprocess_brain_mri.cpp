@@ -5,6 +5,7 @@
 #include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/study_json.hpp>
+#include <hlip/io/folder_lock.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/preparation.hpp>
 
@@ -123,6 +124,8 @@ int run(const Arguments& a) {
   hlip::Problems problems;
   auto studies = a.studies.empty() ? studies_below(a.data_root) : hlip::study_annotations(hlip::read_json(a.studies), a.studies, problems, false);
   const std::string folder = a.out + "/" + a.split;
+  std::filesystem::create_directories(folder);
+  const hlip::FolderLock lock(folder);  // two at once, with other sizes, would leave scans of both
   std::vector<Scan> scans;
   std::set<std::string> taken;
   for (const auto& study : studies)

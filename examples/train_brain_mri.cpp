@@ -100,9 +100,9 @@ ClipConfig brain_config(const Options& o) {
 }
 
 /// Reads the studies of a JSON file; with --skip-bad faulty studies are listed in a file, without it they end the run before it begins.
-BrainDataset read_studies(const Options& o, const std::string& json, const std::string& split, const std::string& labels, bool training) {
+BrainDataset read_studies(const Options& o, RunFolder& folder, const std::string& json, const std::string& split, const std::string& labels, bool training) {
   BrainDataset data = read_brain_mri(o.data_root, json, {split, labels, training, volume_check_named(o.check_volumes)});
-  report_problems(o, data.problems, data.root, data.split);
+  report_problems(o, folder, data.problems, data.root, data.split);
   if (data.studies.empty()) fail_file(json, "", "holds no usable study");
   return data;
 }
@@ -113,17 +113,17 @@ int train(B, Options& o, const std::string& resolved) {
   const MriPreset preset = mri_preset(config.vision.img_size[0], config.vision.img_size[1]);
 
   // ---- data ---------------------------------------------------------------------------------
-  make_run_folder(o.out);
+  RunFolder folder(o);
   if (o.phantom > 0) {
     const int cores = o.threads > 0 ? o.threads : omp_get_num_procs();
     BrainPhantomDataset written;
     if (!draw_phantoms([&](auto progress) { written = write_brain_phantom_dataset(o.phantom_root, {}, o.phantom_seed, o.phantom, o.phantom_valid, cores, progress); })) return 0;
     o.data_root = written.root, o.train_json = written.train_json, o.valid_json = written.valid_json, o.valid_labels = written.valid_labels;
   }
-  const BrainDataset train_set = read_studies(o, o.train_json, o.train_split, "", true);
+  const BrainDataset train_set = read_studies(o, folder, o.train_json, o.train_split, "", true);
   const auto tokenizer = make_tokenizer(o, train_set.studies, config);
   BrainDataset valid_set;
-  if (!o.valid_json.empty()) valid_set = read_studies(o, o.valid_json, o.valid_split, o.valid_labels, false);
+  if (!o.valid_json.empty()) valid_set = read_studies(o, folder, o.valid_json, o.valid_split, o.valid_labels, false);
   const BrainVolumes valid(valid_set.studies, preset);
   const auto label = [&](index_t i, const ZeroShotClass& c) {
     const auto at = std::find(valid_set.findings.begin(), valid_set.findings.end(), c.label_column) - valid_set.findings.begin();
@@ -140,7 +140,7 @@ int train(B, Options& o, const std::string& resolved) {
   const auto samples = std::make_shared<const BrainSamples>(train_set.studies, tokenizer, sampling);
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<B> run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} {}training studies ({} scans{}, {} a step), {} for evaluation", samples->size(), o.phantom > 0 ? "synthetic " : "", scans, sampling.cache ? ", cached" : "", o.num_scans, valid.size()), resolved);
   if (o.highest_level != "study") fmt::print("attention is limited to the {} level\n", o.highest_level);
 

@@ -101,7 +101,7 @@ CtPreset preprocessing(const Options& o, const ClipConfig& config) {
 
 /// Reads a split; with --skip-bad faulty studies are listed in a file, without it they end the run before it begins.
 /// @param annotation JSON with the reports, or empty for the table  @param reports whether reports are needed; otherwise labels are
-CtRateDataset read_split(const Options& o, const std::string& split, const std::string& annotation, bool reports) {
+CtRateDataset read_split(const Options& o, RunFolder& folder, const std::string& split, const std::string& annotation, bool reports) {
   CtRateOptions reading;
   reading.already_hu = o.already_hu;
   reading.need_reports = reports;
@@ -109,7 +109,7 @@ CtRateDataset read_split(const Options& o, const std::string& split, const std::
   reading.annotation = annotation;
   reading.check = volume_check_named(o.check_volumes);
   CtRateDataset data = read_ct_rate(o.data_root, split, reading);
-  report_problems(o, data.problems, data.root, data.split);
+  report_problems(o, folder, data.problems, data.root, data.split);
   if (data.studies.empty()) fail_file(o.data_root, split, "holds no usable study");
   return data;
 }
@@ -120,7 +120,7 @@ int train(B, Options& o, const std::string& resolved) {
   const CtPreset preset = preprocessing(o, config);
 
   // ---- data ---------------------------------------------------------------------------------
-  make_run_folder(o.out);
+  RunFolder folder(o);
   if (o.phantom > 0) {
     const int cores = o.threads > 0 ? o.threads : omp_get_num_procs();
     PhantomDataset written;
@@ -128,7 +128,7 @@ int train(B, Options& o, const std::string& resolved) {
     o.data_root = written.dataset;
     if (o.train_data.empty()) o.train_split = "train";
   }
-  const CtRateDataset train_set = read_split(o, o.train_split, o.train_data, true);
+  const CtRateDataset train_set = read_split(o, folder, o.train_split, o.train_data, true);
   const auto tokenizer = make_tokenizer(o, train_set.studies, config);
   const auto has_split = [&](const std::string& split) { return std::filesystem::exists(o.data_root + "/" + split) || std::filesystem::exists(o.data_root + "/" + split + "_fixed"); };
   if (!has_split(o.valid_split) && o.valid_split != "valid") fail_file(o.data_root, o.valid_split, "there is no such split to evaluate on");
@@ -136,7 +136,7 @@ int train(B, Options& o, const std::string& resolved) {
   std::vector<ZeroShotClass> findings;
   std::vector<std::string> left_out;
   if (has_split(o.valid_split) && std::filesystem::exists(o.data_root + "/multi_abnormality_labels")) {
-    const auto studies = read_split(o, o.valid_split, "", false).studies;
+    const auto studies = read_split(o, folder, o.valid_split, "", false).studies;
     valid = std::make_shared<CtRateVolumes>(studies, cached_files(o.cache, o.valid_split, preset, studies), preset);
     findings = evaluable_findings(*valid, prompt_template(o.zeroshot_template), left_out);
   }
@@ -152,12 +152,12 @@ int train(B, Options& o, const std::string& resolved) {
   fmt::print("{}\n", to_string(lengths));
   std::shared_ptr<const CtRateSamples> pairs;  // volumes and whole reports that should find each other
   if (o.val_frequency > 0) {
-    const auto studies = read_split(o, o.valid_split, o.val_data, true).studies;
+    const auto studies = read_split(o, folder, o.valid_split, o.val_data, true).studies;
     pairs = std::make_shared<const CtRateSamples>(studies, cached_files(o.cache, o.valid_split, preset, studies), tokenizer, CtRateSamples::Options{.preset = preset, .context_length = config.context_length});
   }
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<B> run(o, config, to_string(preset), tokenizer, samples->size());
+  TrainingRun<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} training studies ({} volumes{}), {} for evaluation", samples->size(), volumes, sampling.cache ? ", cached" : "", valid ? valid->size() : 0), resolved);
 
   // ---- text stage: the text tower learns to match the sections of one report -----------------

@@ -105,6 +105,18 @@ TEST_CASE("phantom writer: a complete data set is reused and one that was cut of
   CHECK(read_file(lost) == bytes);
 }
 
+TEST_CASE("phantom writer: one process at a time draws a data set; a finished one is everybody's") {
+  const TempFolder folder;
+  std::filesystem::create_directories(folder / "set");
+  {
+    const FolderLock other(folder / "set");
+    CHECK_THROWS_WITH_AS(write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1), doctest::Contains("set: is in use by"), error);
+  }
+  write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1);
+  const FolderLock other(folder / "set");
+  CHECK(write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1).reused);
+}
+
 TEST_CASE("phantom writer: a folder with something else in it is left alone") {
   const TempFolder folder;
   write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1);

@@ -1,53 +1,139 @@
 #!/usr/bin/env bash
-# A run killed at random moments and resumed each time ends in the same bits as one that was left alone; so do runs with
-# other numbers of threads, and a run stopped by SIGTERM exits with 0. KILLS sets how often (default 5).
+# A run that is killed at random moments while two others try to enter its folder, and in which some steps are bad, ends in the same bits as
+# one that was left alone; so do runs with other numbers of threads, and a run stopped by SIGTERM exits with 0. What cannot go on leaves the
+# run as it is. HLIP_KILLS sets how often (default 6).
 . "$(dirname "$0")/../support/script.sh"
-kills=${KILLS:-5}
-train=("$bin/train_ct_rate" --phantom 24 --steps 16 --batch-size 8 --save-frequency-steps 2 --phantom-root "$work/phantom")
+kills=${HLIP_KILLS:-6}
 bits() { (cd "$1/step_16" && cat model.safetensors optimizer.safetensors | sha256sum); }
+small=("$bin/train_ct_rate" --phantom 24 --batch-size 8 --phantom-root "$work/phantom" --save-frequency-steps 2)
+
+# Weights in which one word of a single report is not a number: every step that meets it is bad.
+expect 0 "${small[@]}" --steps 1 --text-steps 0 --out "$work/first"
+cat >"$work/poison.py" <<'PYTHON'
+import csv, json, re, struct, sys
+folder, reports, out = sys.argv[1:]
+texts = [" " + " ".join(re.findall("[a-z]+", " ".join(r.values()).lower())) for r in csv.DictReader(open(reports, newline=""))]
+vocabulary = open(folder + "/vocab.txt").read().split("\n")
+studies = {w: sum(" " + w in t for t in texts) for w in vocabulary if w.isalpha()}  # a word, or its first piece
+word = min((n, w) for w, n in studies.items() if n > 1)[1]
+data = bytearray(open(folder + "/model.safetensors", "rb").read())
+size = struct.unpack("<Q", data[:8])[0]
+table = next(v for k, v in json.loads(data[8:8 + size]).items() if k.endswith("word_embeddings.weight"))
+width = table["shape"][1]
+at = 8 + size + table["data_offsets"][0] + 4 * width * vocabulary.index(word)
+data[at:at + 4 * width] = struct.pack("<f", float("nan")) * width
+open(out, "wb").write(data)
+print(f"{word!r}, of {studies[word]} reports, is not a number")
+PYTHON
+python3 "$work/poison.py" "$work/first/step_1" "$work/phantom/dataset/radiology_text_reports/train_reports.csv" "$work/poisoned.safetensors" || fail "no weights to start from"
+train=("${small[@]}" --steps 16 --text-batch-size 8 --pretrained "$work/poisoned.safetensors" --text-sampling whole)
 
 began=$(date +%s%N)
-"${train[@]}" --out "$work/straight" --threads 2 >"$work/log" || fail "the uninterrupted run failed"
+expect 0 "${train[@]}" --out "$work/straight" --threads 2
+says "steps were skipped because loss or gradient was not finite"
 took=$((($(date +%s%N) - began) / 1000000))
 want=$(bits "$work/straight")
+bad=$(grep -c '^step,.*,1$' "$work/straight/metrics.csv")
+[ "$bad" -ge 2 ] || fail "only $bad bad steps were thrown in"
 
 for threads in 1 4; do
-  "${train[@]}" --out "$work/threads$threads" --threads "$threads" >"$work/log" || fail "the run with $threads threads failed"
+  expect 0 "${train[@]}" --out "$work/threads$threads" --threads "$threads"
   [ "$(bits "$work/threads$threads")" = "$want" ] || fail "$threads threads give other bits than 2"
 done
 
-killed=0
-for attempt in $(seq $((kills * 6))); do
-  "${train[@]}" --out "$work/killed" --threads 2 --resume latest >"$work/log" 2>&1 &
-  pid=$!
-  sleep "$(awk -v s="$RANDOM" -v t="$took" 'BEGIN { printf "%.3f", (0.03 + 0.4 * s / 32768) * t / 1000 }')"
-  if kill -9 "$pid" 2>/dev/null; then killed=$((killed + 1)); fi
-  wait "$pid" 2>/dev/null || true
-  [ "$killed" -lt "$kills" ] || break
-  if [ -e "$work/killed/step_16/COMPLETE" ]; then  # this run got to its end: once more from the beginning
-    [ "$(bits "$work/killed")" = "$want" ] || fail "a run killed $killed times gives other bits"
-    rm -rf "$work/killed"
-  fi
+# One of three that want the folder, again and again: whoever gets in goes on; the others are told who is in it.
+contend() {
+  local code
+  until [ -e "$work/over" ]; do
+    code=0
+    "${train[@]}" --out "$work/killed" --threads 2 --resume latest >"$work/contender$1" 2>&1 || code=$?
+    if [ "$code" = 0 ]; then touch "$work/over"
+    elif [ "$code" = 1 ] && grep -q "killed: is in use by train_ct_rate, process [0-9]* on $(hostname) " "$work/contender$1"; then echo >>"$work/refused"
+    elif [ "$code" != 137 ] && ! grep -q "killed: another process is at work here" "$work/contender$1"; then cp "$work/contender$1" "$work/odd"; fi
+    sleep 0.1
+  done
+}
+# Kills the process that holds the folder now. Without one there is nothing to kill.
+kill_holder() {
+  local pid
+  pid=$(cut -s -d' ' -f2 "$work/killed/.lock" 2>/dev/null) || return 1
+  [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "--out $work/killed " || return 1
+  kill -9 "$pid" 2>/dev/null
+}
+killed=0 rounds=0
+while [ "$killed" -lt "$kills" ]; do
+  rm -rf "$work/killed" "$work/over"
+  for contender in 1 2 3; do contend "$contender" 2>/dev/null & done
+  until [ -e "$work/over" ]; do
+    sleep "$(awk -v s="$RANDOM" -v t="$took" 'BEGIN { printf "%.3f", (0.03 + 0.4 * s / 32768) * t / 1000 }')"
+    if [ "$killed" -lt "$kills" ] && kill_holder; then killed=$((killed + 1)); fi
+  done
+  wait
+  rounds=$((rounds + 1))
+  [ ! -e "$work/odd" ] || { cat "$work/odd" >&2; fail "a run in the folder ended neither done, nor killed, nor refused"; }
+  [ "$(bits "$work/killed")" = "$want" ] || fail "a run killed $killed times gives other bits"
+  # the log of a killed run has every step once
+  cmp -s <(cut -d, -f1-6,9 "$work/killed/metrics.csv") <(cut -d, -f1-6,9 "$work/straight/metrics.csv") || fail "metrics.csv differs from the uninterrupted run's"
+  [ ! -e "$work/killed/.lock" ] || fail "a run that is over leaves a lock"
 done
-"$bin/train_ct_rate" --out "$work/killed" --resume latest --phantom 24 >"$work/log" 2>&1 || fail "the resumed run failed"
-[ "$(bits "$work/killed")" = "$want" ] || fail "the run killed $killed times gives other bits"
-[ "$killed" = "$kills" ] || fail "only $killed of $kills runs were killed: the moments were badly chosen"
-# the log of a killed run has every step once
-[ "$(tail -n +2 "$work/killed/metrics.csv" | cut -d, -f1,2 | sort | uniq -d | wc -l)" = 0 ] || fail "metrics.csv repeats steps"
-cmp -s <(cut -d, -f1-6 "$work/killed/metrics.csv") <(cut -d, -f1-6 "$work/straight/metrics.csv") || fail "metrics.csv differs from the uninterrupted run's"
+refused=$(wc -l <"$work/refused" 2>/dev/null) || fail "nobody was told who is in the folder"
 
-"${train[@]}" --out "$work/stopped" >"$work/log" 2>&1 &
+# SIGTERM
+"${train[@]}" --out "$work/stopped" --report-to tensorboard >"$work/log" 2>&1 &
 pid=$!
 until compgen -G "$work/stopped/text_step_*" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 kill -TERM "$pid" 2>/dev/null || fail "the run ended before it could be stopped"
 wait "$pid" || fail "a stopped run exits with $?"
-grep -q "resume latest goes on" "$work/log" || fail "a stopped run does not say how to go on"
-"${train[@]}" --out "$work/stopped" --resume latest >"$work/log" || fail "the run did not go on after SIGTERM"
+says "resume latest goes on"
+expect 0 "${train[@]}" --out "$work/stopped" --resume latest
 [ "$(bits "$work/stopped")" = "$want" ] || fail "the stopped run gives other bits"
 
-# a damaged newest checkpoint is passed over, and nothing is deleted
+# what does not fit the run is refused by the name of the option, before anything is written
+files() { (cd "$work/stopped" && find . -type f -exec sha256sum {} + | sort); }
+files >"$work/before"
+printf '{"name": "phantom", "vision": {"num_heads": 2}}' >"$work/heads.json"
+printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n' >"$work/vocab.txt"
+cp "$work/stopped/config.toml" "$work/config"
+for change in --siglip --lock-text=false --lora-text=true,--lock-text=false --model-ema-decay=0.9 --dual-text "--model=$work/heads.json" "--vocab=$work/vocab.txt"; do
+  option=${change%%=*}
+  expect 1 "${train[@]}" --out "$work/stopped" --resume latest ${change//,/ }
+  says "does not fit this run"
+  says "changed since it was made: .*$option"
+  files | cmp -s "$work/before" - || fail "a resume that failed at $option has changed the run"
+done
+
+# a damaged newest checkpoint is passed over, and nothing is deleted; so is one on a bad sector, where reading fails
 printf 'x' | dd of="$work/stopped/step_16/model.safetensors" bs=1 seek=2000 conv=notrunc status=none
-"${train[@]}" --out "$work/stopped" --resume latest >"$work/log" || fail "no fallback from a damaged checkpoint"
-grep -q "damaged checkpoint passed over" "$work/log" || fail "the damaged checkpoint was not reported"
+mv "$work/stopped/step_14/optimizer.safetensors" "$work/stopped/step_14/moments" && ln -s /proc/self/mem "$work/stopped/step_14/optimizer.safetensors"
+expect 0 "${train[@]}" --out "$work/stopped" --resume latest
+says "damaged checkpoint passed over: .*step_16/model.safetensors: checksum"
+says "damaged checkpoint passed over: .*step_14/optimizer.safetensors: .*Input/output error"
+says "resuming from .*step_11"  # the steps in between were bad
 [ "$(bits "$work/stopped")" = "$want" ] || fail "the fallback gives other bits"
-echo "resume: $killed kills, same bits"
+
+# closed output: messages go nowhere, least of all into a file of the run
+"${train[@]}" --out "$work/closed" >&- 2>&- &
+pid=$!
+until compgen -G "$work/closed/text_step_*" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+[ "$(readlink "/proc/$pid/fd/1" "/proc/$pid/fd/2" | sort -u)" = /dev/null ] || fail "a run with stdout and stderr closed writes its messages to $(readlink "/proc/$pid/fd/1")"
+wait "$pid" || fail "a run with stdout and stderr closed exits with $?"
+cmp -s <(cut -d, -f1-6,9 "$work/closed/metrics.csv") <(cut -d, -f1-6,9 "$work/straight/metrics.csv") || fail "metrics.csv of a run with stdout closed differs"
+mkfifo "$work/pipe"
+head -c 1 "$work/pipe" >/dev/null &
+"${train[@]}" --out "$work/piped" --log-every-n-steps 1 >"$work/pipe" 2>"$work/log" || fail "a run whose reader went away exits with $?"
+wait
+[ "$(bits "$work/closed")$(bits "$work/piped")" = "$want$want" ] || fail "a run whose output went nowhere gives other bits"
+
+# epochs are counted in studies, whatever a step takes of them
+expect 0 "${small[@]}" --text-steps 0 --epochs 2 --out "$work/epochs"
+says "trained 6 steps"
+more=("$bin/train_ct_rate" --phantom 24 --out "$work/epochs" --resume latest)
+expect 0 "${more[@]}" --epochs 4 --batch-size 12
+says "6 steps are done, 1 epochs and 24 of 24 studies; 4 are left, of 12 studies instead of 8; the run and its learning rate now end at step 10 instead of 6"
+says "trained 10 steps"
+expect 0 "${more[@]}" --batch-size 4
+says "10 steps are done, 3 epochs and 24 of 24 studies; 0 are left"
+says "nothing left to train: 10 of 10 steps are done (hint: more --epochs)"
+expect 0 "${more[@]}" --epochs 5
+says "trained 16 steps"
+echo "resume: $killed kills in $rounds runs, $refused times refused, $bad bad steps, same bits"

@@ -13,7 +13,9 @@ using namespace hlip;
 namespace {
 
 std::string save(const CheckpointStore& store, const std::string& prefix, int step, const std::string& content) {
-  return store.save(prefix, step, [&](const std::string& path) { atomic_write(path + "/model.safetensors", content); });
+  return store.save(prefix, step, [&](const std::string& path) {
+    for (const auto& file : checkpoint_files()) atomic_write(path + "/" + file, content);
+  });
 }
 const auto no_report = [](const std::string& fault) { FAIL(fault); };
 
@@ -112,4 +114,22 @@ TEST_CASE("checkpoint store: names that are no checkpoints are not taken for one
     atomic_write(folder.string() + "/" + std::string(name) + "/COMPLETE", "");
   }
   CHECK(store.list().empty());
+}
+
+TEST_CASE("checkpoint store: a checkpoint whose files are missing is not sound, whatever COMPLETE says") {
+  const TempFolder folder;
+  const CheckpointStore store(folder.string(), {"step"});
+  save(store, "step", 1, "good");
+  for (const auto& file : checkpoint_files()) {
+    CAPTURE(file);
+    const std::string path = save(store, "step", 2, "two runs wrote here");
+    std::string sums = read_file(path + "/COMPLETE");
+    const std::size_t at = sums.find(file) - 10;  // behind the checksum
+    sums.erase(at, sums.find('\n', at) + 1 - at);
+    atomic_write(path + "/COMPLETE", sums);
+    std::filesystem::remove(path + "/" + file);
+    CHECK(CheckpointStore::verify(path).find("does not name " + file) != std::string::npos);
+    CHECK(CheckpointStore::verify(path, {file}).find("does not name " + file) != std::string::npos);
+    CHECK(store.latest([](const std::string&) {}).step == 1);
+  }
 }

@@ -27,6 +27,12 @@ HLIP_LAZY std::string file_checksum(const std::string& path) {
   return fmt::format("{:08x}", crc);
 }
 
+/// What training needs of a checkpoint: one without all of them is not sound, whatever its COMPLETE says.
+inline const std::vector<std::string>& checkpoint_files() {
+  static const std::vector<std::string> files{"model.safetensors", "optimizer.safetensors", "state.json"};
+  return files;
+}
+
 /// A complete checkpoint: `<folder>/<prefix>_<step>`.
 struct CheckpointEntry {
   std::string path, prefix;
@@ -95,9 +101,10 @@ class CheckpointStore {
   }
 
   /// What is wrong with a checkpoint: empty if every file has the checksum it was written with.
-  /// @param files the only ones to look at, which must all be there; empty: every file of the checkpoint
+  /// @param files the only ones to look at, which must all be there; empty: every file of the checkpoint, among them checkpoint_files()
   HLIP_LAZY static std::string verify(const std::string& path, const std::vector<std::string>& files = {}) {
-    std::size_t seen = 0;
+    const std::vector<std::string>& needed = files.empty() ? checkpoint_files() : files;
+    std::vector<std::string> named;
     try {
       const std::string sums = read_file(path + "/COMPLETE", 1 << 20);
       std::size_t at = 0;
@@ -108,16 +115,13 @@ class CheckpointStore {
         const std::string want = sums.substr(at, 8), file = sums.substr(at + 10, end - at - 10);
         if (file.find('/') != std::string::npos) return path + "/COMPLETE is damaged";
         at = end + 1;
+        named.push_back(file);
         if (!files.empty() && std::find(files.begin(), files.end(), file) == files.end()) continue;
-        ++seen;
         const std::string got = file_checksum(path + "/" + file);
         if (got != want) return fmt::format("{}/{}: checksum {}, expected {}", path, file, got, want);
       }
-      if (seen < files.size()) {
-        std::string wanted;
-        for (const std::string& file : files) wanted += (wanted.empty() ? "" : ", ") + file;
-        return fmt::format("{}/COMPLETE does not name all of {}", path, wanted);
-      }
+      for (const std::string& file : needed)
+        if (std::find(named.begin(), named.end(), file) == named.end()) return fmt::format("{}/COMPLETE does not name {}", path, file);
     } catch (const error& e) {
       return e.what();
     }

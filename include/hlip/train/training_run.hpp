@@ -5,6 +5,7 @@
 #include <hlip/data/loader.hpp>
 #include <hlip/data/problems.hpp>
 #include <hlip/eval/zero_shot_table.hpp>
+#include <hlip/io/folder_lock.hpp>
 #include <hlip/io/weights_file.hpp>
 #include <hlip/models/load_weights.hpp>
 #include <hlip/models/memory_forecast.hpp>
@@ -23,24 +24,54 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
 
-/// Makes the folder of a run. @throws hlip::error when it cannot be made
-inline void make_run_folder(const std::string& out) {
-  std::error_code code;
-  std::filesystem::create_directories(out, code);
-  if (code) fail_file(out, "", "cannot make the folder: {}", code.message());
-}
+/// The folder of a run, made if it is not there, and locked: while one lives no other process gets in. What is to be written about the run
+/// waits until it begins, so that one that cannot leaves the files of an earlier one as they are.
+class RunFolder {
+ public:
+  /// @throws hlip::error when it cannot be made, or when another run is in it, naming host and process
+  explicit RunFolder(const RunOptions& o) : path_(o.out), dry_run_(o.dry_run) {
+    std::error_code code;
+    std::filesystem::create_directories(path_, code);
+    if (code) fail_file(path_, "", "cannot make the folder: {}", code.message());
+    lock_.emplace(path_);
+    if (!lock_->held()) fmt::print(stderr, "warning: {}: the file system has no locks, so nothing keeps a second run out\n", path_);
+  }
+  const std::string& path() const { return path_; }
+  /// A file of the folder, written when the run begins; never by a dry run.
+  void add(const std::string& name, std::string text) { waiting_.emplace_back(path_ + "/" + name, std::move(text)); }
+  void begin() {
+    if (!dry_run_)
+      for (const auto& [file, text] : waiting_) atomic_write(file, text);
+    waiting_.clear();
+  }
+  /// Removes the folder if nothing is in it.
+  void leave() {
+    lock_.reset();
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+
+ private:
+  std::string path_;
+  bool dry_run_;
+  std::optional<FolderLock> lock_;
+  std::vector<std::pair<std::string, std::string>> waiting_;
+};
 
 /// Draws phantoms below a progress line. @param write called as write(progress), where progress(done, all) may throw
 /// @return false when a stop signal came; the same command goes on
 template <class Write>
 bool draw_phantoms(Write write) {
   ProgressLine drawing;
+  const StopAwaited awaited;
   try {
     write([&](index_t done, index_t all) {
       drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all), done % 1000 == 0 || done == all);
@@ -56,13 +87,13 @@ bool draw_phantoms(Write write) {
 }
 
 /// Lists faulty studies in OUT/skipped_SPLIT.txt and says so; without --skip-bad they end the run before it begins.
-inline void report_problems(const RunOptions& o, const Problems& problems, const std::string& root, const std::string& split) {
+inline void report_problems(const RunOptions& o, RunFolder& folder, const Problems& problems, const std::string& root, const std::string& split) {
   if (!o.skip_bad) expect_no_problems(problems, root, split);
   if (problems.empty()) return;
   std::string list;
   for (const auto& p : problems) list += p + "\n";
-  atomic_write(o.out + "/skipped_" + split + ".txt", list);
-  fmt::print("{}: {} faulty studies or rows are left out, listed in {}/skipped_{}.txt\n", split, problems.count(), o.out, split);
+  folder.add("skipped_" + split + ".txt", list);
+  fmt::print("{}: {} faulty studies or rows are left out{}\n", split, problems.count(), o.dry_run ? "" : fmt::format(", listed in {}/skipped_{}.txt", o.out, split));
 }
 
 /// The tokenizer of --vocab or --text-model, or one learned from the reports. The model gets room for its pieces.
@@ -131,53 +162,50 @@ class TrainingRun {
   Clip<3, float, B> model;
 
   /// Makes the model and loads what it starts from.
-  /// @param o batch sizes are cut to the number of studies; must outlive the run  @param preprocessing goes to model.json
-  TrainingRun(RunOptions& o, const ClipConfig& config, std::string preprocessing, std::shared_ptr<const WordPieceTokenizer> tokenizer, index_t studies)
-      : o_(o), preprocessing_(std::move(preprocessing)), tokenizer_(std::move(tokenizer)), store_folder_(o.dry_run ? o.out + "/.dry_run" : o.out), store_(store_folder_, checkpoint_stages()) {
+  /// @param o batch sizes are cut to the number of studies; must outlive the run, as `folder` must  @param preprocessing goes to model.json
+  TrainingRun(RunOptions& o, RunFolder& folder, const ClipConfig& config, std::string preprocessing, std::shared_ptr<const WordPieceTokenizer> tokenizer, index_t studies)
+      : o_(o), folder_(folder), preprocessing_(std::move(preprocessing)), tokenizer_(std::move(tokenizer)), store_folder_(o.dry_run ? o.out + "/.dry_run" : o.out), store_(store_folder_, checkpoint_stages()) {
     if (o.batch_size > studies) {
       fmt::print("batch size {} is more than the {} training studies; using {}\n", o.batch_size, studies, studies);
       o.batch_size = studies;
     }
-    const std::int64_t studies_per_step = o.batch_size * o.accum_batch * o.accum_freq;
-    if (studies_per_step > studies)
-      fail("options", "a step takes --batch-size {} x --accum-batch {} x --accum-freq {} = {} studies, there are {}", o.batch_size, o.accum_batch, o.accum_freq, studies_per_step, studies);
+    length_ = {o.steps > 0 ? 0 : o.epochs, studies, o.batch_size * o.accum_batch, o.accum_freq};
+    if (length_.studies_per_step() > studies)
+      fail("options", "a step takes --batch-size {} x --accum-batch {} x --accum-freq {} = {} studies, there are {}", o.batch_size, o.accum_batch, o.accum_freq, length_.studies_per_step(), studies);
     o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies);
     model = Clip<3, float, B>(config, o.seed);
     load_weights(o, model);
     if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
     else if (o.lora_text) lock_text_tower(model);
-    steps_per_epoch_ = studies / (o.batch_size * o.accum_batch) / o.accum_freq;
-    total_steps_ = o.steps > 0 ? o.steps : o.epochs * steps_per_epoch_;
+    total_steps_ = o.steps > 0 ? o.steps : o.epochs * length_.steps_of_epoch();
     if (o.warmup >= total_steps_ && total_steps_ > 0)
       fmt::print("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never gets past {:.2e} (hint: --warmup {})\n", o.warmup, total_steps_,
                  learning_rate({.lr = o.lr, .warmup = o.warmup, .total = total_steps_}, total_steps_ - 1), total_steps_ / 20);
   }
 
-  /// Says what will be done, and finds where to go on.
+  /// Says what will be done, and finds where to go on. Nothing is written before the model and the optimiser have it.
   /// @param data "6000 training studies (6000 volumes, cached), 400 for evaluation"  @param resolved the configuration to store
   void begin(const std::string& data, const std::string& resolved) {
-    fmt::print("{}; model {}: {:.2f} M parameters, {} word pieces; {} text steps, {} steps of {}\n", data, model.config.name, static_cast<double>(count_parameters(model)) / 1e6, tokenizer_->vocab_size(),
-               o_.text_steps, total_steps_, o_.batch_size * o_.accum_batch * o_.accum_freq);
+    resolved_ = resolved;
     if (o_.resume == "latest") from_ = store_.latest([](const std::string& fault) { fmt::print("damaged checkpoint passed over: {}\n", fault); });
     else if (!o_.resume.empty()) {
       const std::filesystem::path path = std::filesystem::path(o_.resume).has_filename() ? std::filesystem::path(o_.resume) : std::filesystem::path(o_.resume).parent_path();
       if (const std::string fault = CheckpointStore::verify(path.string()); !fault.empty()) fail("resume", "{}", fault);
       from_ = {path.string(), path.filename().string().rfind("text_step_", 0) == 0 ? "text_step" : "step", 0};
     }
-    if (!from_.path.empty()) fmt::print("resuming from {}\n", from_.path);
-    else if (!o_.resume.empty()) fmt::print("no checkpoint in {} yet: starting afresh\n", o_.out);
-    else if (!store_.list().empty()) fmt::print("warning: {} holds checkpoints of an earlier run, which --resume latest would take for this one's (hint: another --out, or --resume latest now)\n", o_.out);
-    if (!o_.dry_run) atomic_write(o_.out + "/config.toml", resolved);
-    std::filesystem::create_directories(store_folder_);
-    std::int64_t kept_text = -1, kept_image = -1;  // rows of metrics.csv up to these steps stay
+    if (!from_.path.empty()) saved_ = saved_position(from_.path);
+    if (from_.prefix == "step" && o_.steps == 0) total_steps_ = last_step(length_, saved_);
+    fmt::print("{}; model {}: {:.2f} M parameters, {} word pieces; {} text steps, {} steps of {}\n", data, model.config.name, static_cast<double>(count_parameters(model)) / 1e6, tokenizer_->vocab_size(),
+               o_.text_steps, total_steps_, length_.studies_per_step());
     if (!from_.path.empty()) {
-      const std::int64_t at = read_json(from_.path + "/state.json").value("step", std::int64_t{0});
-      kept_text = from_.prefix == "text_step" ? at : INT64_MAX;
-      kept_image = from_.prefix == "step" ? at : -1;
+      fmt::print("resuming from {}\n", from_.path);
+      expect_same_model();
+      say_position();
+    } else if (!o_.resume.empty()) {
+      fmt::print("no checkpoint in {} yet: starting afresh\n", o_.out);
+    } else if (!store_.list().empty()) {
+      fmt::print("warning: {} holds checkpoints of an earlier run, which --resume latest would take for this one's (hint: another --out, or --resume latest now)\n", o_.out);
     }
-    log_ = std::make_unique<MetricsLog>(store_folder_ + "/metrics.csv", [=](const std::string& stage, std::int64_t step) { return step <= (stage == "text_step" ? kept_text : kept_image); });
-    if (o_.report_to == "tensorboard" && !o_.dry_run)
-      log_->report_to_tensorboard(o_.out + "/tensorboard", from_.prefix == "step" ? 0 : std::max<std::int64_t>(1, kept_text + 1), std::max<std::int64_t>(1, kept_image + 1));
   }
 
   /// The text tower learns to match two texts about one study; nothing without --text-steps, or when the image stage has begun.
@@ -193,7 +221,8 @@ class TrainingRun {
     t.fixed_scale = o_.text_scale;
     set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.", 0) != 0; });
     ContrastiveTrainer<3, float, B> trainer(model, t, store_);
-    if (from_.prefix == "text_step") trainer.restore(from_.path);
+    if (from_.prefix == "text_step") restore(trainer);
+    begin_writing();
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.text_batch_size, .seed = o_.seed + 1};
     DataLoader loader(ReportPairs<Samples>(samples, tokenizer_), loading, CollateTextPairs<B>{});
@@ -217,13 +246,17 @@ class TrainingRun {
     if (o_.lock_text) lock_text_tower(model, o_.lock_text_unlocked_layers, o_.lock_text_freeze_layer_norm);
     TrainerOptions options = trainer_options();
     options.steps = o_.dry_run ? 2 : total_steps_;
-    options.schedule = {.kind = lr_scheduler_named(o_.lr_scheduler), .lr = o_.lr, .warmup = o_.warmup, .cooldown = o_.epochs_cooldown * steps_per_epoch_, .cooldown_power = o_.lr_cooldown_power, .cooldown_end = o_.lr_cooldown_end};
+    options.schedule = {.kind = lr_scheduler_named(o_.lr_scheduler), .lr = o_.lr, .warmup = o_.warmup, .cooldown = o_.epochs_cooldown * length_.steps_of_epoch(), .cooldown_power = o_.lr_cooldown_power, .cooldown_end = o_.lr_cooldown_end};
     options.grad_clip_norm = o_.grad_clip_norm;
     options.siglip = model.config.siglip;
+    options.length = length_;
     options.accum_freq = o_.accum_freq;
     options.ema_decay = o_.model_ema_decay;
     ContrastiveTrainer<3, float, B> trainer(model, options, store_);
-    if (from_.prefix == "step") trainer.restore(from_.path);
+    if (from_.prefix == "step") restore(trainer);
+    begin_writing();
+    if (trainer.step() >= options.steps)
+      progress_.note(fmt::format("nothing left to train: {} of {} steps are done (hint: {})", trainer.step(), options.steps, o_.steps > 0 ? "more --steps" : "more --epochs"));
     LoaderOptions loading = loader_options();
     loading.sampler = {.batch_size = o_.batch_size * o_.accum_batch, .seed = o_.seed};
     DataLoader loader(samples, loading, CollateImageText<B>{});
@@ -287,7 +320,7 @@ class TrainingRun {
       add(summary, fact);
       fact("parameters", fmt::format("{:.2f} M", static_cast<double>(count_parameters(model)) / 1e6));
       fact("vocabulary", fmt::format("{} word pieces", tokenizer_->vocab_size()));
-      fact("studies a step", fmt::format("{}", o_.batch_size * o_.accum_batch * o_.accum_freq));
+      fact("studies a step", fmt::format("{}", length_.studies_per_step()));
       fact("preprocessing", preprocessing_);
       fact("time of the last session", format_duration(seconds_since_start()));
       fact("largest resident memory", fmt::format("{:.2f} GiB", static_cast<double>(peak_rss_bytes()) / 0x1p30));
@@ -302,20 +335,87 @@ class TrainingRun {
 
   /// Removes what a dry run has written and says what the run will cost.
   void finish_dry_run() const {
-    std::error_code ignored;
     std::filesystem::remove_all(store_folder_);
-    std::filesystem::remove(o_.out, ignored);  // only if nothing else is in it
+    folder_.leave();
     fmt::print("dry run done: about {:.2f} s a step, {} for {} steps; nothing was kept\n", seconds_ / 2, format_duration(seconds_ / 2 * static_cast<double>(total_steps_)), total_steps_);
   }
 
  private:
+  /// @throws hlip::error when the checkpoint to go on from is of another model, naming the options that have changed since
+  void expect_same_model() const {
+    const std::string file = from_.path + "/model.json";
+    const Json stored = read_json(file);
+    if (!stored.is_object() || !stored.contains("model")) fail_file(file, "", "needs the entry model");
+    const Json there = model_shape(clip_config_from_json(stored["model"], file)), here = model_shape(model.config);
+    for (const auto& [entry, value] : here.items())
+      if (const Json was = there.value(entry, Json()); was != value) misfit(fmt::format("{} is {} there and {} here", entry.substr(1), was.dump(), value.dump()));
+    if (here.size() != there.size()) misfit("its model.json has other entries");  // lists of other lengths
+    if (read_file(from_.path + "/vocab.txt") != tokenizer_->vocabulary().to_text()) misfit(fmt::format("its vocabulary is not that of this run ({} pieces)", tokenizer_->vocab_size()));
+  }
+  /// What weights mean, entry by entry: all of a configuration but what only training asks.
+  static Json model_shape(ClipConfig config) {
+    config.vision.patch_dropout = config.vision.drop_path = config.text.dropout = 0;
+    config.vision.init_std = config.text.init_std = 0;
+    config.vision.grad_checkpointing = false;
+    config.name = config.vision.name = "";
+    return to_json(config).flatten();
+  }
+  [[noreturn]] void misfit(const std::string& reason) const {
+    std::string changed;
+    const std::string config = std::filesystem::path(from_.path).parent_path().string() + "/config.toml";
+    try {
+      for (const std::string& name : changed_entries(read_file(config, std::size_t{1} << 24), config, resolved_)) changed += (changed.empty() ? "" : ", ") + ("--" + name);
+    } catch (const error&) {  // it is not there, or damaged: the reason alone is said
+    }
+    fail("resume", "{} does not fit this run: {}; {}", from_.path, reason,
+         changed.empty() ? "the data, --model, --vocab and whatever changes the model or freezes parts of it must be those it was made with" : "changed since it was made: " + changed);
+  }
+  template <class Trainer>
+  void restore(Trainer& trainer) {
+    try {
+      trainer.restore(from_.path);
+    } catch (const error& e) {
+      misfit(e.what());
+    }
+  }
+
+  /// Says how much is done and how much is left, in studies seen: a step may take another number of them now.
+  void say_position() const {
+    if (from_.prefix == "text_step") {
+      fmt::print("{} text steps are done, {} are left\n", saved_.step, std::max<std::int64_t>(0, o_.text_steps - saved_.step));
+      return;
+    }
+    const std::int64_t then = saved_.length.studies_per_step(), now = length_.studies_per_step(), left = std::max<std::int64_t>(0, total_steps_ - saved_.step);
+    fmt::print("{} steps are done, {} epochs and {} of {} studies; {} are left", saved_.step, saved_.at.epoch, saved_.at.position, length_.studies, left);
+    if (saved_.length.studies > 0 && then != now) fmt::print(", of {} studies instead of {}", now, then);
+    if (total_steps_ != saved_.steps) fmt::print("; the run and its learning rate now end at step {} instead of {}", total_steps_, saved_.steps);
+    if (saved_.length.studies > 0 && saved_.length.studies != length_.studies) fmt::print("; there were {} studies, so this epoch has another order", saved_.length.studies);
+    fmt::print("\n");
+  }
+
+  /// From here on the files of the run are this one's.
+  void begin_writing() {
+    if (log_) return;
+    folder_.begin();
+    if (!o_.dry_run) atomic_write(o_.out + "/config.toml", resolved_);
+    std::filesystem::create_directories(store_folder_);
+    std::int64_t kept_text = -1, kept_image = -1;  // rows of metrics.csv up to these steps stay
+    if (!from_.path.empty()) {
+      kept_text = from_.prefix == "text_step" ? saved_.step : INT64_MAX;
+      kept_image = from_.prefix == "step" ? saved_.step : -1;
+    }
+    log_ = std::make_unique<MetricsLog>(store_folder_ + "/metrics.csv", [=](const std::string& stage, std::int64_t step) { return step <= (stage == "text_step" ? kept_text : kept_image); });
+    if (o_.report_to == "tensorboard" && !o_.dry_run)
+      log_->report_to_tensorboard(o_.out + "/tensorboard", from_.prefix == "step" ? 0 : std::max<std::int64_t>(1, kept_text + 1), std::max<std::int64_t>(1, kept_image + 1));
+  }
+
   TrainerOptions trainer_options() const {
     TrainerOptions options;
     options.adamw = {o_.beta1, o_.beta2, o_.eps};
     options.weight_decay = o_.wd;
     options.seed = o_.seed;
     options.log_every_n_steps = o_.log_every_n_steps;
-    options.save_frequency_steps = o_.save_frequency_steps > 0 ? o_.save_frequency_steps : o_.save_frequency * steps_per_epoch_;
+    options.save_frequency_steps = o_.save_frequency_steps > 0 ? o_.save_frequency_steps : o_.save_frequency * length_.steps_of_epoch();
     options.keep_checkpoints = o_.keep_checkpoints;
     return options;
   }
@@ -338,12 +438,15 @@ class TrainingRun {
   }
 
   RunOptions& o_;
-  std::string preprocessing_;
+  RunFolder& folder_;
+  std::string preprocessing_, resolved_;
   std::shared_ptr<const WordPieceTokenizer> tokenizer_;
-  std::int64_t steps_per_epoch_ = 0, total_steps_ = 0;
+  RunLength length_;
+  std::int64_t total_steps_ = 0;
   std::string store_folder_;
   CheckpointStore store_;
   CheckpointEntry from_;
+  SavedPosition saved_;  // of from_
   std::unique_ptr<MetricsLog> log_;
   ProgressLine progress_;
   double seconds_ = 0;

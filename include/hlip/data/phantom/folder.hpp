@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/io/file.hpp>
+#include <hlip/io/folder_lock.hpp>
 #include <hlip/tensor/shape.hpp>
 
 #include <atomic>
@@ -31,7 +32,8 @@ inline void check_phantom_counts(std::string_view where, index_t n_train, index_
 
 /// Calls write() unless `root` holds the finished data set of these settings, which are kept in root/phantom.json, written last.
 /// @param dataset folder below root whose presence means that there are data; @param settings JSON in one line; @param readme goes to README.txt
-/// @return whether write() was called  @throws hlip::error when the folder holds other settings, or data that are no phantoms
+/// @return whether write() was called
+/// @throws hlip::error when the folder holds other settings, or data that are no phantoms, or when another process is writing it
 template <class Write>
 bool write_phantom_folder(const std::string& root, const std::string& dataset, const std::string& settings, std::string_view readme, Write write) {
   const std::string finished = root + "/phantom.json", unfinished = root + "/phantom.unfinished.json";
@@ -42,6 +44,8 @@ bool write_phantom_folder(const std::string& root, const std::string& dataset, c
   try {
     if (!is_file(unfinished) && std::filesystem::exists(dataset)) fail_file(dataset, "", "exists and was not written by this program; choose another folder");
     std::filesystem::create_directories(root);
+    const FolderLock lock(root);
+    if (is_file(finished)) return false;  // by now
     atomic_write(unfinished, settings);  // before the dataset's folder, which without it would count as someone else's
     atomic_write(root + "/README.txt", readme);
     write();
