@@ -126,6 +126,29 @@ TEST_CASE("ZeroShotTable: an interval of a finding with one positive or one nega
   CHECK(csv.find("\nmean,,,") != std::string::npos);
 }
 
+TEST_CASE(
+    "intervals: three against three that the scores part wholly have none worth the name, and "
+    "every table says so") {
+  const std::vector<std::string> names = {"parted"};
+  const std::vector<double> scores = {0.9, 0.8, 0.7, 0.1, 0.2, 0.3};
+  const std::vector<std::int64_t> labels = {0, 0, 0, 1, 1, 1};
+  CHECK(interval_note(3, 3, {0, 0}) == "no width: too narrow");
+  CHECK(interval_note(3, 3, {0.2, 0.9}).empty());
+  CHECK(interval_note(3, 0, {0, 0}).empty());  // no metrics
+  CHECK(interval_note(Interval{}).empty());
+  const ZeroShotTable table(names, scores, labels);
+  CHECK(table.rows()[0].metrics.auc == 0);
+  for (const std::string& text : {table.to_text(), AucTable(names, scores, labels).to_text()}) {
+    CHECK(text.find("0.000-0.000†") != std::string::npos);
+    CHECK(text.find("† too narrow") != std::string::npos);
+  }
+  CHECK(table.last_line() == "macro AUC 0.000 (95 % CI 0.000-0.000†, 6 studies)");
+  for (const std::string& csv : {table.to_csv(), AucTable(names, scores, labels).to_csv()}) {
+    CHECK(csv.find(",no width: too narrow\nmean") != std::string::npos);
+    CHECK(csv.ends_with(",no width: too narrow\n"));
+  }
+}
+
 TEST_CASE("macro_auc_line: has the promised form") {
   CHECK(macro_auc_line(0.87249, {0.8611, 0.8839}, 400) == "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)");
 }

@@ -15,7 +15,7 @@ class AucTable {
     std::int64_t positives = 0, negatives = 0;
     double auc = not_a_number;
     Interval interval;
-    std::string note() const { return interval_note(positives, negatives); }
+    std::string note() const { return interval_note(positives, negatives, interval); }
   };
 
   /// @param names of the findings, C of them; @param scores higher means more likely, row-major (studies, C); @param labels 0 or 1, likewise
@@ -65,7 +65,9 @@ class AucTable {
     std::string text = fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}\n", "finding", width, "pos", "neg", "AUC", fmt::format("{:g} % CI", confidence_ * 100)), missing;
     bool marked = false;
     for (const auto& r : rows_) {
-      text += fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}\n", r.name, width, r.positives, r.negatives, detail::table_cell(r.auc), detail::table_range(r.interval.low, r.interval.high, r.note().empty() ? "" : interval_mark));
+      text += fmt::format("{:<{}}  {:>5} {:>5}  {:>6}  {}\n", r.name, width, r.positives,
+                          r.negatives, detail::table_cell(r.auc),
+                          detail::table_range(r.interval.low, r.interval.high, mark_of(r.note())));
       marked = marked || !r.note().empty();
       if (std::isnan(r.auc)) missing += (missing.empty() ? "" : ", ") + r.name;
     }
@@ -80,7 +82,9 @@ class AucTable {
     std::string text = "finding,positives,negatives,auc,auc_low,auc_high,interval_note\n";
     for (const auto& r : rows_)
       text += fmt::format("{},{},{},{},{},{},{}\n", detail::csv_field(r.name), r.positives, r.negatives, csv_number(r.auc), csv_number(r.interval.low), csv_number(r.interval.high), detail::csv_field(r.note()));
-    return text + fmt::format("mean,,,{},{},{},\n", csv_number(macro_), csv_number(macro_interval_.low), csv_number(macro_interval_.high));
+    return text + fmt::format("mean,,,{},{},{},{}\n", csv_number(macro_),
+                              csv_number(macro_interval_.low), csv_number(macro_interval_.high),
+                              detail::csv_field(interval_note(macro_interval_)));
   }
 
  private:

@@ -12,17 +12,33 @@ HLIP_BEGIN
 /// A range; NaN if it could not be estimated.
 struct Interval {
   double low = not_a_number, high = not_a_number;
+  /// Whether every resample gave the same: of studies that scores part wholly every resample does,
+  /// be they three or three thousand.
+  bool without_width() const { return low == high; }
 };
 
-/// What to know before trusting an interval, or nothing. A kind of study of which there is only one is in a resample or is not, but is never
-/// another one: how much hangs on it does not show, and the interval is too narrow, often of no width at all.
-HLIP_LAZY std::string interval_note(std::int64_t positives, std::int64_t negatives) {
-  if (positives == 0 || negatives == 0 || (positives > 1 && negatives > 1)) return "";
+/// What to know before trusting an interval, or nothing. An interval of no width says that nothing
+/// can be otherwise, when it is only that resampling cannot show it.
+HLIP_LAZY std::string interval_note(const Interval& interval) {
+  return interval.without_width() ? "no width: too narrow" : "";
+}
+/// The same of two kinds of study. A kind of which there is only one is in a resample or is not,
+/// but is never another one: how much hangs on it does not show, and the interval is too narrow.
+HLIP_LAZY std::string interval_note(std::int64_t positives, std::int64_t negatives,
+                                    const Interval& interval = {}) {
+  if (positives == 0 || negatives == 0) return "";
+  if (positives > 1 && negatives > 1) return interval_note(interval);
   return fmt::format("{}{}{}: too narrow", positives == 1 ? "one positive" : "", positives == 1 && negatives == 1 ? ", " : "", negatives == 1 ? "one negative" : "");
 }
 /// The mark of such an interval in a table, and the line below the table that explains it.
 inline constexpr std::string_view interval_mark = "†";
-inline constexpr std::string_view interval_mark_line = "† too narrow: of one kind of study there is only one, and resampling cannot show how much hangs on it\n";
+inline constexpr std::string_view interval_mark_line =
+    "† too narrow: of one kind of study there is only one, or the scores part all of them, and "
+    "resampling cannot show how much hangs on that\n";
+/// The mark, where there is a note.
+inline std::string_view mark_of(const std::string& note) {
+  return note.empty() ? std::string_view() : interval_mark;
+}
 
 /// How intervals are resampled.
 struct BootstrapOptions {

@@ -16,6 +16,13 @@ HLIP_BEGIN
 /// Columns of the table of labels, and with it the order of prompts and logits.
 inline constexpr std::array<std::string_view, 5> pub_brain_5_classes = {"Normal", "Stroke", "Glioma", "Meningioma", "Metastasis"};
 
+/// Slices that the published evaluation brings each scan to: 144 in June 2025, 48 for the models
+/// that came later (…_scan_study_…).
+/// @param model name of its configuration
+constexpr std::int64_t pub_brain_5_slices(std::string_view model) {
+  return model.find("_scan_study_") == model.npos ? 144 : 48;
+}
+
 inline std::vector<std::string> pub_brain_5_prompts() {
   std::vector<std::string> out;
   for (const char* words : {"No significant abnormalities", "Acute stroke", "Glioma", "Meningioma", "Metastasis"}) out.push_back("This MRI study shows: " + std::string(words) + ".");
@@ -51,8 +58,14 @@ struct PubBrainResult {
   double weighted_f1 = not_a_number, recall = not_a_number, precision = not_a_number;  ///< detections only
 
   std::int64_t studies() const { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
-  /// As interval_note.
-  std::string note() const { return !std::isnan(auc) && std::count(counts.begin(), counts.end(), 1) > 0 ? "one study of a class: too narrow" : ""; }
+  /// As interval_note, of either interval.
+  std::string note() const {
+    if (!std::isnan(auc) && std::count(counts.begin(), counts.end(), 1) > 0)
+      return "one study of a class: too narrow";
+    return balanced_accuracy_interval.without_width() || auc_interval.without_width()
+               ? "no width: too narrow"
+               : "";
+  }
 };
 
 /// Scores one task: softmax over the task's logits.
@@ -139,7 +152,7 @@ HLIP_LAZY std::string pub_brain_text(const std::vector<PubBrainResult>& results)
   bool marked = false;
   std::string text = fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", "task", "studies", "bal.acc", "CI", "AUC", "CI", "wF1", "recall", "prec");
   for (const auto& r : results) {
-    const std::string_view mark = r.note().empty() ? "" : interval_mark;
+    const std::string_view mark = mark_of(r.note());
     text += fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", r.name, r.studies(), table_cell(r.balanced_accuracy),
                         table_range(r.balanced_accuracy_interval.low, r.balanced_accuracy_interval.high, mark), table_cell(r.auc), table_range(r.auc_interval.low, r.auc_interval.high, mark),
                         table_cell(r.weighted_f1), table_cell(r.recall), table_cell(r.precision));

@@ -8,9 +8,11 @@
 
 HLIP_BEGIN
 
-/// The line a program ends with: "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)".
+/// The line a program ends with: "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)", with
+/// interval_mark behind an interval of no width.
 HLIP_LAZY std::string macro_auc_line(double macro_auc, const Interval& interval, std::int64_t studies) {
-  return fmt::format("macro AUC {:.3f} (95 % CI {:.3f}-{:.3f}, {} studies)", macro_auc, interval.low, interval.high, studies);
+  return fmt::format("macro AUC {:.3f} (95 % CI {:.3f}-{:.3f}{}, {} studies)", macro_auc,
+                     interval.low, interval.high, mark_of(interval_note(interval)), studies);
 }
 
 /// Metrics per finding with their unweighted means. Findings without positives or without negatives among the studies have
@@ -21,7 +23,9 @@ class ZeroShotTable {
     std::string name;
     BinaryMetrics metrics;
     Interval auc_interval;
-    HLIP_LAZY std::string note() const { return interval_note(metrics.positives, metrics.negatives); }
+    HLIP_LAZY std::string note() const {
+      return interval_note(metrics.positives, metrics.negatives, auc_interval);
+    }
   };
 
   /// @param names of the findings, C of them
@@ -87,8 +91,10 @@ class ZeroShotTable {
     const auto add = [&](const std::vector<std::string>& cells) { add_line(text, cells, width, fitted); };
     add({"finding", "pos", "neg", "AUC", fmt::format("{:g} % CI", confidence_ * 100), "bal.acc", "wF1", "recall", "prec", "thr*", "acc*", "wF1*", "rec*", "prec*"});
     for (const auto& r : rows_)
-      add(cells(r.name, std::to_string(r.metrics.positives), std::to_string(r.metrics.negatives), r.metrics.values(), r.auc_interval, r.note().empty() ? "" : interval_mark));
-    add(cells("mean of findings", "", "", means_, macro_interval_, ""));
+      add(cells(r.name, std::to_string(r.metrics.positives), std::to_string(r.metrics.negatives),
+                r.metrics.values(), r.auc_interval, mark_of(r.note())));
+    add(cells("mean of findings", "", "", means_, macro_interval_,
+              mark_of(interval_note(macro_interval_))));
     if (std::any_of(rows_.begin(), rows_.end(), [](const Row& r) { return !r.note().empty(); })) text += interval_mark_line;
     if (fitted) text += "* at the threshold fitted on these same test labels, which is optimistic; acc* is plain, not balanced accuracy\n";
     std::string missing;
@@ -112,7 +118,7 @@ class ZeroShotTable {
       append(r.auc_interval, r.metrics.values(), r.note());
     }
     text += "mean,,";
-    append(macro_interval_, means_, "");
+    append(macro_interval_, means_, interval_note(macro_interval_));
     return text;
   }
 

@@ -158,13 +158,23 @@ HLIP_LAZY std::string zero_shot_section(const ZeroShotTable& table, const std::v
   std::string out = "<h2>Zero-shot findings</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>finding</th><th>with</th><th>without</th><th>AUC</th><th>95 % interval</th><th style=\"text-align: center\">0 to 1</th><th>balanced accuracy</th><th>weighted F1</th><th>recall</th><th>precision</th></tr></thead>\n<tbody>\n";
   for (const auto& r : table.rows()) {
     const auto& m = r.metrics;
-    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escape_html(r.name), m.positives, m.negatives, cell(m.auc), range(r.auc_interval, r.note().empty() ? "" : interval_mark),
-                       interval_bar(m.auc, r.auc_interval), cell(m.balanced_accuracy), cell(m.weighted_f1), cell(m.recall), cell(m.precision));
+    out += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</"
+        "td><td>{}</td><td>{}</td></tr>\n",
+        escape_html(r.name), m.positives, m.negatives, cell(m.auc),
+        range(r.auc_interval, mark_of(r.note())), interval_bar(m.auc, r.auc_interval),
+        cell(m.balanced_accuracy), cell(m.weighted_f1), cell(m.recall), cell(m.precision));
     marked = marked || !r.note().empty();
   }
   const auto& means = table.means();
-  out += fmt::format("</tbody>\n<tfoot><tr><td>mean of findings</td><td></td><td></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></tfoot>\n</table></div>\n", cell(table.macro_auc()), range(table.macro_interval()),
-                     interval_bar(table.macro_auc(), table.macro_interval()), cell(means[0]), cell(means[1]), cell(means[2]), cell(means[3]));
+  out += fmt::format(
+      "</tbody>\n<tfoot><tr><td>mean of "
+      "findings</td><td></td><td></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</"
+      "td><td>{}</td><td>{}</td></tr></tfoot>\n</table></div>\n",
+      cell(table.macro_auc()),
+      range(table.macro_interval(), mark_of(interval_note(table.macro_interval()))),
+      interval_bar(table.macro_auc(), table.macro_interval()), cell(means[0]), cell(means[1]),
+      cell(means[2]), cell(means[3]));
   if (marked) out += fmt::format("<p class=\"soft\">{}</p>\n", interval_mark_line);
   out += "<p class=\"soft\">Decisions at a probability of one half, nothing fitted on these labels. Intervals by resampling volumes. The dashed mark is chance.</p>\n<h3>ROC curves</h3>\n<div class=\"small\">\n";
   for (const auto& f : findings) {
