@@ -2,6 +2,7 @@
 #include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/inspect.hpp>
+#include <hlip/eval/evaluation_tables.hpp>
 #include <hlip/train/command_line.hpp>
 #ifdef HLIP_WITH_DICOM
 #include <hlip/data/dicom/inspect.hpp>
@@ -12,6 +13,7 @@
 namespace {
 
 hlip::FileReport look_into(const std::string& path, const hlip::InspectOptions& options) {
+  if (path.ends_with(".csv")) return hlip::inspect_table_file(path);
   if (!hlip::is_dicom(path)) return hlip::inspect_file(path, options);
 #ifdef HLIP_WITH_DICOM
   hlip::DicomOptions dicom;

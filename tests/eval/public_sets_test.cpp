@@ -3,6 +3,7 @@
 #include "../support/errors.hpp"
 
 #include <hlip/eval/auc_table.hpp>
+#include <hlip/eval/evaluation_tables.hpp>
 #include <hlip/eval/head_ct_prompts.hpp>
 #include <hlip/eval/pub_brain_5.hpp>
 #include <hlip/eval/rad_chestct.hpp>
@@ -184,4 +185,64 @@ TEST_CASE("zero-shot tables: what was written is read, to the last digit, and no
   CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "expected a last row \"mean\"; is the file cut?"));
   atomic_write(folder / "t.csv", csv.substr(0, csv.find('\n') + 1));
   CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "t.csv: "));
+}
+
+TEST_CASE(
+    "inspect: every table that evaluate reads is known by its columns, and every fault in it has "
+    "its line") {
+  TempFolder folder;
+  const auto look = [&](const std::string& text) {
+    atomic_write(folder / "t.csv", text);
+    return inspect_table_file(folder / "t.csv");
+  };
+  const auto line = [](std::size_t n, const char* value) {
+    std::string out;
+    for (std::size_t i = 0; i < n; ++i) out += std::string(",") + value;
+    return out + "\n";
+  };
+  std::string rad = "NoteAcc_DEID", own = "NoteAcc_DEID";
+  for (const auto& c : rad_chestct_columns) rad += "," + std::string(c.name);
+  for (const char* c :
+       {"nodule", "atelectasis", "emphysema", "opacity", "fibrosis", "pleural_effusion",
+        "bronchial_wall_thickening", "consolidation", "bronchiectasis", "septal_thickening",
+        "cardiomegaly", "pericardial_effusion", "hernia", "calcification", "air_trapping"})
+    own += "," + std::string(c);
+  auto report = look(rad + "\ntrn00001" + line(15, "0.0") + "trn00002" + line(15, "1.0"));
+  CHECK(report.ok());
+  CHECK(report.summary == "Rad-ChestCT table of labels, 2 studies");
+  CHECK(report.details.front() == "Emphysema: 1 of 2");
+  CHECK(look(own + "\ntrn00001" + line(15, "0")).ok());
+  report = look(
+      "study,Normal,Stroke,Glioma,Meningioma,Metastasis\n/data/pub_brain_5/stroke/a,0,1,0,0,0\n/"
+      "data/pub_brain_5/stroke/b,0,2,0,0,x\n/data/pub_brain_5/stroke/a,0,1,0,0,0\n");
+  CHECK(report.summary == "Pub-Brain-5 table of labels, 3 studies, 1 of them sound");
+  REQUIRE(report.problems.size() == 3);
+  CHECK(says(report.problems[0], "line 3, column Stroke: is \"2\", expected 0 or 1"));
+  CHECK(says(report.problems[1], "line 3, column Metastasis: is \"x\""));
+  CHECK(says(report.problems[2],
+             "line 4, column study: \"/data/pub_brain_5/stroke/a\" is already in line 2"));
+  CHECK(look("study,Any,Epidural,Intraparenchymal,Intraventricular,Subarachnoid,Subdural\nID_1" +
+             line(6, "1"))
+            .summary == "RSNA table of labels, 1 study");
+  CHECK(look("study,ICH,IPH,IVH,SDH,EDH,SAH,BleedLocation-Left,BleedLocation-Right,ChronicBleed,"
+             "Fracture,CalvarialFracture,OtherFracture,MassEffect,MidlineShift\nCQ500CT0" +
+             line(14, "0"))
+            .summary == "CQ500 table of labels, 1 study");
+  CHECK(look("study,Acute stroke\ns1,1\n").summary == "table of labels, 1 study");
+  CHECK(look("study,Acute stroke\ns1,0.25\ns2,1\n").summary ==
+        "table of scores, 1 column of 2 studies");
+  CHECK(look("recon,Emphysema,Atelectasis\nvalid_1_a_1.pt,0.1,1e-3\n").summary ==
+        "table of scores, 2 columns of 1 study");
+  CHECK(says(look("recon,Emphysema\nvalid_1_a_1.pt,high\n").problems.at(0),
+             "line 2, column Emphysema: is \"high\", expected a number"));
+  CHECK(says(look("VolumeName,Findings_EN,Impressions_EN\nvalid_1_a_1.nii.gz,fine,\n").summary,
+             "CT-RATE table of reports"));
+  CHECK(says(look("colour,shape\nred,round\n").problems.at(0), "column VolumeName is absent"));
+}
+
+TEST_CASE("pub_brain_5: scans get the slices of the evaluation that was published with the model") {
+  CHECK(pub_brain_5_slices("vit_base_multiscan_h2_token1176") == 144);
+  CHECK(pub_brain_5_slices("vit_base_scan_study_token1176") == 48);
+  CHECK(pub_brain_5_slices("vit_large_scan_study_dualdinotxt1568") == 48);
+  CHECK(pub_brain_5_slices("brain_phantom") == 144);
 }

@@ -55,7 +55,10 @@ HLIP_LAZY void inspect_volume(const std::string& path, const InspectOptions& opt
   const auto& g = h.geometry;
   report.summary = fmt::format("NIfTI-{} volume {} of {:.4g} x {:.4g} x {:.4g} mm (D, H, W), {}, {}", h.version, to_string(h.shape()), g.spacing[0], g.spacing[1], g.spacing[2],
                                nifti_type_name(h.type), g.orientation_known ? orientation_code(g.affine) : "orientation unknown");
-  if (h.volumes() > 1) report.summary += fmt::format(", 4-D with {} volumes, of which the first is used", h.volumes());
+  if (h.volumes() > 1)
+    report.summary += fmt::format(
+        ", 4-D with {} volumes, of which chest CT takes the first, brain MRI the first two",
+        h.volumes());
   report.details.push_back(fmt::format("values {:.6g} to {:.6g} after slope {:.6g} and intercept {:.6g}", info.min, info.max, h.slope, h.inter));
   report.details.push_back(fmt::format("geometry from the {}, {} byte order", g.from, h.swapped ? "swapped" : "native"));
   report.warnings = h.warnings;

@@ -1,6 +1,7 @@
 // Scores of studies as a CSV that is written once and evaluated as often as one likes, and the tables of labels beside it. Needs libcsv.
 #pragma once
 
+#include <hlip/data/problems.hpp>
 #include <hlip/eval/table_text.hpp>
 #include <hlip/eval/zero_shot_table.hpp>
 #include <hlip/io/csv.hpp>
@@ -72,10 +73,13 @@ struct LabelTable {
 };
 
 /// Reads labels: 0, 1, 0.0 or 1.0. @param key column that names the study; @param columns wanted, each a name or several to look for
-/// @throws hlip::error with the line for other values and studies given twice
+/// @param problems gets one message with the line for every other value and study given twice; such
+/// rows are left out
+/// @throws hlip::error when a column is absent
 template <class Name>
-LabelTable read_label_table(const std::string& path, const std::string& key, const std::vector<std::vector<std::string>>& columns, Name name) {
-  const CsvTable table = read_csv(path, {key});
+LabelTable label_rows(const CsvTable& table, const std::string& path, const std::string& key,
+                      const std::vector<std::vector<std::string>>& columns, Name name,
+                      Problems& problems) {
   LabelTable out;
   std::vector<int> at;
   for (const auto& names : columns) {
@@ -87,16 +91,37 @@ LabelTable read_label_table(const std::string& path, const std::string& key, con
     out.columns.push_back(names.front());
   }
   const int id = table.column(key);
+  std::unordered_map<std::string, std::size_t> lines;
   for (std::size_t r = 0; r < table.rows(); ++r) {
-    out.studies.push_back(name(table.at(r, id)));
-    if (const auto [first, added] = out.row_of.emplace(out.studies.back(), r); !added) fail_file(path, table.place(r, id), "{} is already in line {}", quote_text(out.studies.back()), table.line(first->second));
+    const std::size_t before = problems.size();
+    const auto fault = [&](int column, const std::string& what) {
+      problems.push_back(fmt::format("{}: {}: {}", path, table.place(r, column), what));
+    };
+    std::string study = name(table.at(r, id));
+    if (const auto [first, added] = lines.emplace(study, table.line(r)); !added)
+      fault(id, fmt::format("{} is already in line {}", quote_text(study), first->second));
+    std::vector<std::int64_t> row;
     for (const int c : at) {
       const auto text = table.at(r, c);
-      const bool one = text == "1" || text == "1.0";
-      if (!one && text != "0" && text != "0.0") fail_file(path, table.place(r, c), "is {}, expected 0 or 1", quote_text(text));
-      out.values.push_back(one);
+      row.push_back(text == "1" || text == "1.0");
+      if (row.back() == 0 && text != "0" && text != "0.0")
+        fault(c, fmt::format("is {}, expected 0 or 1", quote_text(text)));
     }
+    if (problems.size() > before) continue;
+    out.row_of.emplace(study, out.studies.size());
+    out.studies.push_back(std::move(study));
+    out.values.insert(out.values.end(), row.begin(), row.end());
   }
+  return out;
+}
+
+/// The labels of a file, as label_rows. @throws hlip::error with the line of its first fault
+template <class Name>
+LabelTable read_label_table(const std::string& path, const std::string& key,
+                            const std::vector<std::vector<std::string>>& columns, Name name) {
+  Problems problems;
+  LabelTable out = label_rows(read_csv(path, {key}), path, key, columns, name, problems);
+  if (!problems.empty()) throw error(problems.front());
   return out;
 }
 
