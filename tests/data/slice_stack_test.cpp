@@ -48,6 +48,18 @@ TEST_CASE("stack_slices: oblique and sagittal planes go along their normal") {
   CHECK(sagittal.affine[0][3] == -10);
 }
 
+TEST_CASE("stack_slices: distances that are equal compare equal, however the stack is turned") {
+  std::vector<SlicePlane> planes;
+  const double c = std::cos(0.3), s = std::sin(0.3);
+  for (int k = 0; k < 40; ++k)
+    planes.push_back({fmt::format("s{}", k),
+                      {10, 20 - 0.7 * s * k, 30 + 0.7 * c * k},
+                      {1, 0, 0},
+                      {0, c, s},
+                      {0.7, 0.7}});
+  CHECK(stack_slices(planes).spacing == std::array<double, 3>{0.7, 0.7, 0.7});
+}
+
 TEST_CASE("stack_slices: rounded positions are no fault") {
   auto planes = axial(6);
   planes[2].position[2] += 0.05;

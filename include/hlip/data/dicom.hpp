@@ -161,7 +161,7 @@ HLIP_LAZY Volume read_dicom(const std::string& path, const DicomOptions& options
     where[s.file][s.frame] = k;
   }
   out.affine = stack.affine;
-  out.spacing = spacing_of(stack.affine);
+  out.spacing = stack.spacing;
   out.source = path;
   bool scaled = true, hu = true;
   for (const auto& s : slices) scaled = scaled && s.about->slope && s.about->intercept;

@@ -14,6 +14,10 @@ HLIP_BEGIN
 /// Geometry of a NIfTI file. The rule: sform when its code is set, else qform when its code is set, else pixdim, which gives spacing
 /// but no orientation. A description that holds NaN, infinity, a zero axis or no rotation is passed over with a warning and the next
 /// one is used; when none is left the file is refused. Shear is kept and warned about.
+///
+/// Spacing is what pixdim says as long as the form that is used agrees with it to a hundredth, as
+/// SimpleITK takes it: the columns of a rotated matrix are 1.00000002 long where pixdim says 1, and
+/// spacings that are equal would not compare equal.
 struct NiftiGeometry {
   Affine affine = identity_affine;
   std::array<double, 3> spacing = {1, 1, 1};  ///< (D, H, W) in mm
@@ -128,10 +132,13 @@ HLIP_LAZY NiftiGeometry read_geometry(const GeometryFields& g, const std::array<
     warnings.push_back("the orientation in the patient is unknown, only the voxel size is");
   }
   out.spacing = spacing_of(out.affine);
-  if (sform_ok && pixdim_ok)
-    for (std::size_t c = 0; c < 3; ++c)
-      if (dim[c] > 1 && std::abs(out.spacing[2 - c] - pixdim[c]) > 0.01 * pixdim[c])
-        warnings.push_back(fmt::format("the sform spaces axis {} by {:.4g} mm, pixdim by {:.4g} mm; the sform is used", "xyz"[c], out.spacing[2 - c], pixdim[c]));
+  for (std::size_t c = 0; c < 3 && pixdim_ok; ++c)
+    if (double& used = out.spacing[2 - c]; std::abs(used - pixdim[c]) <= 0.01 * pixdim[c])
+      used = pixdim[c];
+    else if (dim[c] > 1)
+      warnings.push_back(fmt::format(
+          "the sform spaces axis {} by {:.4g} mm, pixdim by {:.4g} mm; the sform is used", "xyz"[c],
+          used, pixdim[c]));
   if (sform_ok && qform_ok && orientation_code(sform) != orientation_code(qform))
     warnings.push_back(fmt::format("the sform lies {}, the qform {}; the sform is used", orientation_code(sform), orientation_code(qform)));
   warn_about_shape(out.affine, warnings);

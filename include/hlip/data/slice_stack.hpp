@@ -26,6 +26,9 @@ struct SlicePlane {
 struct SliceStack {
   std::vector<std::size_t> order;  ///< of the planes given
   Affine affine = identity_affine;
+  /// (D, H, W) in mm: in plane as PixelSpacing says, between slices to a millionth, so that equal
+  /// ones are equal
+  std::array<double, 3> spacing = {1, 1, 1};
 };
 
 namespace detail {
@@ -115,6 +118,8 @@ HLIP_LAZY SliceStack stack_slices(const std::vector<SlicePlane>& planes, double 
     out.affine[r][2] = lps_to_ras[r] * step[r];
     out.affine[r][3] = lps_to_ras[r] * plane(0).position[r];
   }
+  out.spacing = {std::nearbyint(1e6 * std::sqrt(dot(step, step))) / 1e6, first.spacing[0],
+                 first.spacing[1]};
   return out;
 }
 

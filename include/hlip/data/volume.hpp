@@ -42,7 +42,8 @@ inline std::array<double, 3> spacing_of(const Affine& a) {
   return spacing;
 }
 
-/// One scan. `spacing` is that of `affine`, kept at hand in array order.
+/// One scan. `spacing` is that of `affine` in array order, as the file states it: a square root of
+/// squares would make equal ones differ in the last digit.
 struct Volume {
   Tensor<float, Cpu> voxels;  ///< (D, H, W)
   Affine affine = identity_affine;
@@ -136,6 +137,7 @@ HLIP_LAZY Volume reorient(const Volume& volume, std::string_view code) {
     std::size_t from = 0;
     while (have.axis[from] != want.axis[c]) ++from;
     flip[c] = have.positive[from] != want.positive[c];
+    out.spacing[2 - c] = volume.spacing[2 - from];
     order[static_cast<int>(2 - c)] = static_cast<index_t>(2 - from);
     const double last = static_cast<double>(volume.voxels.shape()[static_cast<int>(2 - from)] - 1);
     for (std::size_t r = 0; r < 3; ++r) {
@@ -143,7 +145,6 @@ HLIP_LAZY Volume reorient(const Volume& volume, std::string_view code) {
       if (flip[c]) out.affine[r][3] += volume.affine[r][from] * last;
     }
   }
-  out.spacing = spacing_of(out.affine);
   const auto view = volume.voxels.permute(order);
   out.voxels = Tensor<float, Cpu>::empty(view.shape());
   const auto size = view.shape(), stride = view.strides();
