@@ -15,9 +15,34 @@ namespace {
 struct Arguments {
   std::string data_root, split = "train", out, type = "float16";
   std::vector<double> spacing = {3, 1, 1};
-  bool already_hu = false, allow_absent = false;
+  bool already_hu = false, allow_absent = false, verify = false;
   int threads = 0;
 };
+
+/// Whether a cached file is of this source. One whose source is unchanged but for the time, as in a
+/// copied tree, gets the new stamp.
+/// @param verify also reads its voxels
+bool is_current(const std::string& path, const hlip::CtRateVolume& recon,
+                const hlip::CtCacheStamp& stamp, hlip::CacheType type, bool verify) {
+  if (!hlip::is_file(path)) return false;
+  try {
+    const hlip::CtCacheFile file(path);
+    const hlip::CtCacheStamp old = hlip::ct_cache_stamp(path);
+    if (old.row != stamp.row) return false;
+    if (old.file != stamp.file) {
+      if (const std::string crc = file.metadata("source_crc32");
+          crc.empty() || crc != hlip::file_crc32(recon.path))
+        return false;
+      hlip::write_ct_cache(path, hlip::read_ct_cache(path), type, file.settings(), stamp,
+                           file.metadata("source_crc32"));
+    } else if (verify) {
+      file.verify();
+    }
+    return true;
+  } catch (const hlip::error&) {  // damaged: it is made again
+    return false;
+  }
+}
 
 int run(const Arguments& arguments) {
   hlip::CtPreset preset;
@@ -44,12 +69,14 @@ int run(const Arguments& arguments) {
   const auto prepare = [&](std::size_t i) {
     const auto& recon = *volumes[i];
     const auto path = hlip::ct_cache_path(arguments.out, preset, type, arguments.split, recon);
-    const auto stamp = hlip::ct_cache_stamp_of(recon);
-    if (hlip::ct_cache_stamp(path) == stamp) return false;
+    const auto stamp = hlip::CtCacheStamp::of(
+        recon);  // before it is read: what changes meanwhile is out of date
+    if (is_current(path, recon, stamp, type, arguments.verify)) return false;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
     auto scan = hlip::open_ct_rate_volume(recon, preset);
     hlip::survey(scan);  // its warnings go into the cached file
-    hlip::write_ct_cache(path, hlip::resample_to_spacing(scan, preset.spacing), type, settings, stamp);
+    hlip::write_ct_cache(path, hlip::resample_to_spacing(scan, preset.spacing), type, settings,
+                         stamp, hlip::file_crc32(recon.path));
     return true;
   };
   preparation.run(arguments.threads, prepare, [&](std::size_t i) { return volumes[i]->path; });
@@ -72,5 +99,6 @@ int main(int argc, char** argv) {
   app.add_option("--threads", a.threads, "volumes at a time (0: one per processor); each needs memory for a whole volume")->check(CLI::Range(0, 1024))->capture_default_str();
   app.add_flag("--already-hu", a.already_hu, "the volumes hold HU: no slope and intercept are applied");
   app.add_flag("--allow-absent", a.allow_absent, "volumes that are in the tables but not on disk are no failure");
+  app.add_flag("--verify", a.verify, "read what is there already, and make again what is damaged");
   return hlip::run_program(app, argc, argv, [&] { return run(a); });
 }

@@ -12,6 +12,7 @@
 #include <hlip/data/ct_scan.hpp>
 #include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/data/plausible_ct.hpp>
 #include <hlip/io/png.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
 #include <hlip/train/command_line.hpp>
@@ -40,6 +41,7 @@ namespace {
 struct Options {
   std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding, device = "cpu", precision = "fp32";
   double slope = 1, intercept = 0;
+  std::vector<double> spacing;
   bool rescale = false, already_hu = false, timing = false;
   int threads = 0;
   bool cached() const { return volume.ends_with(".safetensors"); }
@@ -48,6 +50,21 @@ struct Options {
 
 void print_volume(const Options& o, const Shape& shape, const std::array<double, 3>& spacing) {
   fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", visible_text(o.volume), to_string(shape), spacing[0], spacing[1], spacing[2]);
+}
+
+/// Says what is odd about a scan: what the reader assumed, and what makes it implausible as a chest
+/// CT in HU.
+void warn(const Options& o, const HuRange& range, const Shape& shape, const Volume& frame) {
+  for (const auto& w : frame.warnings)
+    if (w != range.warning) fmt::print(stderr, "{}: warning: {}\n", visible_text(o.volume), w);
+  for (const auto& odd : ct_oddities(range, shape, frame))
+    fmt::print(stderr, "{}: warning: {}{}\n", visible_text(o.volume), odd.what,
+               odd.fault ? "; the probabilities mean nothing if this is so" : "");
+}
+
+/// The voxel size that was asked for, instead of the file's.
+void set_asked_spacing(const Options& o, Volume& frame) {
+  if (!o.spacing.empty()) set_spacing(frame, {o.spacing[0], o.spacing[1], o.spacing[2]});
 }
 
 // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
@@ -65,8 +82,10 @@ CtScan read_ct(const Options& o) {
     scan = CtScan(stored, 1, -1024);
     range = survey(scan);
   }
+  set_asked_spacing(o, scan.frame);
   print_volume(o, scan.shape(), scan.frame.spacing);
   fmt::print(", {} to {} HU\n", range.min, range.max);
+  warn(o, range, scan.shape(), scan.frame);
   return scan;
 }
 
@@ -74,15 +93,16 @@ CtScan read_ct(const Options& o) {
 Volume read_dicom_ct([[maybe_unused]] const Options& o) {
 #ifdef HLIP_WITH_DICOM
   Volume volume = read_dicom(o.volume, {.series = o.series, .modality = "CT"});
-  for (const auto& w : volume.warnings) fmt::print(stderr, "{}: warning: {}\n", visible_text(o.volume), w);
   if (volume.unit != Unit::hounsfield || o.rescale) {
     const bool guess = !o.rescale && !o.already_hu && hu_range(volume.voxels).min >= 0;
     if (guess) fmt::print("intensity: {}\n", taken_as_shifted);
     volume = to_hounsfield(volume, o.slope, guess ? -1024 : o.intercept);
   }
   const HuRange range = hu_range(volume.voxels);
+  set_asked_spacing(o, volume);
   print_volume(o, volume.voxels.shape(), volume.spacing);
   fmt::print(", {} to {} HU\n", range.min, range.max);
+  warn(o, range, volume.voxels.shape(), volume);
   return volume;
 #else
   fail_without_dicom(o.volume);
@@ -98,6 +118,7 @@ Study read_study(const Options& o) {
   const auto& cached = std::get<CtCacheFile>(study);
   print_volume(o, cached.shape(), cached.frame().spacing);
   fmt::print(", cached from {}\n", cached.frame().source);
+  warn(o, survey(cached), cached.shape(), cached.frame());
   return study;
 }
 
@@ -220,6 +241,11 @@ int main(int argc, char** argv) {
   app.add_option("--vocab", o.vocab, "WordPiece vocabulary of a file of weights, or for random weights (default: one learned from the prompts)")->check(CLI::ExistingFile);
   auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
+  app.add_option("--spacing", o.spacing,
+                 "mm between voxels along D,H,W, instead of the header's (evaluate ct-rate takes "
+                 "those of CT-RATE's table, whose decimals are others)")
+      ->expected(3)
+      ->delimiter(',');
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
   add_device_option(app, o.device);
   add_precision_option(app, o.precision);
@@ -243,6 +269,17 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n", o.already_hu ? "--already-hu" : "--rescale");
       return 2;
     }
+    if (o.cached() && !o.spacing.empty()) {
+      fmt::print(stderr,
+                 "zero_shot_ct_rate: a cached volume has been resampled: --spacing means nothing "
+                 "with it\n");
+      return 2;
+    }
+    for (const double mm : o.spacing)
+      if (!(mm >= 0.01 && mm <= 1000)) {
+        fmt::print(stderr, "zero_shot_ct_rate: --spacing: {} mm, expected 0.01 to 1000\n", mm);
+        return 2;
+      }
     if (rescale.size() == 2 && rescale[0] == 0) {
       fmt::print(stderr, "zero_shot_ct_rate: --rescale: a slope of 0 gives no HU\n");
       return 2;

@@ -51,7 +51,9 @@ inline void add_preprocess(CLI::App& root, Subjects& subjects) {
       what["to"] = {size[0], size[1], size[2]};
       print("preprocess", what, threads, o->steps, seconds, {{"middle_hu", volume.voxels.data()[size.numel() / 2]}});
     }
-    if (!o->out.empty()) write_ct_cache(o->out, volume, CacheType::float16, ct_cache_settings(preset, CacheType::float16), "hlip_bench");
+    if (!o->out.empty())
+      write_ct_cache(o->out, volume, CacheType::float16,
+                     ct_cache_settings(preset, CacheType::float16));
   });
 }
 

@@ -1,4 +1,5 @@
-// Volumes, CT-RATE trees, preprocessing, loaders, phantoms. Needs zlib, libcsv and nlohmann_json.
+// Volumes, CT-RATE trees, preprocessing, loaders, phantoms. Needs zlib, libdeflate, libcsv and
+// nlohmann_json.
 #pragma once
 
 #include <hlip/data/brain_mri.hpp>
@@ -10,6 +11,7 @@
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/ct_rate_names.hpp>
 #include <hlip/data/ct_rate_tables.hpp>
+#include <hlip/data/ct_rate_volume.hpp>
 #include <hlip/data/ct_scan.hpp>
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/gzip.hpp>
@@ -21,9 +23,11 @@
 #include <hlip/data/nifti_write.hpp>
 #include <hlip/data/phantom.hpp>
 #include <hlip/data/phantom_writer.hpp>
+#include <hlip/data/plausible_ct.hpp>
 #include <hlip/data/preprocess_ct.hpp>
 #include <hlip/data/preprocess_mri.hpp>
 #include <hlip/data/problems.hpp>
 #include <hlip/data/sampler.hpp>
+#include <hlip/data/source_stamp.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/data/volume.hpp>

@@ -6,6 +6,10 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <filesystem>
+#include <functional>
+
 using namespace hlip;
 
 namespace {
@@ -25,7 +29,8 @@ Volume scan() {
 TEST_CASE("ct_cache: values, geometry, unit and source come back") {
   TempFolder folder;
   for (const auto type : {CacheType::float16, CacheType::int16}) {
-    write_ct_cache(folder / "a.safetensors", scan(), type, ct_cache_settings({}, type), "stamp 1");
+    write_ct_cache(folder / "a.safetensors", scan(), type, ct_cache_settings({}, type),
+                   {"row 1", "file 1"}, "0000abcd");
     const auto v = read_ct_cache(folder / "a.safetensors");
     const auto got = v.voxels.to_vector(), want = scan().voxels.to_vector();
     for (std::size_t i = 0; i < want.size(); ++i) CHECK(std::abs(got[i] - want[i]) <= (std::abs(want[i]) > 2048 ? 1.f : 0.5f));
@@ -33,7 +38,8 @@ TEST_CASE("ct_cache: values, geometry, unit and source come back") {
     CHECK(v.spacing == scan().spacing);
     CHECK(v.unit == Unit::hounsfield);
     CHECK(v.source == "valid_1_a_1.nii.gz");
-    CHECK(ct_cache_stamp(folder / "a.safetensors") == "stamp 1");
+    CHECK(ct_cache_stamp(folder / "a.safetensors") == CtCacheStamp{"row 1", "file 1"});
+    CHECK(CtCacheFile(folder / "a.safetensors").metadata("source_crc32") == "0000abcd");
   }
 }
 
@@ -46,12 +52,13 @@ TEST_CASE("ct_cache: other settings have another key, broken files no stamp") {
   b.window_hu = {-1000, 1000};
   CHECK(ct_cache_key(ct_cache_settings(a, CacheType::int16)) == ct_cache_key(ct_cache_settings(b, CacheType::int16)));
   TempFolder folder;
-  CHECK(ct_cache_stamp(folder / "none").empty());
+  CHECK(ct_cache_stamp(folder / "none") == CtCacheStamp{});
   atomic_write(folder / "bad", "xx");
-  CHECK(ct_cache_stamp(folder / "bad").empty());
+  CHECK(ct_cache_stamp(folder / "bad") == CtCacheStamp{});
   auto raw = scan();
   raw.unit = Unit::stored;
-  CHECK_THROWS_WITH_AS(write_ct_cache(folder / "c", raw, CacheType::int16, "", ""), doctest::Contains("expected HU"), error);
+  CHECK_THROWS_WITH_AS(write_ct_cache(folder / "c", raw, CacheType::int16, ""),
+                       doctest::Contains("expected HU"), error);
 }
 
 TEST_CASE("ct_cache: a cached volume becomes the network's input as the volume in memory does, resampled only at another spacing") {
@@ -65,7 +72,7 @@ TEST_CASE("ct_cache: a cached volume becomes the network's input as the volume i
   v.affine = scaling_affine(v.spacing);
   v.unit = Unit::hounsfield;
   for (const auto type : {CacheType::float16, CacheType::int16}) {
-    write_ct_cache(folder / "a.safetensors", v, type, ct_cache_settings(made, type), "");
+    write_ct_cache(folder / "a.safetensors", v, type, ct_cache_settings(made, type));
     const CtCacheFile file(folder / "a.safetensors");
     const auto hu = read_ct_cache(folder / "a.safetensors");
     for (const std::array<index_t, 3>& size : {std::array<index_t, 3>{8, 16, 16}, {20, 40, 24}, {6, 40, 10}})
@@ -98,7 +105,54 @@ TEST_CASE("ct_cache: files that are none are refused with a reason") {
   refused("spacing is 0 mm", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", Tensor<double>::zeros({3})); });
   refused("spacing 3", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", Tensor<double>::ones({4})); });
   refused("its unit is \"stored\"", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", spacing), f.metadata("unit", "stored"); });
-  refused("run preprocess_ct_rate again", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", spacing), f.metadata("settings", "ct-cache=0 spacing=3,1,1"); });
+  refused("run preprocess_ct_rate again", [&](SafetensorsWriter& f) {
+    f.add("hu", hu), f.add("spacing", spacing), f.metadata("settings", "ct-cache=1 spacing=3,1,1");
+  });
+}
+
+TEST_CASE(
+    "ct_cache: damage anywhere in a cached volume is found before a voxel of it is used, and "
+    "warnings come back") {
+  TempFolder folder;
+  Volume v = scan();
+  v.warnings = {"one", "two"};
+  write_ct_cache(folder / "a.safetensors", v, CacheType::float16,
+                 ct_cache_settings({}, CacheType::float16));
+  const std::string sound = read_file(folder / "a.safetensors");
+  CHECK(read_ct_cache(folder / "a.safetensors").warnings == v.warnings);
+  CHECK(survey(CtCacheFile(folder / "a.safetensors")).max == 3072);
+  const std::size_t data = sound.size() - (6 * 2 + 19 * 8);
+  for (std::size_t at = data; at < sound.size(); at += 5) {
+    std::string bytes = sound;
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    atomic_write(folder / "a.safetensors", bytes);
+    for (const auto& use : std::vector<std::function<void()>>{
+             [&] { read_ct_cache(folder / "a.safetensors"); },
+             [&] { preprocess_ct(CtCacheFile(folder / "a.safetensors"), {}); },
+             [&] { survey(CtCacheFile(folder / "a.safetensors")); }})
+      CHECK_THROWS_WITH_AS(use(), doctest::Contains("a.safetensors: is damaged: its CRC-32 is"),
+                           error);
+  }
+}
+
+TEST_CASE(
+    "ct_cache: a source that changed is noticed, also at equal length, and one that was only "
+    "copied is known by its contents") {
+  TempFolder folder;
+  CtRateVolume recon;
+  recon.name = "valid_1_a_1", recon.path = folder / "a.nii.gz";
+  atomic_write(recon.path, "first");
+  const CtCacheStamp was = CtCacheStamp::of(recon);
+  const std::string crc = file_crc32(recon.path);
+  CHECK(CtCacheStamp::of(recon) == was);
+  const auto time = std::filesystem::last_write_time(recon.path);
+  atomic_write(recon.path, "other");
+  std::filesystem::last_write_time(recon.path, time + std::chrono::milliseconds(1));
+  CHECK(CtCacheStamp::of(recon).row == was.row);
+  CHECK(CtCacheStamp::of(recon).file != was.file);
+  CHECK(file_crc32(recon.path) != crc);
+  recon.slope = 2;
+  CHECK(CtCacheStamp::of(recon).row != was.row);
 }
 
 TEST_CASE("load_ct_rate_volume: the table's rescale values and spacing are used, and disagreement is said") {

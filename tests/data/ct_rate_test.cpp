@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <limits>
 
 using namespace hlip;
 
@@ -29,7 +30,8 @@ struct Tree {
       const auto parts = parse_ct_rate_name(name);
       const auto path = folder / ("valid/" + ct_rate_volume_path(*parts));
       std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-      const std::vector<std::int16_t> v(2400, 5);
+      std::vector<std::int16_t> v(2400, 24);  // air, and from here on soft tissue
+      std::fill(v.begin() + 1200, v.end(), std::int16_t{1064});
       write_nifti<std::int16_t>(path, v, {2, 30, 40}, scaling_affine({5, 0.8, 0.7}));
     }
     put("radiology_text_reports/validation_reports.csv", reports_header + "valid_2_b_1.nii.gz,,,\"Clear (both)\n lungs\",\"No \"\"acute\"\" finding\"\n"
@@ -110,6 +112,37 @@ TEST_CASE("ct_rate: damaged volumes are found by the check asked for") {
   const auto data = tree.read(options);
   CHECK(data.studies.size() == 1);
   CHECK(mentions(data.problems, "valid_2_b_1.nii.gz: byte"));
+}
+
+TEST_CASE(
+    "ct_rate: a volume that cannot be a CT in HU is a fault where every voxel is read, by the rule "
+    "of check_data") {
+  Tree tree;
+  const auto path = tree.folder / "valid/valid_1/valid_1_a/valid_1_a_1.nii.gz";
+  CtRateOptions options;
+  options.check = VolumeCheck::voxels;
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(),
+                  inf = std::numeric_limits<float>::infinity();
+  std::vector<float> display(2400);  // 8 bits for a screen
+  for (std::size_t i = 0; i < display.size(); ++i) display[i] = static_cast<float>(i % 256);
+  std::vector<float> odd = display;
+  for (std::size_t i = 0; i < odd.size(); ++i) odd[i] = i % 2 ? nan : 3e38f;
+  for (const auto& [values, says] :
+       {std::pair{std::vector<float>(2400, nan), "all voxels are equal (-1024 to -1024 HU)"},
+        {std::vector<float>(2400, inf), "all voxels are equal (3071 to 3071 HU)"},
+        {std::vector<float>(2400, -inf), "all voxels are equal"},
+        {std::vector<float>(2400, 3e38f), "all voxels are equal"},
+        {odd, "only 0.0 % of the voxels lie between -200 and 300 HU"},
+        {display,
+         "only 0.0 % of the voxels lie between -200 and 300 HU: was the intercept applied twice, "
+         "or is it no CT in HU (display values, MRI)? (-1024 to -769 HU)"}}) {
+    write_nifti<float>(path, values, {2, 30, 40}, scaling_affine({5, 0.8, 0.7}));
+    const auto data = tree.read(options);
+    CAPTURE(says);
+    CHECK(mentions(data.problems, path + ": " + says));
+    REQUIRE(data.studies.size() == 1);
+    CHECK(data.studies[0].recons.size() == 1);  // what is left of a study is used
+  }
 }
 
 TEST_CASE("ct_rate: missing tables are problems, and partial downloads are allowed on request") {

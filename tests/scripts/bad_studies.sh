@@ -37,6 +37,36 @@ says "image stage, expected peak memory"
 [ "$(grep -cE '^(parameters|gradients|optimizer|activations|data|other|all) +[0-9.]+ +[0-9.]+$' "$work/log")" = 7 ] || fail "not one line for each category of memory"
 [ ! -e "$work/dry/step_2" ] || fail "a dry run left a checkpoint"
 
+# values that are no HU: training leaves the study out or stops, inference warns
+blank=$tree/train/train_7/train_7_a/train_7_a_1.nii.gz
+cp "$blank" "$work/train_7.nii.gz"
+python3 - "$work/display.nii" "$blank" <<'PY'
+import gzip, struct, sys
+def nifti(values, code, name):
+    h = bytearray(352)
+    struct.pack_into("<i", h, 0, 348)
+    struct.pack_into("<8h", h, 40, 3, 64, 48, 32, 1, 1, 1, 1)
+    struct.pack_into("<2h", h, 70, {"B": 2, "f": 16}[code], {"B": 8, "f": 32}[code])
+    struct.pack_into("<8f", h, 76, 1, 5, 5, 9, 1, 1, 1, 1)
+    struct.pack_into("<3f", h, 108, 352, 1, 0)
+    h[123] = 2
+    struct.pack_into("<h", h, 254, 1)
+    for r, row in enumerate(((5, 0, 0), (0, 5, 0), (0, 0, 9))):
+        struct.pack_into("<4f", h, 280 + 16 * r, *row, 0)
+    h[344:348] = b"n+1\0"
+    data = bytes(h) + struct.pack("<%d%s" % (len(values), code), *values)
+    open(name, "wb").write(gzip.compress(data) if name.endswith(".gz") else data)
+nifti([i * 7 % 256 for i in range(64 * 48 * 32)], "B", sys.argv[1])
+nifti([float("nan")] * (64 * 48 * 32), "f", sys.argv[2])
+PY
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$work/display.nii"
+says "(-1024 to -769 HU); the probabilities mean nothing if this is so"
+expect 1 "${train[@]}" --out "$work/stopped"
+says "train_7_a_1.nii.gz: all voxels are equal"
+expect 0 "${train[@]}" --out "$work/blank" --skip-bad --dry-run
+grep -q "train_7_a_1.nii.gz: all voxels are equal" "$work/blank/skipped_train.txt" || fail "the list of skipped studies lacks the blank one"
+cp "$work/train_7.nii.gz" "$blank"
+
 # the check of the whole tree finds the same two, and a volume that is in both splits
 cp "$good" "$tree/valid/valid_2/valid_2_a/valid_2_a_1.nii.gz"
 expect 1 "$bin/check_data" --data-root "$tree" --out "$work/check"
@@ -98,6 +128,9 @@ expect 2 "$bin/zero_shot_ct_rate" --volume "$good"
 expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good"
 [ "$(grep -cE ' 0\.[0-9]{4}$' "$work/log")" = 16 ] || fail "not one line for each of 16 findings"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cut"
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --spacing 8.5,5,5
+says "voxels of 8.5 × 5 × 5 mm"
+expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --spacing 9,5,nan
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$good" --precision tf32
 says "only some GPUs do"
 
@@ -128,6 +161,26 @@ expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --
 says "cached from"
 says "timing: start .* without the forward passes"
 expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --already-hu
+expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --spacing 9,5,5
+
+# damage of a cached volume is found, and made good; a copied tree is known by its contents, a changed source is not
+damage() { printf '\x55' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 1000)) conv=notrunc status=none; }
+damage "$cached"
+expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached"
+says "is damaged: its CRC-32 is"
+again=("$bin/preprocess_ct_rate" --data-root "$tree" --split valid --out "$work/cache" --spacing 9,5,5)
+expect 0 "${again[@]}" --verify
+says "^1 written, 15 already there, 0 failed"
+expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached"
+touch "$tree"/valid/valid_*/valid_*_a/*.nii.gz
+expect 0 "${again[@]}"
+says "^0 written, 16 already there, 0 failed"
+changed=$tree/valid/valid_1/valid_1_a/valid_1_a_1.nii.gz
+cp "$changed" "$work/unchanged.nii.gz"
+damage "$changed"
+expect 1 "${again[@]}"
+says "^0 written, 15 already there, 1 failed"
+cp "$work/unchanged.nii.gz" "$changed"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$work/run/step_1/model.safetensors"
 says "is not a cached CT volume"
 echo "bad_studies: all as documented"

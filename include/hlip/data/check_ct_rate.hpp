@@ -4,6 +4,7 @@
 
 #include <hlip/core/worker_thread.hpp>
 #include <hlip/data/load_ct_rate.hpp>
+#include <hlip/data/plausible_ct.hpp>
 #include <hlip/text/report_look.hpp>
 #include <hlip/text/wordpiece.hpp>
 
@@ -110,16 +111,8 @@ void look_at_volume(const CtRateVolume& recon, const DataCheckOptions& options, 
   look.hash = hash.value();
   look.read = true;
   if (odd > 0) add(false, "intensity", fmt::format("{} voxels are not finite", odd));
-  if (!look.range.warning.empty()) add(true, "intensity", fmt::format("{} ({} to {} HU)", look.range.warning, look.range.min, look.range.max));
-  try {
-    resampled_size(look.shape, look.spacing, preset.spacing);
-  } catch (const error& e) {
-    add(true, "geometry", e.what());
-  }
-  if (look.spacing[1] < 0.2 || look.spacing[1] > 6 || look.spacing[2] < 0.2 || look.spacing[2] > 6 || look.spacing[0] < 0.2 || look.spacing[0] > 12)
-    add(false, "geometry", fmt::format("voxels of {:.4g} x {:.4g} x {:.4g} mm (D, H, W) are unusual for a chest CT", look.spacing[0], look.spacing[1], look.spacing[2]));
-  if (const double length = static_cast<double>(look.shape[0]) * look.spacing[0]; length < 120) add(false, "geometry", fmt::format("it is only {:.0f} mm long", length));
-  if (scan.frame.orientation_known && look.orientation[2] != 'S' && look.orientation[2] != 'I') add(false, "geometry", fmt::format("its slices are not axial: it lies {}", look.orientation));
+  for (const auto& oddity : ct_oddities(look.range, look.shape, scan.frame))
+    add(oddity.fault, oddity.kind, oddity.what);
 }
 
 template <class Add>
@@ -213,7 +206,9 @@ DataCheck check_ct_rate(const std::string& root, const DataCheckOptions& options
     use_one_openmp_thread();  // volumes side by side
     for (std::size_t i = next++; i < recons.size(); i = next++) {
       std::vector<DataFinding> own;
-      const auto add = [&](bool fault, const char* kind, const std::string& what) { own.push_back({fault, kind, recons[i].name, what}); };
+      const auto add = [&](bool fault, std::string_view kind, const std::string& what) {
+        own.push_back({fault, std::string(kind), recons[i].name, what});
+      };
       try {
         detail::look_at_volume(recons[i], options, check.volumes[i], add);
       } catch (const std::bad_alloc&) {

@@ -1,8 +1,10 @@
 // Resampled CT volumes on disk: one safetensors file per reconstruction, with affine, spacing, unit and source, found again by a hash of
-// the choices that made it. Needs nlohmann_json.
+// the choices that made it. Needs libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/data/load_ct_rate.hpp>
+#include <hlip/data/source_stamp.hpp>
+#include <hlip/io/checksum.hpp>
 #include <hlip/io/safetensors.hpp>
 
 #include <algorithm>
@@ -20,7 +22,8 @@ HLIP_BEGIN
 enum class CacheType { float16, int16 };
 
 namespace detail {
-inline constexpr std::string_view ct_cache_format = "ct-cache=1 ";  ///< another number when the same choices give other files
+inline constexpr std::string_view ct_cache_format =
+    "ct-cache=2 ";  ///< another number when the same choices give other files
 /// How the settings of a cache at the preset's spacing begin.
 inline std::string ct_cache_spacing(const CtPreset& preset) { return fmt::format("{}spacing={},{},{} ", ct_cache_format, preset.spacing[0], preset.spacing[1], preset.spacing[2]); }
 }  // namespace detail
@@ -45,50 +48,78 @@ HLIP_LAZY std::string ct_cache_path(const std::string& root, const CtPreset& pre
   return fmt::format("{}/{}/{}/{}.safetensors", root, ct_cache_key(ct_cache_settings(preset, type)), split, volume.substr(0, volume.size() - std::string_view(".nii.gz").size()));
 }
 
-/// Changes when a volume or its table row does: a cached file with another stamp is out of date.
-HLIP_LAZY std::string ct_cache_stamp_of(const CtRateVolume& v) {
-  std::error_code failed;
-  const auto size = std::filesystem::file_size(v.path, failed);
-  return fmt::format("bytes={} slope={} intercept={} spacing={},{},{}", failed ? 0 : size, v.slope, v.intercept, v.spacing[0], v.spacing[1], v.spacing[2]);
+/// What tells whether a cached file is out of date: the table row and the file itself, by its size
+/// and time of change, and by its contents where only the time differs, as it does when a tree is
+/// copied.
+struct CtCacheStamp {
+  std::string row, file;
+
+  /// Of a reconstruction as it is now. @param v its path and row of the table
+  static CtCacheStamp of(const CtRateVolume& v) {
+    return {fmt::format("slope={} intercept={} spacing={},{},{}", v.slope, v.intercept,
+                        v.spacing[0], v.spacing[1], v.spacing[2]),
+            to_string(SourceStamp(v.path))};
+  }
+  friend bool operator==(const CtCacheStamp&, const CtCacheStamp&) = default;
+};
+
+/// The CRC-32 of a file's bytes, 8 hexadecimal digits. @throws hlip::error when it cannot be read
+HLIP_LAZY std::string file_crc32(const std::string& path) {
+  return fmt::format("{:08x}", crc32_of(MappedFile(path).bytes()));
 }
 
 /// Writes a volume in HU, wholly or not at all.
-/// @param settings of `ct_cache_settings`; @param stamp anything that tells an outdated file: it is given back by `ct_cache_stamp`
-HLIP_LAZY void write_ct_cache(const std::string& path, const Volume& volume, CacheType type, const std::string& settings, const std::string& stamp) {
+/// @param settings of `ct_cache_settings`; @param stamp of its source, and @param source_crc32 of
+/// file_crc32
+HLIP_LAZY void write_ct_cache(const std::string& path, const Volume& volume, CacheType type,
+                              const std::string& settings, const CtCacheStamp& stamp = {},
+                              const std::string& source_crc32 = "") {
   if (volume.unit != Unit::hounsfield) fail("write_ct_cache", "{}: values are {}, expected HU", volume.source, unit_name(volume.unit));
   const auto hu = volume.voxels.contiguous();
   SafetensorsWriter file;
+  std::uint32_t crc = 0;
+  const auto sum = [&](const auto* values, std::size_t n) {
+    crc = crc32_of(std::as_bytes(std::span(values, n)), crc);
+  };
   if (type == CacheType::float16) {
     auto kept = Tensor<float16, Cpu>::empty(hu.shape());
     for (index_t i = 0; i < hu.numel(); ++i) kept.data()[i] = float16(std::clamp(hu.data()[i], -65504.f, 65504.f));
+    sum(kept.data(), static_cast<std::size_t>(kept.numel()));
     file.add("hu", kept);
   } else {
     auto kept = Tensor<std::int16_t, Cpu>::empty(hu.shape());
     for (index_t i = 0; i < hu.numel(); ++i) kept.data()[i] = static_cast<std::int16_t>(std::nearbyint(std::clamp(hu.data()[i], -32768.f, 32767.f)));
+    sum(kept.data(), static_cast<std::size_t>(kept.numel()));
     file.add("hu", kept);
   }
   std::vector<double> affine;
   for (const auto& row : volume.affine) affine.insert(affine.end(), row.begin(), row.end());
   file.add("affine", std::span<const double>(affine), {4, 4});
   file.add("spacing", std::span<const double>(volume.spacing), {3});
+  sum(affine.data(), affine.size());
+  sum(volume.spacing.data(), volume.spacing.size());
   file.metadata("unit", std::string(unit_name(volume.unit)));
   file.metadata("source", volume.source);
   file.metadata("orientation_known", volume.orientation_known ? "yes" : "no");
   file.metadata("settings", settings);
-  file.metadata("stamp", stamp);
+  file.metadata("crc32", fmt::format("{:08x}", crc));
+  file.metadata("source_row", stamp.row);
+  file.metadata("source_file", stamp.file);
+  file.metadata("source_crc32", source_crc32);
   std::string warnings;
   for (const auto& w : volume.warnings) warnings += w + "\n";
   if (!warnings.empty()) file.metadata("warnings", warnings);
   file.write(path);
 }
 
-/// The stamp a cached volume was written with, or an empty string when there is no sound file.
-HLIP_LAZY std::string ct_cache_stamp(const std::string& path) {
-  if (!is_file(path)) return "";
+/// The stamp a cached volume was written with; empty when there is no sound file.
+HLIP_LAZY CtCacheStamp ct_cache_stamp(const std::string& path) {
+  if (!is_file(path)) return {};
   try {
-    return SafetensorsFile(path).metadata("stamp");
+    const SafetensorsFile file(path);
+    return {file.metadata("source_row"), file.metadata("source_file")};
   } catch (const error&) {
-    return "";
+    return {};
   }
 }
 
@@ -115,10 +146,27 @@ class CtCacheFile {
     frame_.unit = Unit::hounsfield;
     frame_.source = file_.metadata("source");
     frame_.orientation_known = file_.metadata("orientation_known") == "yes";
+    const std::string warnings = file_.metadata("warnings");
+    for (std::size_t at = 0, end; (end = warnings.find('\n', at)) != warnings.npos; at = end + 1)
+      frame_.warnings.push_back(warnings.substr(at, end - at));
   }
   const std::string& path() const { return file_.path(); }
   Shape shape() const { return file_.info("hu").shape; }
-  /// Geometry, unit and source, without voxels.
+  /// Reads all of it. @throws hlip::error when voxels, affine and spacing are not those that were
+  /// written
+  HLIP_LAZY void verify() const {
+    std::uint32_t sum = 0;
+    for (const char* name : {"hu", "affine", "spacing"})
+      sum = crc32_of(file_.info(name).bytes, sum);
+    if (const std::string crc = fmt::format("{:08x}", sum), written = file_.metadata("crc32");
+        crc != written)
+      fail_file(path(), "",
+                "is damaged: its CRC-32 is {}, {} was written (hint: preprocess_ct_rate --verify "
+                "makes it again)",
+                crc, quote_text(written));
+  }
+  std::string metadata(const std::string& key) const { return file_.metadata(key); }
+  /// Geometry, unit, source and warnings, without voxels.
   const Volume& frame() const { return frame_; }
   /// The choices it was made with; see ct_cache_settings.
   std::string settings() const { return file_.metadata("settings"); }
@@ -147,14 +195,37 @@ class CtCacheFile {
 /// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not one of a cache
 HLIP_LAZY Volume read_ct_cache(const std::string& path) {
   const CtCacheFile file(path);
+  file.verify();
   Volume volume = file.frame();
   volume.voxels = Tensor<float, Cpu>::empty(file.shape());
   file.use([&] { file.hounsfield(0, volume.voxels.numel(), volume.voxels.data()); });
   return volume;
 }
 
+/// The range of a cached volume's HU. @throws hlip::error when it is damaged
+HLIP_LAZY HuRange survey(const CtCacheFile& file) {
+  file.verify();
+  const index_t total = file.shape().numel(), run = 1 << 18, runs = (total + run - 1) / run;
+  std::vector<HuCounter> counters(static_cast<std::size_t>(runs));
+#pragma omp parallel for schedule(static) if (runs > 1)
+  for (index_t r = 0; r < runs; ++r) {
+    std::array<float, 2048> hu;
+    constexpr auto step = static_cast<index_t>(hu.size());
+    for (index_t at = r * run; at < std::min(total, (r + 1) * run); at += step) {
+      const index_t n = std::min(step, total - at);
+      file.hounsfield(at, n, hu.data());
+      counters[static_cast<std::size_t>(r)].add(hu.data(), n);
+    }
+  }
+  HuCounter all;
+  for (const auto& c : counters) all.add(c);
+  return all.range();
+}
+
 /// A cached volume to the network's input. It is resampled only if it was made for another spacing.
+/// @throws hlip::error when it is damaged
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
+  file.verify();
   const Shape shape = file.shape();
   if (!file.resampled_for(preset)) return file.use([&] { return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file)); });
   if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
@@ -167,7 +238,7 @@ HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPres
 HLIP_LAZY std::string find_in_ct_cache(const std::string& root, const CtPreset& preset, const std::string& split, const CtRateVolume& recon) {
   for (const CacheType type : {CacheType::float16, CacheType::int16}) {
     const std::string path = ct_cache_path(root, preset, type, split, recon);
-    if (is_file(path) && ct_cache_stamp(path) == ct_cache_stamp_of(recon)) return path;
+    if (is_file(path) && ct_cache_stamp(path) == CtCacheStamp::of(recon)) return path;
   }
   return "";
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <hlip/data/ct_rate_tables.hpp>
-#include <hlip/data/nifti.hpp>
+#include <hlip/data/ct_rate_volume.hpp>
+#include <hlip/data/plausible_ct.hpp>
 #include <hlip/data/study_json.hpp>
 
 #include <sys/stat.h>
@@ -17,15 +18,6 @@
 #include <vector>
 
 HLIP_BEGIN
-
-/// One reconstruction.
-struct CtRateVolume {
-  std::string name;            ///< "valid_1_a_1"
-  std::string path;            ///< its .nii.gz
-  bool has_metadata = false;   ///< whether the three fields below come from the metadata table
-  double slope = 1, intercept = 0;
-  std::array<double, 3> spacing = {1, 1, 1};  ///< (D, H, W) in mm
-};
 
 /// One visit of a patient: the unit of training.
 struct CtRateStudy {
@@ -224,6 +216,14 @@ HLIP_LAZY class CtRateReader {
     std::sort(data_.skipped.begin(), data_.skipped.end());
   }
 
+  /// Reads a volume to its end. @return why it is not to be trained on, or nothing
+  std::string voxel_fault(const CtRateVolume& recon) const {
+    CtPreset preset;
+    preset.already_hu = options_.already_hu;
+    const std::string fault = ct_fault(open_ct_rate_volume(recon, preset, options_.nifti));
+    return fault.empty() ? fault : recon.path + ": " + fault;
+  }
+
   void check_volumes() {
     if (options_.check == VolumeCheck::none) return;
     std::vector<CtRateVolume*> all;
@@ -234,7 +234,9 @@ HLIP_LAZY class CtRateReader {
     for (std::size_t i = 0; i < all.size(); ++i) {
       try {  // exceptions must not leave the loop
         if (!is_file(all[i]->path)) fault[i] = all[i]->path + ": the volume is absent";
-        else if (options_.check != VolumeCheck::exists) inspect_nifti(all[i]->path, options_.check == VolumeCheck::voxels, options_.nifti);
+        else if (options_.check == VolumeCheck::header)
+          inspect_nifti(all[i]->path, false, options_.nifti);
+        else if (options_.check == VolumeCheck::voxels) fault[i] = voxel_fault(*all[i]);
       } catch (const std::exception& e) {
         fault[i] = e.what();
       }

@@ -9,6 +9,7 @@
 #include <hlip/train/batches.hpp>
 #include <hlip/train/report_text.hpp>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,9 +17,18 @@
 
 HLIP_BEGIN
 
-/// Reads one reconstruction and prepares it for the network, from its cached form if there is one. @return (D, H, W)
+/// Reads one reconstruction and prepares it for the network, from its cached form if there is one
+/// and it is sound. A damaged one costs time, not the run: that is said on stderr. @return (D, H,
+/// W)
 HLIP_LAZY Tensor<float, Cpu> load_ct_input(const CtRateVolume& source, const std::string& cached, const CtPreset& preset) {
-  if (!cached.empty()) return preprocess_ct(CtCacheFile(cached), preset);
+  if (!cached.empty()) {
+    try {
+      return preprocess_ct(CtCacheFile(cached), preset);
+    } catch (const error& e) {
+      std::fputs(fmt::format("warning: {}; {} is read instead\n", e.what(), source.path).c_str(),
+                 stderr);
+    }
+  }
   return preprocess_ct(open_ct_rate_volume(source, preset), preset);
 }
 
@@ -75,7 +85,12 @@ class CtRateSamples {
     const auto at = static_cast<std::size_t>(i);
     const auto recon = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(studies_[at].recons.size())));
     const std::size_t slot = first_slot_[at] + recon;
-    const auto load = [&] { return load_ct_input(studies_[at].recons[recon], cached_[slot], options_.preset); };
+    const auto load = [&] {
+      const auto input = load_ct_input(studies_[at].recons[recon], cached_[slot], options_.preset);
+      if (const std::string odd = implausible_scan(input); !odd.empty())
+        fail_file(studies_[at].recons[recon].path, "", "as the network's input, {}", odd);
+      return input;
+    };
     CtSample sample;
     sample.volume = cache_ ? cache_->get(slot, load) : load();
     sample.ids = tokenizer_->encode_unpadded(sample_report(reports_[at], options_.sampling, random), options_.context_length);
