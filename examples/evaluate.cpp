@@ -7,16 +7,19 @@
 //   evaluate rad-chestct --scores results/scores.csv --labels rad_chestct_labels.csv --out again      (no model needed)
 #include <hlip/hlip.hpp>
 
+#include <hlip/data/brain_mri.hpp>
 #include <hlip/data/ct_rate.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/load_ct_rate.hpp>
+#include <hlip/data/plausible_ct.hpp>
 #include <hlip/data/public_studies.hpp>
 #include <hlip/eval/auc_table.hpp>
+#include <hlip/eval/brain_prompts.hpp>
+#include <hlip/eval/evaluation_tables.hpp>
 #include <hlip/eval/head_ct_prompts.hpp>
 #include <hlip/eval/pub_brain_5.hpp>
 #include <hlip/eval/rad_chestct.hpp>
 #include <hlip/eval/score_table.hpp>
-#include <hlip/train/brain_samples.hpp>
 #include <hlip/train/command_line.hpp>
 #include <hlip/train/device.hpp>
 #include <hlip/train/model_option.hpp>
@@ -36,20 +39,38 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split, prompts = "volume", device = "cpu", precision = "fp32";
+  std::string checkpoint, model, vocab, data_root, labels, out, scores, embeddings, studies, split,
+      save_inputs, spacing_from = "table", prompts = "volume", device = "cpu", precision = "fp32";
   bool already_hu = false, allow_absent = false;
   index_t num_slices = 0;
   int threads = 0;
   BootstrapOptions bootstrap;
 };
 
+/// What is odd about studies: said on stderr when it is met, the first twenty times.
+class Warnings {
+ public:
+  void say(const std::string& where, const std::string& what) {
+    if (++count_ <= most) fmt::print(stderr, "{}: warning: {}\n", visible_text(where), what);
+  }
+  void finish() const {
+    if (count_ > most) fmt::print(stderr, "… and {} more warnings\n", count_ - most);
+  }
+
+ private:
+  static constexpr std::size_t most = 20;
+  std::size_t count_ = 0;
+};
+
 /// Studies to load one after another. A Dataset.
 struct Studies {
   std::vector<std::string> names;
-  std::function<Tensor<float>(index_t)> load;  ///< (N, D, H, W): the scans of study i
+  std::function<Tensor<float>(index_t, Warnings&)> load;  ///< (N, D, H, W): the scans of study i
+  std::function<void()> finish = [] {};                   ///< says what was done to all of them
+  std::shared_ptr<Warnings> warnings = std::make_shared<Warnings>();
   index_t size() const { return static_cast<index_t>(names.size()); }
   std::string name(index_t i) const { return names[static_cast<std::size_t>(i)]; }
-  Tensor<float> get(index_t i) const { return load(i); }
+  Tensor<float> get(index_t i) const { return load(i, *warnings); }
 };
 
 /// Image features of studies, computed once and kept: everything that follows needs no images.
@@ -91,21 +112,6 @@ using Name = std::function<std::string(std::string_view)>;
 
 const Name bare = [](std::string_view path) { return bare_name(path); };
 
-Embeddings embed(const Model& m, const Studies& studies) {
-  Embeddings e{studies.names, {}, 0, m.scale};
-  LoaderOptions loading;
-  loading.sampler = {.batch_size = 1, .shuffle = false, .drop_last = false};
-  DataLoader loader(studies, loading, [](std::vector<Tensor<float>> batch) { return batch.front(); });
-  const index_t n = studies.size(), twentieth = std::max<index_t>(1, n / 20);
-  for (index_t done = 0; auto batch = loader.next();) {
-    const auto f = m.encode_study(batch->data);
-    e.dim = static_cast<index_t>(f.size());
-    e.features.insert(e.features.end(), f.begin(), f.end());
-    if (++done % twentieth == 0 && n >= 20) fmt::print(stderr, "{} of {} studies\n", done, n);
-  }
-  return e;
-}
-
 void write_embeddings(const std::string& path, const Embeddings& e) {
   const std::vector<float> features(e.features.begin(), e.features.end());
   SafetensorsWriter file;
@@ -114,6 +120,47 @@ void write_embeddings(const std::string& path, const Embeddings& e) {
   file.add("scale", std::span<const double>(scale), {1});
   file.metadata("studies", Json(e.studies).dump());
   file.write(path);
+}
+
+/// Features of every study that can be read. What is fed to the network is kept, too, where
+/// --save-inputs asks for it.
+/// @param failed gets a message for each study that cannot be read; the rest goes on without it
+Embeddings embed(const Options& o, const Model& m, const Studies& studies, Problems& failed) {
+  Embeddings e{{}, {}, 0, m.scale};
+  LoaderOptions loading;
+  loading.sampler = {.batch_size = 1, .shuffle = false, .drop_last = false};
+  loading.skip_bad = true;
+  DataLoader loader(studies, loading,
+                    [](std::vector<Tensor<float>> batch) { return batch.front(); });
+  const index_t n = studies.size(), twentieth = std::max<index_t>(1, n / 20);
+  try {
+    for (index_t done = 0; auto batch = loader.next();) {
+      const auto study = batch->indices.front();
+      if (!o.save_inputs.empty()) {
+        SafetensorsWriter file;
+        file.add("input", batch->data);
+        file.metadata("study", studies.name(study));
+        file.write(fmt::format("{}/input_{:06}.safetensors", o.save_inputs, study));
+      }
+      const auto f = m.encode_study(batch->data);
+      e.dim = static_cast<index_t>(f.size());
+      e.features.insert(e.features.end(), f.begin(), f.end());
+      e.studies.push_back(studies.name(study));
+      if (++done % twentieth == 0 && n >= 20) fmt::print(stderr, "{} of {} studies\n", done, n);
+    }
+  } catch (...) {  // what took hours is kept
+    if (!e.studies.empty()) {
+      write_embeddings(o.out + "/embeddings.safetensors", e);
+      fmt::print(stderr, "{}/embeddings.safetensors holds the {} studies that were done\n", o.out,
+                 e.studies.size());
+    }
+    throw;
+  }
+  for (const auto& bad : loader.bad_samples())
+    failed.push_back(fmt::format("{}: {}", bad.name, bad.message));
+  studies.warnings->finish();
+  studies.finish();
+  return e;
 }
 
 Embeddings read_embeddings(const std::string& path) {
@@ -134,32 +181,53 @@ std::vector<double> prompt_logits(const Model& m, const Embeddings& e, const std
   return zero_shot_logits(e.features, zero_shot_weights(embedded, n, static_cast<std::int64_t>(templates), e.dim), e.dim, scale);
 }
 
-/// The scores of every study: read, or made of embeddings that are read or made of images. What is made is kept in --out.
-ScoreTable obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name, const Find& find, const Score& score) {
-  if (!o.scores.empty()) return read_score_table(o.scores, columns, name);
+/// The scores of every study, and which studies have none because they could not be read.
+struct Scored : ScoreTable {
+  Problems failed;
+  /// The end of a program: says what failed. @return its exit code
+  int finish() const {
+    constexpr std::size_t most = 20;
+    if (failed.empty()) return 0;
+    fmt::print(stderr, "evaluate: {} of {} studies could not be read and are not in the results:\n",
+               failed.size(), failed.size() + studies.size());
+    for (std::size_t i = 0; i < std::min(most, failed.size()); ++i)
+      fmt::print(stderr, "  {}\n", failed[i]);
+    if (failed.size() > most)
+      fmt::print(stderr, "  … and {} more; metrics.json lists them all\n", failed.size() - most);
+    return 1;
+  }
+};
+
+/// Scores: read, or made of embeddings that are read or made of images. What is made is kept in
+/// --out.
+Scored obtain_scores(const Options& o, const std::vector<std::string>& columns, const Name& name,
+                     const Find& find, const Score& score) {
+  if (!o.scores.empty()) return {read_score_table(o.scores, columns, name), {}};
   apply_precision(o.device, o.precision);
   const Model m = on_device(o.device, [&](auto device) { return load_model(device, o); });
   fmt::print("model: {}, {}\n{}", visible_text(m.path), visible_text(m.config.name), m.table);
   Embeddings e;
+  Problems failed;
   if (o.embeddings.empty()) {
-    e = embed(m, find(m));
+    e = embed(o, m, find(m), failed);
     write_embeddings(o.out + "/embeddings.safetensors", e);
   } else {
     e = read_embeddings(o.embeddings);
   }
-  ScoreTable table{columns, e.studies, score(m, e)};
-  atomic_write(o.out + "/scores.csv", table.to_csv());
-  return table;
+  Scored scored{{columns, e.studies, score(m, e)}, std::move(failed)};
+  atomic_write(o.out + "/scores.csv", scored.to_csv());
+  return scored;
 }
 
 Json json_number(double v) { return std::isnan(v) ? Json() : Json(v); }
 Json json_note(const std::string& note) { return note.empty() ? Json() : Json(note); }
 
 /// What every result says about itself.
-Json about(const Options& o, const std::string& dataset, std::size_t studies) {
+Json about(const Options& o, const std::string& dataset, const Scored& scored) {
   Json j;
   j["dataset"] = dataset;
-  j["studies"] = studies;
+  j["studies"] = scored.studies.size();
+  j["failed"] = scored.failed;
   j["scores"] = o.scores.empty() ? o.out + "/scores.csv" : o.scores;
   j["intervals"] = {{"method", "percentile bootstrap over studies"}, {"resamples", o.bootstrap.resamples}, {"confidence", o.bootstrap.confidence}, {"seed", o.bootstrap.seed}};
   return j;
@@ -172,10 +240,15 @@ void write_results(const Options& o, const std::string& csv, const Json& json) {
 }
 
 /// The table of yes/no findings of chest CT.
-void report_findings(const Options& o, const std::string& dataset, std::span<const std::string> names, std::span<const double> scores, std::span<const std::int64_t> labels) {
+void report_findings(const Options& o, const std::string& dataset, const Scored& scored,
+                     std::span<const std::string> names, std::span<const double> scores,
+                     std::span<const std::int64_t> labels) {
   const ZeroShotTable table(names, scores, labels, o.bootstrap);
-  Json j = about(o, dataset, static_cast<std::size_t>(table.studies()));
-  j["macro_auc"] = {{"value", json_number(table.macro_auc())}, {"low", json_number(table.macro_interval().low)}, {"high", json_number(table.macro_interval().high)}};
+  Json j = about(o, dataset, scored);
+  j["macro_auc"] = {{"value", json_number(table.macro_auc())},
+                    {"low", json_number(table.macro_interval().low)},
+                    {"high", json_number(table.macro_interval().high)},
+                    {"interval_note", json_note(interval_note(table.macro_interval()))}};
   j["notes"] = {"fitted_*: at a threshold fitted on these same test labels, which is optimistic; fitted_accuracy is plain accuracy, which the reference prints as \"acc (balanced)\"",
                 "findings whose labels are all equal have no metrics (null) and count in no mean: see left_out"};
   j["left_out"] = table.left_out();
@@ -190,9 +263,13 @@ void report_findings(const Options& o, const std::string& dataset, std::span<con
   fmt::print("{}\n", table.last_line());
 }
 
-void report_ranking(const Options& o, const std::string& dataset, const AucTable& table) {
-  Json j = about(o, dataset, static_cast<std::size_t>(table.studies()));
-  j["macro_auc"] = {{"value", json_number(table.macro_auc())}, {"low", json_number(table.macro_interval().low)}, {"high", json_number(table.macro_interval().high)}};
+void report_ranking(const Options& o, const std::string& dataset, const Scored& scored,
+                    const AucTable& table) {
+  Json j = about(o, dataset, scored);
+  j["macro_auc"] = {{"value", json_number(table.macro_auc())},
+                    {"low", json_number(table.macro_interval().low)},
+                    {"high", json_number(table.macro_interval().high)},
+                    {"interval_note", json_note(interval_note(table.macro_interval()))}};
   j["left_out"] = table.left_out();
   for (const auto& r : table.rows())
     j["findings"].push_back({{"finding", r.name}, {"positives", r.positives}, {"negatives", r.negatives}, {"auc", json_number(r.auc)}, {"auc_low", json_number(r.interval.low)}, {"auc_high", json_number(r.interval.high)}, {"interval_note", json_note(r.note())}});
@@ -214,10 +291,25 @@ void expect_ct_model(const Model& m) {
   if (m.mri) fail_file(m.path, "", "is a model for MRI, this set is of CT");
 }
 
-/// As published, or as the published preparation leaves it.
+/// As published (<id>.npz), or prepared: the published preparation leaves <id>/<id>.pt, the
+/// published evaluation looks for <id>.pt.
 std::string rad_chestct_file(const std::string& root, const std::string& id) {
-  const std::string prepared = fmt::format("{}/{}.pt", root, id);
-  return is_file(prepared) ? prepared : fmt::format("{}/{}.npz", root, id);
+  for (const std::string& prepared :
+       {fmt::format("{}/{}.pt", root, id), fmt::format("{0}/{1}/{1}.pt", root, id)})
+    if (is_file(prepared)) return prepared;
+  return fmt::format("{}/{}.npz", root, id);
+}
+
+/// The network's input of a CT in HU; what is implausible about the scan is said.
+Tensor<float> plausible_input(const Volume& ct, const CtPreset& preset, Warnings& warnings) {
+  for (const auto& odd : ct_oddities(hu_range(ct.voxels), ct.voxels.shape(), ct))
+    warnings.say(ct.source, odd.what);
+  return preprocess_ct(ct, preset);
+}
+Tensor<float> plausible_input(CtScan ct, const CtPreset& preset, Warnings& warnings) {
+  for (const auto& odd : ct_oddities(survey(ct), ct.shape(), ct.frame))
+    warnings.say(ct.frame.source, odd.what);
+  return preprocess_ct(ct, preset);
 }
 
 Tensor<float> one_scan(const Tensor<float>& x) { return x.reshape({1, x.dim(0), x.dim(1), x.dim(2)}); }
@@ -238,8 +330,14 @@ std::optional<Studies> prepared_ct(const Options& o, const Model& m, const std::
     if (auto file = prepared_ct_file(o, v); !file.empty()) s.names.push_back(v), files.push_back(std::move(file));
   if (files.empty()) return std::nullopt;
   if (o.already_hu) fail_file(files.front(), "", "is prepared, and in HU by that: --already-hu means nothing here");
+  if (o.spacing_from != "table")
+    fail_file(files.front(), "",
+              "is prepared, and resampled by that: --spacing-from means nothing here");
   if (files.size() < volumes.size() && !o.allow_absent) fail_file(o.data_root, "", "holds {} of the {} labelled volumes as .pt; hint: --allow-absent", files.size(), volumes.size());
-  s.load = [files = std::move(files), preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_prepared_ct(files[static_cast<std::size_t>(i)]), preset)); };
+  s.load = [files = std::move(files), preset = m.preset](index_t i, Warnings& w) {
+    return one_scan(
+        plausible_input(read_prepared_ct(files[static_cast<std::size_t>(i)]), preset, w));
+  };
   return s;
 }
 
@@ -272,24 +370,22 @@ int run_ct_rate(Options o) {
         if (labels.row_of.contains(r.name)) s.names.push_back(r.name), volumes->push_back(r);
     CtPreset preset = m.preset;
     preset.already_hu = o.already_hu;
-    s.load = [volumes, preset](index_t i) { return one_scan(preprocess_ct(open_ct_rate_volume((*volumes)[static_cast<std::size_t>(i)], preset), preset)); };
+    s.load = [volumes, preset, from_header = o.spacing_from == "header"](index_t i, Warnings& w) {
+      CtScan scan = open_ct_rate_volume((*volumes)[static_cast<std::size_t>(i)], preset);
+      if (from_header) scan.frame = CtScan(scan.stored, scan.slope, scan.intercept).frame;
+      return one_scan(plausible_input(std::move(scan), preset, w));
+    };
     return s;
   };
   const auto scores = obtain_scores(o, names, bare, find, pair_scores(classes));
   say_unscored(labels.studies.size(), scores.studies.size());
-  report_findings(o, "CT-RATE", names, scores.values, labels_of(scores, labels, path));
-  return 0;
+  report_findings(o, "CT-RATE", scores, names, scores.values, labels_of(scores, labels, path));
+  return scores.finish();
 }
 
 int run_rad_chestct(const Options& o) {
-  std::vector<std::string> names;
-  std::vector<std::vector<std::string>> columns;
-  for (const auto& c : rad_chestct_columns) {
-    names.emplace_back(c.name);
-    columns.push_back({std::string(c.name), std::string(c.source)});
-    if (c.source == "calcification") columns.back().emplace_back("Calcification");  // later tables hold the merged column
-  }
-  const auto labels = read_label_table(o.labels, "NoteAcc_DEID", columns, bare);
+  const auto labels = read_label_table(o.labels, "NoteAcc_DEID", rad_chestct_label_columns(), bare);
+  const auto& names = labels.columns;
   const Find find = [&](const Model& m) {
     Studies s;
     std::string absent;
@@ -298,33 +394,61 @@ int run_rad_chestct(const Options& o) {
       else if (absent.empty()) absent = path;
     if (!absent.empty() && !o.allow_absent) fail_file(absent, "", "is absent, and {} of {} in all; hint: --allow-absent", labels.studies.size() - s.names.size(), labels.studies.size());
     expect_ct_model(m);
-    s.load = [root = o.data_root, names = s.names, preset = m.preset](index_t i) { return one_scan(preprocess_ct(read_rad_chestct(rad_chestct_file(root, names[static_cast<std::size_t>(i)])), preset)); };
+    s.load = [root = o.data_root, names = s.names, preset = m.preset](index_t i, Warnings& w) {
+      return one_scan(plausible_input(
+          read_rad_chestct(rad_chestct_file(root, names[static_cast<std::size_t>(i)])), preset, w));
+    };
     return s;
   };
   const auto scores = obtain_scores(o, names, bare, find, pair_scores(rad_chestct_prompts(prompt_template(o.prompts))));
   say_unscored(labels.studies.size(), scores.studies.size());
   const MergedCalcification merged(scores.values, labels_of(scores, labels, o.labels));
-  report_findings(o, "Rad-ChestCT", merged.names, merged.scores, merged.labels);
-  return 0;
+  report_findings(o, "Rad-ChestCT", scores, merged.names, merged.scores, merged.labels);
+  return scores.finish();
 }
 
-/// How scans of a study are prepared: as in the training of the checkpoint if it says so, otherwise as HLIP evaluates.
-MriPreset scan_preset(const Options& o, const Model& m) {
-  MriPreset preset = m.mri ? *m.mri : mri_preset(MriPreset{}.num_slices, m.config.vision.img_size[1]);
-  if (o.num_slices > 0) preset.num_slices = o.num_slices;
-  return preset;
+/// How scans are prepared: as in the training of the checkpoint if it says so, otherwise as HLIP
+/// evaluates.
+/// @param own_sizes whether the files of the set have each scan's own size (Pub-Brain-5)
+ScanPreparation scan_preparation(const Options& o, const Model& m, bool own_sizes, RawScans raw) {
+  ScanPreparation how;
+  how.preset = m.mri ? *m.mri
+                     : mri_preset(own_sizes ? pub_brain_5_slices(m.config.name)
+                                            : m.config.vision.img_size[0],
+                                  m.config.vision.img_size[1]);
+  if (o.num_slices > 0) how.preset.num_slices = o.num_slices;
+  how.raw = raw;
+  how.by_size = !own_sizes;
+  how.keep_slices = !m.mri && o.num_slices == 0;
+  return how;
 }
 
-/// Studies that are folders of scans.
-Studies scan_studies(const Options& o, const Model& m, std::vector<std::string> names, std::vector<std::vector<std::string>> files, RawScans raw) {
-  const MriPreset preset = scan_preset(o, m);
-  fmt::print("preparation of scans: {}\n", to_string(preset));
+/// Studies of scans.
+Studies scan_studies(std::vector<std::string> names, std::vector<std::vector<std::string>> files,
+                     const ScanPreparation& how) {
+  fmt::print("preparation of scans: {}\n", to_string(how));
+  struct Counts {
+    std::size_t prepared = 0, fitted = 0;
+  };
+  const auto counts = std::make_shared<Counts>();
   Studies s;
   s.names = std::move(names);
-  s.load = [files = std::move(files), preset, raw](index_t i) {
+  s.load = [files = std::move(files), how, counts](index_t i, Warnings& warnings) {
     std::vector<Tensor<float>> scans;
-    for (const auto& f : files[static_cast<std::size_t>(i)]) scans.push_back(load_public_scan(f, preset, raw));
+    for (const auto& f : files[static_cast<std::size_t>(i)]) {
+      PublicScan scan = load_public_scan(f, how);
+      for (const auto& w : scan.warnings) warnings.say(f, w);
+      ++(scan.was_prepared ? counts->prepared : counts->fitted);
+      if (!scans.empty() && !(scan.input.shape() == scans.front().shape()))
+        fail_file(f, "", "is {}, the study's first scan {}; hint: --num-slices",
+                  to_string(scan.input.shape()), to_string(scans.front().shape()));
+      scans.push_back(std::move(scan.input));
+    }
     return stack(scans, 0);
+  };
+  s.finish = [counts] {
+    fmt::print("scans: {} were prepared, {} padded, resized and cropped\n", counts->prepared,
+               counts->fitted);
   };
   return s;
 }
@@ -340,14 +464,13 @@ std::string below_root(const Options& o, const std::string& study) {
 
 int run_pub_brain_5(const Options& o) {
   const auto as_it_is = [](std::string_view s) { return std::string(s); };
-  std::vector<std::string> names;
-  std::vector<std::vector<std::string>> columns;
-  for (const auto c : pub_brain_5_classes) names.emplace_back(c), columns.push_back({std::string(c)});
-  const auto labels = read_label_table(o.labels, "study", columns, as_it_is);
+  const auto labels = read_label_table(o.labels, "study", pub_brain_5_label_columns(), as_it_is);
+  const auto& names = labels.columns;
   const Find find = [&](const Model& m) {
     std::vector<std::vector<std::string>> files;
     for (const auto& s : labels.studies) files.push_back(scan_files(below_root(o, s)));
-    return scan_studies(o, m, labels.studies, std::move(files), RawScans::prepare);
+    return scan_studies(labels.studies, std::move(files),
+                        scan_preparation(o, m, true, RawScans::prepare_public));
   };
   const auto scores = obtain_scores(o, names, as_it_is, find, [](const Model& m, const Embeddings& e) { return prompt_logits(m, e, pub_brain_5_prompts(), 1, e.scale); });
   say_unscored(labels.studies.size(), scores.studies.size());
@@ -360,7 +483,7 @@ int run_pub_brain_5(const Options& o) {
   }
   std::vector<PubBrainResult> results;
   for (const auto& task : pub_brain_5_tasks()) results.push_back(score_pub_brain_task(task, scores.studies, scores.values, classes, o.bootstrap));
-  Json j = about(o, "Pub-Brain-5", scores.studies.size());
+  Json j = about(o, "Pub-Brain-5", scores);
   j["notes"] = {"balanced_accuracy and auc of tumor and disease are means over the classes that occur; tasks whose studies are all of one class have no metrics (null)"};
   for (const auto& r : results)
     j["tasks"].push_back({{"task", r.name},
@@ -377,7 +500,7 @@ int run_pub_brain_5(const Options& o) {
                           {"interval_note", json_note(r.note())}});
   fmt::print("{}", pub_brain_text(results));
   write_results(o, pub_brain_csv(results), j);
-  return 0;
+  return scores.finish();
 }
 
 /// Studies as train_brain_mri takes them for its last evaluation, which this repeats without training. Every column of the labels is a finding.
@@ -395,27 +518,29 @@ int run_brain_mri(const Options& o) {
     expect_no_problems(data.problems, data.root, data.split);
     std::erase_if(data.studies, [&](const BrainStudy& s) { return !labels.row_of.contains(s.name); });
     if (data.studies.empty()) fail_file(o.studies, "", "holds no study that {} has labels of", o.labels);
-    const MriPreset preset = scan_preset(o, m);
-    const auto volumes = std::make_shared<const BrainVolumes>(std::move(data.studies), preset);
-    Studies s;
-    for (index_t i = 0; i < volumes->size(); ++i) s.names.push_back(volumes->name(i));
-    s.load = [volumes](index_t i) { return volumes->get(i); };
-    return s;
+    std::vector<std::string> found;
+    std::vector<std::vector<std::string>> files;
+    for (const auto& study : data.studies) {
+      found.push_back(study.name);
+      files.emplace_back();
+      for (const auto& scan : study.scans) files.back().push_back(scan.path);
+    }
+    return scan_studies(std::move(found), std::move(files),
+                        scan_preparation(o, m, false, RawScans::prepare));
   };
   const auto scores = obtain_scores(o, names, as_it_is, find, pair_scores(brain_prompts(names)));
   say_unscored(labels.studies.size(), scores.studies.size());
-  report_findings(o, "brain MRI", names, scores.values, labels_of(scores, labels, o.labels));
-  return 0;
+  report_findings(o, "brain MRI", scores, names, scores.values,
+                  labels_of(scores, labels, o.labels));
+  return scores.finish();
 }
 
 /// RSNA (one study for each series of RSNA_<study>) and CQ500 (all scans of all series of a study).
 int run_head_ct(const Options& o, bool rsna) {
   const RankingPrompts prompts = rsna ? rsna_prompts() : cq500_prompts();
-  std::vector<std::string> names;
-  std::vector<std::vector<std::string>> columns;
-  for (const auto& f : prompts.findings) names.push_back(f.column), columns.push_back({f.column});
   const auto as_it_is = [](std::string_view s) { return std::string(s); };
-  const auto labels = read_label_table(o.labels, "study", columns, as_it_is);
+  const auto labels = read_label_table(o.labels, "study", ranking_label_columns(prompts), as_it_is);
+  const auto& names = labels.columns;
   const Find find = [&](const Model& m) {
     std::vector<std::string> found;
     std::vector<std::vector<std::string>> files;
@@ -429,13 +554,15 @@ int run_head_ct(const Options& o, bool rsna) {
         else files.back().insert(files.back().end(), scans.begin(), scans.end());
       }
     }
-    return scan_studies(o, m, std::move(found), std::move(files), RawScans::refuse);
+    return scan_studies(std::move(found), std::move(files),
+                        scan_preparation(o, m, false, RawScans::refuse));
   };
   auto scores = obtain_scores(o, names, as_it_is, find, [&](const Model& m, const Embeddings& e) { return prompt_logits(m, e, prompts.filled(), prompts.templates.size(), 1); });
   if (rsna)  // a series has the labels of its study
     for (auto& s : scores.studies) s = s.substr(0, s.find('/'));
-  report_ranking(o, rsna ? "RSNA" : "CQ500", AucTable(names, scores.values, labels_of(scores, labels, o.labels), o.bootstrap));
-  return 0;
+  report_ranking(o, rsna ? "RSNA" : "CQ500", scores,
+                 AucTable(names, scores.values, labels_of(scores, labels, o.labels), o.bootstrap));
+  return scores.finish();
 }
 
 }  // namespace
@@ -472,6 +599,13 @@ int main(int argc, char** argv) {
     if (std::string_view(set.name) == "ct-rate") {
       sub->add_option("--split", o.split, "split of the tree (default: valid)");
       sub->add_flag("--already-hu", o.already_hu, "the volumes are in HU: slope and intercept of the table are not applied")->excludes(scores)->excludes(embeddings);
+      sub->add_option("--spacing-from", o.spacing_from,
+                      "where the voxel size is taken from: the table, as HLIP does, or each file's "
+                      "header, as zero_shot_ct_rate does")
+          ->check(CLI::IsMember({"table", "header"}))
+          ->capture_default_str()
+          ->excludes(scores)
+          ->excludes(embeddings);
     } else {
       labels->required();
     }
@@ -479,7 +613,22 @@ int main(int argc, char** argv) {
       sub->add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->excludes(scores);
       sub->add_flag("--allow-absent", o.allow_absent, "evaluate the volumes that are there")->excludes(scores)->excludes(embeddings);
     }
-    if (set.slices) sub->add_option("--num-slices", o.num_slices, "slices each scan is brought to (default: as in the training of the checkpoint, 144 for a file of weights)")->check(CLI::Range(1, 4096))->excludes(scores)->excludes(embeddings);
+    if (set.slices)
+      sub->add_option(
+             "--num-slices", o.num_slices,
+             fmt::format("slices each scan is brought to (default: as in the training of the "
+                         "checkpoint; for a file of weights {})",
+                         std::string_view(set.name) == "pub-brain-5"
+                             ? "144, or 48 for the later models …_scan_study_…, as published"
+                             : "those a prepared scan has"))
+          ->check(CLI::Range(1, 4096))
+          ->excludes(scores)
+          ->excludes(embeddings);
+    sub->add_option("--save-inputs", o.save_inputs,
+                    "folder for what the network is fed, input_NNNNNN.safetensors for each study: "
+                    "to see or compare what preparation makes of it")
+        ->excludes(scores)
+        ->excludes(embeddings);
     sub->add_option("--out", o.out, "folder of the results")->required();
     sub->add_option("--resamples", o.bootstrap.resamples, "bootstrap resamples of the intervals")->check(CLI::Range(1, 1000000))->capture_default_str();
     sub->add_option("--confidence", o.bootstrap.confidence, "of the intervals")->check(CLI::Range(0.01, 0.999))->capture_default_str();
@@ -502,8 +651,10 @@ int main(int argc, char** argv) {
     if (app.got_subcommand("brain-mri") && o.studies.empty() && o.scores.empty() && o.embeddings.empty()) return wrong("give --studies FILE, the studies to evaluate");
     if (o.threads > 0) omp_set_num_threads(o.threads);
     std::error_code failed;
-    std::filesystem::create_directories(o.out, failed);
-    if (failed) fail_file(o.out, "", "cannot be made: {}", failed.message());
+    for (const auto& folder : {o.out, o.save_inputs}) {
+      if (!folder.empty()) std::filesystem::create_directories(folder, failed);
+      if (failed) fail_file(folder, "", "cannot be made: {}", failed.message());
+    }
     for (const auto& set : sets)
       if (app.got_subcommand(set.name)) return set.run(o);
     return 2;

@@ -4,6 +4,7 @@
 #include <hlip/data/brain_scan.hpp>
 #include <hlip/data/dicom/recognise.hpp>
 #include <hlip/data/gzip_libdeflate.hpp>
+#include <hlip/data/source_stamp.hpp>
 #include <hlip/data/study_json.hpp>
 #include <hlip/io/folder_lock.hpp>
 #include <hlip/train/command_line.hpp>
@@ -22,7 +23,7 @@ namespace {
 struct Arguments {
   std::string data_root, studies, split = "train", out;
   std::int64_t num_slices = 48, size = 224;
-  bool keep_axes = false;
+  bool keep_axes = false, verify = false;
   int threads = 0;
 };
 
@@ -32,34 +33,81 @@ struct Scan {
   std::string view;
 };
 
-/// Whether a folder holds the files of a DICOM series.
+/// Whether a folder holds the files of a DICOM series. @throws when it cannot be listed, or none of
+/// its files is DICOM and one cannot be read
 bool is_series(const std::filesystem::path& folder) {
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file() && hlip::is_dicom_file(entry.path().string())) return true;
+  std::exception_ptr unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::error_code unknown;
+    if (!entry.is_regular_file(unknown)) continue;
+    try {
+      if (hlip::is_dicom_file(entry.path().string())) return true;
+    } catch (const hlip::error&) {
+      if (!unreadable) unreadable = std::current_exception();
+    }
+  }
+  if (unreadable) std::rethrow_exception(unreadable);
   return false;
 }
 
+/// What went wrong, beginning with the path.
+std::string look_fault(const std::string& path, const std::exception& e) {
+  const auto* system = dynamic_cast<const std::filesystem::filesystem_error*>(&e);
+  return system ? fmt::format("{}: cannot be looked at: {}", path, system->code().message())
+                : std::string(e.what());
+}
+
 /// "T1W.nii.gz" without its endings, the name of a folder that holds a DICOM series, or nothing for what is no scan: segmentations and masks
-/// lie beside scans in public sets.
+/// lie beside scans in public sets. @throws when it cannot be looked at
 std::string scan_name(const std::filesystem::path& path) {
   std::string stem = path.filename().string(), lower;
-  bool scan = std::filesystem::is_directory(path) && is_series(path);
-  if (std::filesystem::is_regular_file(path))
+  const auto kind = std::filesystem::status(path).type();
+  bool scan = kind == std::filesystem::file_type::directory && is_series(path);
+  if (kind == std::filesystem::file_type::regular)
     for (const char* end : {".gz", ".nii"})
       if (stem.ends_with(end)) stem.resize(stem.size() - std::string_view(end).size()), scan = scan || std::string_view(end) == ".nii";
   for (const char c : stem) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return scan && lower.find("seg") == lower.npos && lower.find("mask") == lower.npos ? stem : "";
 }
 
-/// Every folder that holds scans, be they files or the folders of DICOM series, is a study.
-std::vector<hlip::StudyAnnotation> studies_below(const std::string& root) {
+/// Every folder that holds scans, be they files or the folders of DICOM series, is a study. What
+/// cannot be looked at, such as a folder without permission or a link to itself, is a problem, and
+/// the rest is gone through all the same; links to folders are not followed, unless they hold a
+/// series.
+std::vector<hlip::StudyAnnotation> studies_below(const std::string& root,
+                                                 hlip::Problems& problems) {
   std::map<std::string, hlip::StudyAnnotation> found;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-    if (scan_name(entry.path()).empty()) continue;
-    const auto relative = std::filesystem::relative(entry.path(), root);
-    const std::string name = relative.has_parent_path() ? relative.parent_path().generic_string() : std::filesystem::absolute(root).filename().string();
-    found[name].study = name;
-    found[name].scans.push_back(relative.generic_string());
+  std::vector<std::filesystem::path> folders{root};
+  while (!folders.empty()) {
+    const auto folder = folders.back();
+    folders.pop_back();
+    std::error_code failed;
+    for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end;
+         it.increment(failed)) {
+      const auto path = it->path();
+      try {
+        if (it->symlink_status().type() == std::filesystem::file_type::directory)
+          folders.push_back(path);
+        if (it->status().type() == std::filesystem::file_type::not_found &&
+            path.string().find(".nii") != std::string::npos)
+          problems.push_back(path.string() + ": is a link that leads nowhere");
+        if (scan_name(path).empty()) continue;
+      } catch (const std::exception& e) {
+        const bool listed_later = !folders.empty() && folders.back() == path &&
+                                  dynamic_cast<const std::filesystem::filesystem_error*>(&e);
+        if (!listed_later) problems.push_back(look_fault(path.string(), e));
+        continue;
+      }
+      const auto relative = path.lexically_relative(root);
+      const std::string name = relative.has_parent_path()
+                                   ? relative.parent_path().generic_string()
+                                   : std::filesystem::canonical(root).filename().string();
+      found[name].study = name;
+      found[name].scans.push_back(relative.generic_string());
+    }
+    if (failed)
+      problems.push_back(
+          fmt::format("{}: cannot be listed: {}", folder.string(), failed.message()));
   }
   std::vector<hlip::StudyAnnotation> studies;
   for (auto& [name, study] : found) studies.push_back(std::move(study));
@@ -68,24 +116,20 @@ std::vector<hlip::StudyAnnotation> studies_below(const std::string& root) {
 
 /// What decides the contents of a prepared file.
 std::string stamp_of(const Arguments& a, const std::string& path) {
-  std::uintmax_t bytes = 0;
-  const auto add = [&](const std::filesystem::path& file) {
-    std::error_code failed;
-    if (const auto size = std::filesystem::file_size(file, failed); !failed) bytes += size;
-  };
-  if (!hlip::is_folder(path)) add(path);
+  hlip::SourceStamp source;
+  if (!hlip::is_folder(path)) source.add(path);
   else
-    for (const auto& entry : std::filesystem::directory_iterator(path)) add(entry.path());
-  return fmt::format("mri=1 bytes={} slices={} size={} keep_axes={}", bytes, a.num_slices, a.size, a.keep_axes ? "yes" : "no");
+    for (const auto& entry : std::filesystem::directory_iterator(path))
+      source.add(entry.path().string());
+  return fmt::format("{}2 {} slices={} size={} keep_axes={}", hlip::brain_scan_stamp,
+                     to_string(source), a.num_slices, a.size, a.keep_axes ? "yes" : "no");
 }
 
-/// A scan from NIfTI or a DICOM series, 0 … 1 at its own size. What was assumed about it is said.
+/// A scan from NIfTI or a DICOM series, 0 … 1 at its own size.
 hlip::MriSlices read_scan(const Arguments& a, const std::string& path) {
   if (!hlip::is_folder(path)) return hlip::read_raw_scan(path, a.keep_axes);
 #ifdef HLIP_WITH_DICOM
-  const hlip::Volume series = hlip::read_dicom(path, {.modality = "MR"});
-  for (const auto& w : series.warnings) fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(path), w);
-  hlip::MriSlices scan = hlip::mri_slices(series, a.keep_axes);
+  hlip::MriSlices scan = hlip::mri_slices(hlip::read_dicom(path, {.modality = "MR"}), a.keep_axes);
   scan.voxels = hlip::scale_by_percentiles(scan.voxels);
   return scan;
 #else
@@ -94,11 +138,13 @@ hlip::MriSlices read_scan(const Arguments& a, const std::string& path) {
 }
 
 /// Whether a sound file with this stamp is there; then the scan gets to know what it was made of.
-bool is_prepared(Scan& scan, const std::string& stamp) {
+/// @param verify also reads its voxels
+bool is_prepared(Scan& scan, const std::string& stamp, bool verify) {
   if (!hlip::is_file(scan.to)) return false;
   try {
     const hlip::SafetensorsFile old(scan.to);
     if (old.metadata("stamp") != stamp) return false;
+    if (verify) hlip::read_prepared_scan(old);
     scan.num_slices = std::stoll(old.metadata("num_slices"));
     scan.view = old.metadata("view");
     return true;
@@ -110,8 +156,12 @@ bool is_prepared(Scan& scan, const std::string& stamp) {
 /// Prepares one scan. @return whether it was written, and not there already
 bool prepare(const Arguments& a, Scan& scan) {
   const std::string stamp = stamp_of(a, scan.from);
-  if (is_prepared(scan, stamp)) return false;
+  if (is_prepared(scan, stamp, a.verify)) return false;
   const hlip::MriSlices raw = read_scan(a, scan.from);
+  for (const auto& w : raw.warnings)
+    fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(scan.from), w);  // what was assumed about it
+  if (const std::string odd = hlip::implausible_scan(raw.voxels); !odd.empty())
+    fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(scan.from), odd);
   std::filesystem::create_directories(std::filesystem::path(scan.to).parent_path());
   hlip::write_brain_scan(scan.to, hlip::fit_mri(raw.voxels, hlip::mri_preset(a.num_slices, a.size)),
                          {{"source", scan.from}, {"view", std::string(raw.view)}, {"num_slices", std::to_string(raw.voxels.dim(0))}, {"stamp", stamp}});
@@ -122,7 +172,9 @@ bool prepare(const Arguments& a, Scan& scan) {
 
 int run(const Arguments& a) {
   hlip::Problems problems;
-  auto studies = a.studies.empty() ? studies_below(a.data_root) : hlip::study_annotations(hlip::read_json(a.studies), a.studies, problems, false);
+  auto studies = a.studies.empty() ? studies_below(a.data_root, problems)
+                                   : hlip::study_annotations(hlip::read_json(a.studies), a.studies,
+                                                             problems, false);
   const std::string folder = a.out + "/" + a.split;
   std::filesystem::create_directories(folder);
   const hlip::FolderLock lock(folder);  // two at once, with other sizes, would leave scans of both
@@ -130,7 +182,13 @@ int run(const Arguments& a) {
   std::set<std::string> taken;
   for (const auto& study : studies)
     for (const auto& path : study.scans) {
-      const std::string name = scan_name(a.data_root + "/" + path);
+      std::string name;
+      try {
+        name = scan_name(a.data_root + "/" + path);
+      } catch (const std::exception& e) {
+        problems.push_back(look_fault(a.data_root + "/" + path, e));
+        continue;
+      }
       if (name.empty()) problems.push_back(fmt::format("{}/{}: is not a scan (.nii, .nii.gz or the folder of a DICOM series, and neither a segmentation nor a mask)", a.data_root, path));
       else if (!taken.insert(study.study + "/" + name).second) problems.push_back(fmt::format("{}/{}: study {} has two scans of this name", a.data_root, path, study.study));
       else scans.push_back({study.study, name, a.data_root + "/" + path, fmt::format("{}/{}/{}/img.safetensors", folder, study.study, name), 0, ""});
@@ -170,6 +228,7 @@ int main(int argc, char** argv) {
   app.add_option("--num-slices", a.num_slices, "slices of a prepared scan")->check(CLI::Range(1, 4096))->capture_default_str();
   app.add_option("--size", a.size, "rows and columns of a prepared slice")->check(CLI::Range(1, 3500))->capture_default_str();
   app.add_flag("--keep-axes", a.keep_axes, "all scans are axial (BraTS): do not look for the axis with the largest spacing");
+  app.add_flag("--verify", a.verify, "read what is there already, and make again what is damaged");
   app.add_option("--threads", a.threads, "scans at a time (0: one per processor)")->check(CLI::Range(0, 1024))->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] { return run(a); });
 }

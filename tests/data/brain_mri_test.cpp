@@ -11,7 +11,8 @@ namespace {
 
 void add_scan(const std::string& folder) {
   std::filesystem::create_directories(folder);
-  write_brain_scan(folder + "/img.safetensors", Tensor<float>::full({2, 4, 4}, 0.5f), {});
+  write_brain_scan(folder + "/img.safetensors", Tensor<float>::arange(32).reshape({2, 4, 4}) / 31,
+                   {});
 }
 
 // Two sound studies; the order of names is not that of the file.
@@ -60,6 +61,17 @@ TEST_CASE("brain mri: every fault is found, and a study with one bad scan is lef
   atomic_write(folder / "train/b/T2/img.safetensors", bytes.substr(0, bytes.size() - 1));
   CHECK(read_brain_mri(folder.string(), json, {.check = VolumeCheck::exists}).studies.size() == 2);
   CHECK(read_brain_mri(folder.string(), json, {.check = VolumeCheck::header}).problems.size() == 1);
+
+  write_nifti<float>(folder / "train/b/T2/img.nii", std::vector<float>(60, std::nanf("")),
+                     {3, 4, 5}, scaling_affine({3, 1, 1}));
+  std::filesystem::remove(folder / "train/b/T2/img.safetensors");
+  write_brain_scan(folder / "train/a/FLAIR/img.safetensors", Tensor<float>::full({2, 4, 4}, 0.5f),
+                   {});  // nothing to be seen
+  const auto blank = read_brain_mri(folder.string(), json, {.check = VolumeCheck::voxels});
+  REQUIRE(blank.problems.size() == 2);
+  CHECK(blank.problems[0].find("a/FLAIR/img.safetensors: all voxels are equal") !=
+        std::string::npos);
+  CHECK(blank.problems[1].find("b/T2/img.nii: no voxel is finite") != std::string::npos);
 
   atomic_write(json, R"({"../b": {"series": {"T1": {}}, "report": ["x"]}, "a": {"series": {"../T1": {}}, "report": ["x"]}, "c": {"series": {}, "report": ["x"]}, "d": {"series": {"T1": {}}}})");
   const auto faulty = read_brain_mri(folder.string(), json);

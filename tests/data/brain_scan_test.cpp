@@ -78,6 +78,27 @@ TEST_CASE("brain scan: NIfTI is turned to RPI with the widest axis first, and gi
   for (index_t i = 0; i < raw.numel(); ++i) CHECK(std::abs(raw.data()[i] - prepared.data()[i]) <= 0.5f / 255 / 0.226f + 1e-5f);
 }
 
+TEST_CASE("brain scan: a turned scan of equal spacings is axial, as it is by its pixdim") {
+  TempFolder folder;
+  // Rotated about two axes: in float32 its columns are not quite of one length, and which is
+  // longest is chance.
+  int longest[3] = {};
+  for (int turn = 1; turn <= 12; ++turn) {
+    const double c = std::cos(0.03 * turn), s = std::sin(0.03 * turn), e = std::cos(0.02 * turn),
+                 f = std::sin(0.02 * turn);
+    const Affine affine = {
+        {{c, -s * e, s * f, -9}, {s, c * e, -c * f, 7}, {0, f, e, 3}, {0, 0, 0, 1}}};
+    write_nifti<float>(folder / "img.nii", numbered(3, 4, 5), {3, 4, 5}, affine);
+    const Volume v = read_nifti(folder / "img.nii");
+    ++longest[slice_axis(spacing_of(v.affine))];
+    CHECK(v.spacing == std::array<double, 3>{1, 1, 1});
+    CHECK(reorient(v, "RPI").spacing == std::array<double, 3>{1, 1, 1});
+    CHECK(mri_slices(v).view == "axial");
+    CHECK(mri_slices(v).voxels.shape() == Shape{3, 4, 5});
+  }
+  CHECK(longest[1] + longest[2] > 0);  // by the columns alone some of them were turned
+}
+
 TEST_CASE("brain scan: the two volumes of a diffusion file lie one behind the other") {
   TempFolder folder;
   write_nifti<float>(folder / "img.nii", numbered(4, 3, 3), {4, 3, 3}, scaling_affine({3, 1, 1}));
@@ -86,9 +107,41 @@ TEST_CASE("brain scan: the two volumes of a diffusion file lie one behind the ot
   put(40, 4), put(46, 2), put(48, 2);
   atomic_write(folder / "two.nii", bytes);
   CHECK(read_raw_scan(folder / "two.nii").voxels.dim(0) == 4);
+  CHECK(read_raw_scan(folder / "two.nii").warnings.empty());
   put(46, 1), put(48, 4);
   atomic_write(folder / "four.nii", bytes);
-  CHECK(read_raw_scan(folder / "four.nii").voxels.dim(0) == 1);
+  const MriSlices four = read_raw_scan(
+      folder / "four.nii");  // the first two, as published, and a word about the rest
+  CHECK(four.voxels.dim(0) == 2);
+  CHECK(four.voxels.at({0, 0, 0}) < four.voxels.at({1, 0, 0}));
+  CHECK(four.warnings ==
+        std::vector<std::string>{
+            "holds 4 volumes, of which the first two are taken, one behind the other"});
+}
+
+TEST_CASE(
+    "brain scan: a prepared scan of the network's rows and columns is never cropped again, "
+    "whatever its slices") {
+  TempFolder folder;
+  const auto x = Tensor<float>::empty({3, 14, 14});
+  for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = static_cast<float>(i % 256) / 255;
+  SafetensorsWriter file;
+  file.add("img", x.to<double>());  // as the published preparation leaves scans of whole numbers
+  file.write(folder / "img.safetensors");
+  const auto loaded = load_brain_scan(at(folder / "img.safetensors"), small);
+  REQUIRE(loaded.shape() == Shape{6, 14, 14});
+  for (index_t z = 0; z < 6; ++z)
+    for (index_t i = 0; i < 196; ++i)
+      CHECK(loaded.data()[z * 196 + i] == (x.data()[z / 2 * 196 + i] - 0.449f) / 0.226f);
+}
+
+TEST_CASE("brain scan: a scan without a finite voxel is refused by name") {
+  TempFolder folder;
+  write_nifti<float>(folder / "img.nii", std::vector<float>(60, std::nanf("")), {3, 4, 5},
+                     scaling_affine({3, 1, 1}));
+  CHECK(test::error_of([&] {
+          read_raw_scan(folder / "img.nii");
+        }).find("img.nii: scale_by_percentiles: no voxel is finite") != std::string::npos);
 }
 
 TEST_CASE("brain scan: what is no prepared scan is refused with its name and fault") {

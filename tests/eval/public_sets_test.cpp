@@ -237,7 +237,12 @@ TEST_CASE(
              "line 2, column Emphysema: is \"high\", expected a number"));
   CHECK(says(look("VolumeName,Findings_EN,Impressions_EN\nvalid_1_a_1.nii.gz,fine,\n").summary,
              "CT-RATE table of reports"));
-  CHECK(says(look("colour,shape\nred,round\n").problems.at(0), "column VolumeName is absent"));
+  CHECK(says(look("colour,shape\nred,round\n").problems.at(0), "VolumeName"));
+  std::string wrong = "study,Acute stroke\n";
+  for (int i = 0; i < 50; ++i) wrong += fmt::format("s{},?\n", i);
+  report = look(wrong);
+  CHECK(report.problems.size() == 21);
+  CHECK(says(report.problems.back(), "and 30 more faults"));
 }
 
 TEST_CASE("pub_brain_5: scans get the slices of the evaluation that was published with the model") {

@@ -62,8 +62,40 @@ rm "$work/raw/b/broken.nii"
 expect 0 "$bin/preprocess_brain_mri" --data-root "$work/raw" --out "$work/prepared" --num-slices 12 --size 32
 says "^0 written, 6 already there, 0 failed"
 [ -z "$(find "$work/prepared" -path '*seg*')" ] || fail "a segmentation was taken for a scan"
+
+# one file, folder or link that cannot be looked at does not end it; a source that changed, or a prepared scan that is damaged, is made again
+prepare=("$bin/preprocess_brain_mri" --data-root "$work/raw" --out "$work/prepared" --num-slices 12 --size 32)
+ln -s loop "$work/raw/loop"
+ln -s "$work/absent.nii.gz" "$work/raw/a/absent.nii.gz"
+mkdir "$work/raw/c"
+echo locked >"$work/raw/c/slice"
+chmod 000 "$work/raw/c"
+expect 1 "${prepare[@]}"
+says "raw/loop: cannot be looked at: Too many levels of symbolic links"
+says "a/absent.nii.gz: is a link that leads nowhere"
+[ "$(id -u)" = 0 ] || says "raw/c: cannot be listed"
+says "^0 written, 6 already there"
+chmod 700 "$work/raw/c"
+rm -r "$work/raw/c" "$work/raw/loop" "$work/raw/a/absent.nii.gz"
+cp "$work/raw/a/scan1.nii.gz" "$work/scan1"
+cp "$work/scan1" "$work/raw/a/scan1.nii.gz"  # the same length at another time
+expect 0 "${prepare[@]}"
+says "^1 written, 5 already there"
+damaged=$work/prepared/train/b/scan4/img.safetensors
+python3 - "$damaged" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[-1000] ^= 64
+open(sys.argv[1], "wb").write(data)
+PY
 expect 1 "$bin/train_brain_mri" --data-root "$work/prepared" --train-json "$work/prepared/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/x"
 says "has no report"
+says "scan4/img.safetensors: is damaged: its CRC-32 is"
+expect 0 "${prepare[@]}" --verify
+says "^1 written, 5 already there"
+expect 1 "$bin/train_brain_mri" --data-root "$work/prepared" --train-json "$work/prepared/train_studies.json" --model brain_phantom --num-scans 4 --steps 1 --out "$work/x"
+says "has no report"
+! grep -q damaged "$work/log" || fail "the damaged scan was not made again"
 expect 0 "$bin/hlip_inspect" "$work/prepared/train_studies.json"
 says "warning: 2 of 2 studies have no report, which training needs"
 printf '{"s/1": {"scans": ["a/scan1.nii.gz", "a/scan2.nii.gz"], "report": ["One finding.", "Another."]}, "s/2": {"scans": ["b/scan4.nii.gz"], "report": ["Nothing."]}}' >"$work/studies.json"

@@ -108,6 +108,16 @@ rm "$work/rad/tst3.npz"
 cp "$work/rad_pt/tst3.pt" "$work/rad"
 expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r4" --resamples 20
 [ "$(wc -l <"$work/r4/scores.csv")" = 5 ] || fail "the prepared volume was not read"
+"$bin/hlip_inspect" "$work/rad.csv" "$work/brain.csv" "$work/rsna.csv" "$work/cq500.csv" "$work/r1/scores.csv" >"$work/log" 2>&1 || fail "hlip_inspect does not know a table that evaluate reads"
+head -c 300 "$work/rad/tst3.pt" >"$work/cut" && mv "$work/cut" "$work/rad/tst3.pt"  # one that cannot be read costs nothing but itself
+expect 1 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r5" --resamples 20
+says "1 of 4 studies could not be read and are not in the results"
+says "^  tst3: .*tst3.pt"
+says "macro AUC"
+[ "$(wc -l <"$work/r5/scores.csv")" = 4 ] || fail "the others were not scored"
+grep -q '"failed": \[$' "$work/r5/metrics.json" || fail "the JSON does not say what failed"
+expect 0 "$evaluate" rad-chestct --checkpoint "$work/run" --embeddings "$work/r5/embeddings.safetensors" --labels "$work/rad.csv" --out "$work/r6" --resamples 20
+cmp "$work/r5/scores.csv" "$work/r6/scores.csv"
 rm "$work/rad/tst3.pt"
 expect 1 "$evaluate" rad-chestct --checkpoint "$work/run" --data-root "$work/rad" --labels "$work/rad.csv" --out "$work/r3"
 says "tst3.npz: is absent, and 1 of 4 in all"
@@ -144,6 +154,41 @@ expect 0 "$evaluate" pub-brain-5 --checkpoint "$work/mri" --data-root "$work/bra
 says "mri num_slices=9 "
 expect 1 "$evaluate" ct-rate --checkpoint "$work/mri" --data-root "$tree" --already-hu --out "$work/x"
 says "is a model for MRI, this set is of CT"
+
+# what the network is fed, with a file of weights and every default, against the published arithmetic
+published() { python3 "$source/tests/support/published_inputs.py" "$1" "$work/published"; }
+published make
+ct_weights=(--checkpoint "$work/run/step_1/model.safetensors" --model "$work/tiny.json" --vocab "$work/run/step_1/vocab.txt")
+mri_weights=(--checkpoint "$work/mri/step_1/model.safetensors" --model brain_phantom --vocab "$work/mri/step_1/vocab.txt")
+fed() {  # fed NAME SET ARGUMENT…
+  local name=$1 set=$2
+  shift 2
+  expect 0 "$evaluate" "$set" --out "$work/fed_$name" --save-inputs "$work/published/inputs/$name" --resamples 20 "$@"
+}
+root=$work/published
+fed ct-rate ct-rate --data-root "$root/ct" "${ct_weights[@]}"
+fed ct-rate-prepared ct-rate --data-root "$root/ct_prepared" --labels "$root/ct/multi_abnormality_labels/valid_predicted_labels.csv" "${ct_weights[@]}"
+fed rad-chestct rad-chestct --data-root "$root/rad" --labels "$root/rad.csv" "${ct_weights[@]}"
+fed pub-brain-5 pub-brain-5 --data-root "$root/brain" --labels "$root/brain.csv" "${mri_weights[@]}"
+says "preparation of scans: mri num_slices=144 resize=36 crop=32 mean=0.449 std=0.226; scans that preprocess_brain_mri wrote of 32 x 32 are fed as they are"
+says "scans: 0 were prepared, 6 padded, resized and cropped"
+says "holds 3 volumes, of which the first two are taken"
+for set in rsna cq500; do
+  fed $set $set --data-root "$root/$set" --labels "$root/$set.csv" "${mri_weights[@]}"
+  says "; prepared scans of 32 x 32 are fed as they are"
+  says "scans: 2 were prepared, 0 padded, resized and cropped"
+done
+fed brain-mri brain-mri --data-root "$root/brain-mri" --studies "$root/valid_studies.json" --labels "$root/brain-mri.csv" "${mri_weights[@]}"
+published compare >"$work/log" || fail "the network is fed something else than the published code feeds its own"
+
+# own scans, prepared by preprocess_brain_mri, are not cropped twice in any set
+expect 0 "$bin/preprocess_brain_mri" --data-root "$root/brain" --out "$work/own" --num-slices 12 --size 32 --split own
+for study in open_bhb/b nyu_mets/a; do mkdir -p "$work/own/pub/$study"; done
+cp "$work/own/own/open_bhb/b/1/img.safetensors" "$work/own/pub/open_bhb/b/"
+cp "$work/own/own/stroke/a/1/img.safetensors" "$work/own/pub/nyu_mets/a/"
+grep -E '^study|^open_bhb/b|^nyu_mets' "$root/brain.csv" >"$work/own.csv"
+expect 0 "$evaluate" pub-brain-5 --data-root "$work/own/pub" --labels "$work/own.csv" --out "$work/own_out" --resamples 20 "${mri_weights[@]}"
+says "scans: 2 were prepared, 0 padded, resized and cropped"
 
 # wrong usage
 expect 2 "$evaluate"

@@ -89,3 +89,14 @@ TEST_CASE("brain samples: the control deals the reports out anew, and nothing el
   CHECK(before == after);
   CHECK(moved >= 8);
 }
+
+TEST_CASE("brain samples: a scan that shows nothing is a fault in training, however loosely the tree was checked") {
+  const TempFolder folder;
+  write_brain_scan(folder / "img.safetensors", Tensor<float>::zeros({4, 8, 8}), {});
+  const std::vector<BrainStudy> studies{
+      {"s1", {{"T1", folder.string(), folder / "img.safetensors"}}, {"text"}, {}}};
+  const BrainSamples samples(studies, tokenizer(), {.preset = small, .num_scans = 1});
+  CHECK_THROWS_WITH_AS(
+      samples.get(0, {1, 0, 0}),
+      doctest::Contains("img.safetensors: as the network's input, all voxels are equal"), error);
+}

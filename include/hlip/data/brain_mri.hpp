@@ -54,8 +54,17 @@ HLIP_LAZY std::string brain_scan_fault(const BrainScan& scan, VolumeCheck check)
   try {
     if (scan.path.empty()) fail_absent_scan(scan.folder);
     if (check == VolumeCheck::exists) return "";
-    if (!is_prepared_name(scan.path)) inspect_nifti(scan.path, check == VolumeCheck::voxels);
-    else if (const TensorFile file = open_weights(scan.path); check == VolumeCheck::voxels) read_prepared_scan(file);
+    std::string implausible;
+    if (!is_prepared_name(scan.path)) {
+      const NiftiInfo info = inspect_nifti(scan.path, check == VolumeCheck::voxels);
+      if (info.voxels_read && !(info.min < info.max))
+        implausible = info.not_finite == static_cast<std::uint64_t>(info.header.shape().numel())
+                          ? "no voxel is finite"
+                          : "all voxels are equal";
+    } else if (const TensorFile file = open_weights(scan.path); check == VolumeCheck::voxels) {
+      implausible = implausible_scan(read_prepared_scan(file));
+    }
+    if (!implausible.empty()) fail_file(scan.path, "", "{}", implausible);
   } catch (const std::exception& e) {
     return e.what();
   }

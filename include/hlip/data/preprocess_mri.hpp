@@ -14,7 +14,8 @@
 
 HLIP_BEGIN
 
-/// The axis between slices: the one with the largest spacing, the first of equals.
+/// The axis between slices: the one with the largest spacing, the first of equals. Volume::spacing
+/// is what to give: lengths computed from an affine are hardly ever equal.
 inline int slice_axis(const std::array<double, 3>& spacing) { return static_cast<int>(std::max_element(spacing.begin(), spacing.end()) - spacing.begin()); }
 
 /// Puts the slice axis first and keeps the order of the others: axial (z, y, x), coronal (y, z, x), sagittal (x, z, y).
@@ -96,6 +97,14 @@ HLIP_LAZY MriPreset parse_mri_preset(std::string_view text) {
   return p;
 }
 
+/// Brings a scan to a number of slices: each is the nearest one there is. @param x (slices, rows,
+/// columns)
+HLIP_LAZY Tensor<float, Cpu> fit_slices(const Tensor<float, Cpu>& x, index_t slices) {
+  if (x.dim(0) == slices) return x;
+  return resample(x, 0, resample_weights<float>(x.dim(0), slices, Interpolation::nearest_exact),
+                  slices);
+}
+
 /// Pads the shorter side of each slice with 0 to a square, resizes in plane (bilinear) and in depth (nearest), cuts out the middle.
 /// @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop), 0 … 1
 /// Source: HLIP, evaluation on Pub-Brain-5.
@@ -105,8 +114,8 @@ HLIP_LAZY Tensor<float, Cpu> fit_mri(const Tensor<float, Cpu>& x, const MriPrese
   const index_t side = std::max(x.shape()[1], x.shape()[2]), margin = (preset.resize - preset.crop) / 2;
   auto y = pad_or_crop(x, {x.shape()[0], side, side}, 0.f);
   // Depth first: fewer or equal slices to resize in plane when it shrinks; the two steps act on different axes.
-  y = resample(y, 0, resample_weights<float>(y.shape()[0], preset.num_slices, Interpolation::nearest_exact), preset.num_slices);
-  y = interpolate(y, {preset.resize, preset.resize}, Interpolation::linear);
+  y = interpolate(fit_slices(y, preset.num_slices), {preset.resize, preset.resize},
+                  Interpolation::linear);
   return y.slice(1, margin, margin + preset.crop).slice(2, margin, margin + preset.crop).contiguous();
 }
 
@@ -125,8 +134,9 @@ HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, cons
 
 /// The slices of a scan and how they lie.
 struct MriSlices {
-  Tensor<float, Cpu> voxels;  ///< (slices, rows, columns)
-  std::string_view view;      ///< "axial", "coronal" or "sagittal"
+  Tensor<float, Cpu> voxels;          ///< (slices, rows, columns)
+  std::string_view view;              ///< "axial", "coronal" or "sagittal"
+  std::vector<std::string> warnings;  ///< what the reader had to repair, assume or choose
 };
 
 /// A scan turned to RPI with its slices first; values stay as they are.
@@ -135,8 +145,9 @@ struct MriSlices {
 HLIP_LAZY MriSlices mri_slices(const Volume& scan, bool keep_axes = false) {
   constexpr std::string_view views[] = {"axial", "coronal", "sagittal"};
   const Volume turned = reorient(scan, "RPI");
-  if (keep_axes) return {turned.voxels, views[0]};
-  return {slices_first(turned.voxels, turned.spacing), views[slice_axis(turned.spacing)]};
+  if (keep_axes) return {turned.voxels, views[0], scan.warnings};
+  return {slices_first(turned.voxels, turned.spacing), views[slice_axis(turned.spacing)],
+          scan.warnings};
 }
 
 HLIP_END

@@ -70,31 +70,74 @@ HLIP_LAZY std::vector<std::string> folders_in(const std::string& folder) {
   return out;
 }
 
-/// Whether raw scans may be prepared here (brain MRI) or have to be prepared already (head CT, whose preparation is not published).
-enum class RawScans { prepare, refuse };
+/// What becomes of raw scans: brain MRI is prepared here (in sets that are told by their path,
+/// BraTS keeps its axes); head CT, whose preparation is not published, has to be prepared already.
+enum class RawScans { prepare, prepare_public, refuse };
 
-/// One scan as the network wants it. Prepared ones (.safetensors, .pt, .npy) hold (slices, rows, columns) as uint8 or 0 … 1; of a 4-D array
-/// the first channel, the last axis, counts. Of BraTS scans the axes stay.
-/// @return (num_slices, crop, crop)  @throws hlip::error naming file and fault
-HLIP_LAZY Tensor<float, Cpu> load_public_scan(const std::string& path, const MriPreset& preset, RawScans raw) {
-  Tensor<float, Cpu> x;
+/// How the scans of a set come to the network. The published evaluations of RSNA, CQ500 and MR-RATE
+/// feed prepared scans as they are. That of Pub-Brain-5, whose files have each scan's own size,
+/// pads, resizes and crops them: there only what preprocess_brain_mri wrote is prepared.
+struct ScanPreparation {
+  MriPreset preset;  ///< of scans that are not prepared
+  RawScans raw = RawScans::prepare;
+  /// A stored scan of the network's rows and columns is prepared; otherwise only one of
+  /// preprocess_brain_mri.
+  bool by_size = true;
+  bool keep_slices = false;  ///< a prepared scan keeps its number of slices, not the preset's
+};
+
+/// "mri num_slices=48 resize=256 crop=224 mean=0.449 std=0.226; prepared scans of 224 x 224 are fed
+/// as they are"
+HLIP_LAZY std::string to_string(const ScanPreparation& p) {
+  return fmt::format(
+      "{}; {} of {} x {} {}", to_string(p.preset),
+      p.by_size ? "prepared scans" : "scans that preprocess_brain_mri wrote", p.preset.crop,
+      p.preset.crop,
+      p.keep_slices
+          ? "are fed as they are"
+          : fmt::format("are brought to {} slices and else fed as they are", p.preset.num_slices));
+}
+
+/// One scan as the network wants it, and what was done to it.
+struct PublicScan {
+  Tensor<float, Cpu> input;           ///< (slices, rows, columns), normalised
+  bool was_prepared = false;          ///< it was not padded, resized or cropped
+  std::vector<std::string> warnings;  ///< what was assumed or chosen
+};
+
+/// Reads one scan. Stored ones (.safetensors, .pt, .npy) hold (slices, rows, columns) as uint8 or 0
+/// … 1; of a 4-D array the first channel, the last axis, counts.
+/// @throws hlip::error naming file and fault
+/// Source: HLIP, evaluations on Pub-Brain-5, RSNA, CQ500 and MR-RATE.
+HLIP_LAZY PublicScan load_public_scan(const std::string& path, const ScanPreparation& how) {
+  PublicScan scan;
+  Tensor<float, Cpu>& x = scan.input;
+  bool stored = true, recognised = how.by_size;
   if (is_prepared_name(path)) {
-    x = read_prepared_scan(open_weights(path));
+    const TensorFile file = open_weights(path);
+    x = read_prepared_scan(file);
+    recognised = recognised || file.metadata("stamp").starts_with(brain_scan_stamp);
   } else if (path.ends_with(".npy")) {
     const LoadedFile file(path);
     const NpyArray array = parse_npy(file.bytes(), path);
     x = detail::prepared_values(npy_tensor(array), array.kind() == 'u' && array.item_bytes() == 1, path, "the array");
-  } else if (raw == RawScans::refuse) {
+  } else if (how.raw == RawScans::refuse) {
     fail_file(path, "", "is not prepared: head CT is read from .safetensors, .pt and .npy that hold uint8 or 0 … 1");
   } else {
     std::string lower = path;
     for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    x = read_raw_scan(path, lower.find("brats") != lower.npos).voxels;
+    MriSlices raw = read_raw_scan(
+        path, how.raw == RawScans::prepare_public && lower.find("brats") != lower.npos);
+    x = std::move(raw.voxels);
+    scan.warnings = std::move(raw.warnings);
+    stored = false;
   }
-  if (!(x.shape() == Shape{preset.num_slices, preset.crop, preset.crop})) x = fit_mri(x, preset);
-  else x = x.clone();
-  normalise_mri(x, preset);
-  return x;
+  if (std::string odd = implausible_scan(x); !odd.empty()) scan.warnings.push_back(std::move(odd));
+  scan.was_prepared = stored && recognised && has_network_size(x, how.preset);
+  if (!scan.was_prepared) x = fit_mri(x, how.preset);
+  else if (!how.keep_slices) x = fit_slices(x, how.preset.num_slices);
+  normalise_mri(x, how.preset);
+  return scan;
 }
 
 HLIP_END

@@ -73,8 +73,8 @@ struct LabelTable {
 };
 
 /// Reads labels: 0, 1, 0.0 or 1.0. @param key column that names the study; @param columns wanted, each a name or several to look for
-/// @param problems gets one message with the line for every other value and study given twice; such
-/// rows are left out
+/// @param problems gets a message with the line for other values and studies given twice, as
+/// FileProblems lists them; such rows are left out
 /// @throws hlip::error when a column is absent
 template <class Name>
 LabelTable label_rows(const CsvTable& table, const std::string& path, const std::string& key,
@@ -91,23 +91,26 @@ LabelTable label_rows(const CsvTable& table, const std::string& path, const std:
     out.columns.push_back(names.front());
   }
   const int id = table.column(key);
+  FileProblems faults(problems, path);
   std::unordered_map<std::string, std::size_t> lines;
   for (std::size_t r = 0; r < table.rows(); ++r) {
-    const std::size_t before = problems.size();
-    const auto fault = [&](int column, const std::string& what) {
-      problems.push_back(fmt::format("{}: {}: {}", path, table.place(r, column), what));
-    };
+    const std::size_t before = faults.count();
     std::string study = name(table.at(r, id));
-    if (const auto [first, added] = lines.emplace(study, table.line(r)); !added)
-      fault(id, fmt::format("{} is already in line {}", quote_text(study), first->second));
+    const auto [first, added] = lines.emplace(study, table.line(r));
+    if (const std::size_t line = first->second; !added)
+      faults.add([&] {
+        return fmt::format("{}: {} is already in line {}", table.place(r, id), quote_text(study), line);
+      });
     std::vector<std::int64_t> row;
     for (const int c : at) {
       const auto text = table.at(r, c);
       row.push_back(text == "1" || text == "1.0");
       if (row.back() == 0 && text != "0" && text != "0.0")
-        fault(c, fmt::format("is {}, expected 0 or 1", quote_text(text)));
+        faults.add([&] {
+          return fmt::format("{}: is {}, expected 0 or 1", table.place(r, c), quote_text(text));
+        });
     }
-    if (problems.size() > before) continue;
+    if (faults.count() > before) continue;
     out.row_of.emplace(study, out.studies.size());
     out.studies.push_back(std::move(study));
     out.values.insert(out.values.end(), row.begin(), row.end());

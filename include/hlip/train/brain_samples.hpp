@@ -77,7 +77,12 @@ class BrainSamples {
     const BrainStudy& study = studies_[at];
     std::vector<Tensor<float, Cpu>> scans;
     for (const std::size_t s : draw_scans(study.scans.size(), static_cast<std::size_t>(options_.num_scans), random)) {
-      const auto load = [&] { return load_brain_scan(study.scans[s], options_.preset); };
+      const auto load = [&] {
+        const auto input = load_brain_scan(study.scans[s], options_.preset);
+        if (const std::string odd = implausible_scan(input); !odd.empty())
+          fail_file(study.scans[s].path, "", "as the network's input, {}", odd);
+        return input;
+      };
       scans.push_back(cache_ ? cache_->get(first_slot_[at] + s, load) : load());
     }
     BrainSample sample;
