@@ -165,6 +165,7 @@ expect 2 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached" --
 
 # damage of a cached volume is found, and made good; a copied tree is known by its contents, a changed source is not
 damage() { printf '\x55' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 1000)) conv=notrunc status=none; }
+cached=$(find "$work/cache" -path '*/valid/*' -name '*.safetensors' | sort | head -n 1)
 damage "$cached"
 expect 1 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$cached"
 says "is damaged: its CRC-32 is"
