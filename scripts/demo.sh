@@ -5,6 +5,7 @@
 #   scripts/demo.sh                     chest CT; about a quarter of an hour on two cores
 #   scripts/demo.sh brain               brain MRI, four sequences a study, and beside it the same model whose attention
 #                                       ends at the scan and at the slice; as long
+#   scripts/demo.sh brain --seeds 5     the same from five starts (seeds 0 to 4), and what attention across scans gains over them
 #   scripts/demo.sh --shuffle-reports   the control: reports of other studies, so nothing can be learned (also with brain)
 #   scripts/demo.sh --short             a minute, only to see that everything works (also with brain)
 # Other options are handed to train_ct_rate or train_brain_mri.
@@ -16,13 +17,23 @@ if [ "${1:-}" = brain ]; then kind=brain && shift; fi
 out=runs/demo
 if [ $kind = brain ]; then out=runs/demo_brain; fi
 short=""
+seeds=1
 extra=()
-for option in "$@"; do
-  case $option in
+while [ $# -gt 0 ]; do
+  case $1 in
     --short) short=yes out=${out}_short ;;
-    --shuffle-reports) extra+=("$option") out=${out}_shuffled ;;
-    *) extra+=("$option") ;;
+    --shuffle-reports) extra+=("$1") out=${out}_shuffled ;;
+    --seeds)
+      seeds=${2:-}
+      shift
+      if [ $kind != brain ] || ! [[ $seeds =~ ^[1-9][0-9]?$ ]]; then
+        echo "demo: --seeds wants a number of starts from 1 to 99, and goes with brain" >&2
+        exit 2
+      fi
+      ;;
+    *) extra+=("$1") ;;
   esac
+  shift
 done
 
 # ---- what is trained ----------------------------------------------------------------------------------------------
@@ -49,25 +60,56 @@ fi
 rm -rf "$out"  # a demo starts afresh; your own runs belong elsewhere
 if [ $kind = ct ]; then exec build/release/bin/train_ct_rate "${arguments[@]}" --out "$out" "${extra[@]}"; fi
 
-# The three models have the same weights to begin with, the same text tower, data, order and number of steps.
-mkdir -p "$out"
+# The three models of a seed have the same weights to begin with, the same text tower, data, order and number of steps.
 train() { build/release/bin/train_brain_mri "${arguments[@]}" "$@" "${extra[@]}"; }
-echo "demo: slice, scan and study attention"
-train --out "$out/study" | tee "$out/study.log"
-text=$(find "$out/study" -maxdepth 1 -name 'text_step_*' | sort -V | tail -n 1)
-for level in scan slice; do
-  echo "demo: the same model, no attention beyond the $level"
-  train --out "$out/$level" --highest-level $level --text-steps 0 --lock-text --pretrained "$text"
+for ((seed = 0; seed < seeds; seed++)); do
+  run=$out
+  [ "$seeds" = 1 ] || run=$out/seed_$seed arguments+=(--seed "$seed")
+  mkdir -p "$run"
+  echo "demo: slice, scan and study attention"
+  train --out "$run/study" | tee "$run/study.log"
+  text=$(find "$run/study" -maxdepth 1 -name 'text_step_*' | sort -V | tail -n 1)
+  for level in scan slice; do
+    echo "demo: the same model, no attention beyond the $level"
+    train --out "$run/$level" --highest-level $level --text-steps 0 --lock-text --pretrained "$text"
+  done
+
+  echo
+  echo "AUC on synthetic studies, by the highest level at which blocks attend (macro: 95 % CI over the studies, seed $seed)"
+  awk -F, '
+    FNR == 1 { model++; for (i = 1; i <= NF; i++) column[$i] = i; next }
+    { if (model == 1) name[++rows] = $1
+      auc[model, FNR] = sprintf($1 == "mean" ? "%.3f (%.3f-%.3f)" : "%.3f", $column["auc"], $column["auc_low"], $column["auc_high"]) }
+    END {
+      printf "%-22s %-20s %-20s %-20s\n", "finding", "study", "scan", "slice"
+      for (r = 1; r <= rows; r++) printf "%-22s %-20s %-20s %-20s\n", name[r] == "mean" ? "macro" : name[r], auc[1, r + 1], auc[2, r + 1], auc[3, r + 1]
+    }' "$run"/{study,scan,slice}/zero_shot.csv | tee "$run/levels.txt"
 done
 
-echo
-echo "AUC on synthetic studies, by the highest level at which blocks attend (macro: 95 % CI)"
-awk -F, '
-  FNR == 1 { model++; for (i = 1; i <= NF; i++) column[$i] = i; next }
-  { if (model == 1) name[++rows] = $1
-    auc[model, FNR] = sprintf($1 == "mean" ? "%.3f (%.3f-%.3f)" : "%.3f", $column["auc"], $column["auc_low"], $column["auc_high"]) }
-  END {
-    printf "%-22s %-20s %-20s %-20s\n", "finding", "study", "scan", "slice"
-    for (r = 1; r <= rows; r++) printf "%-22s %-20s %-20s %-20s\n", name[r] == "mean" ? "macro" : name[r], auc[1, r + 1], auc[2, r + 1], auc[3, r + 1]
-  }' "$out"/{study,scan,slice}/zero_shot.csv | tee "$out/levels.txt"
-tail -n 1 "$out/study.log"
+if [ "$seeds" = 1 ]; then
+  echo "One start of each model: the intervals do not hold how much another one changes (--seeds 5 shows that; docs/phantom.md)."
+else
+  # Models of one seed are a pair: of the differences the mean, its 95 % interval (Student's t) and their spread.
+  echo
+  echo "what study attention gains in AUC, over $seeds starts: mean (95 % interval), standard deviation"
+  for level in scan slice; do
+    tables=()
+    for ((seed = 0; seed < seeds; seed++)); do tables+=("$out/seed_$seed"/{study,$level}/zero_shot.csv); done
+    awk -F, -v level=$level '
+      BEGIN { split("12.706 4.303 3.182 2.776 2.571 2.447 2.365 2.306 2.262 2.228 2.201 2.179 2.160 2.145 2.131 2.120 2.110 2.101 2.093", t, " ") }
+      FNR == 1 { file++; for (i = 1; i <= NF; i++) if ($i == "auc") auc = i; next }
+      file % 2 { study[$1] = $auc; next }
+      { d = study[$1] - $auc; if (!($1 in n)) name[++rows] = $1; n[$1]++; sum[$1] += d; squares[$1] += d * d }
+      END {
+        printf "%-22s study against %s\n", "", level
+        for (r = 1; r <= rows; r++) {
+          f = name[r]; mean = sum[f] / n[f]; rest = squares[f] - n[f] * mean * mean
+          if (n[f] < 2) continue
+          spread = rest > 0 ? sqrt(rest / (n[f] - 1)) : 0
+          half = (n[f] - 1 in t ? t[n[f] - 1] : 2.1) * spread / sqrt(n[f])
+          printf "%-22s %+.3f (%+.3f to %+.3f), %.3f\n", f == "mean" ? "macro" : f, mean, mean - half, mean + half, spread
+        }
+      }' "${tables[@]}"
+  done | tee "$out/gain.txt"
+fi
+tail -n 1 "$run/study.log"
