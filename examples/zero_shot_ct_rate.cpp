@@ -245,7 +245,8 @@ int main(int argc, char** argv) {
                  "mm between voxels along D,H,W, instead of the header's (evaluate ct-rate takes "
                  "those of CT-RATE's table, whose decimals are others)")
       ->expected(3)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(CLI::Range(0.01, 1000.0));
   app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
   add_device_option(app, o.device);
   add_precision_option(app, o.precision);
@@ -275,11 +276,6 @@ int main(int argc, char** argv) {
                  "with it\n");
       return 2;
     }
-    for (const double mm : o.spacing)
-      if (!(mm >= 0.01 && mm <= 1000)) {
-        fmt::print(stderr, "zero_shot_ct_rate: --spacing: {} mm, expected 0.01 to 1000\n", mm);
-        return 2;
-      }
     if (rescale.size() == 2 && rescale[0] == 0) {
       fmt::print(stderr, "zero_shot_ct_rate: --rescale: a slope of 0 gives no HU\n");
       return 2;
