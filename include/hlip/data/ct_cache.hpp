@@ -155,9 +155,12 @@ class CtCacheFile {
   /// Reads all of it. @throws hlip::error when voxels, affine and spacing are not those that were
   /// written
   HLIP_LAZY void verify() const {
-    std::uint32_t sum = 0;
-    for (const char* name : {"hu", "affine", "spacing"})
-      sum = crc32_of(file_.info(name).bytes, sum);
+    const std::uint32_t sum = use([&] {
+      std::uint32_t all = 0;
+      for (const char* name : {"hu", "affine", "spacing"})
+        all = crc32_of(file_.info(name).bytes, all);
+      return all;
+    });
     if (const std::string crc = fmt::format("{:08x}", sum), written = file_.metadata("crc32");
         crc != written)
       fail_file(path(), "",
