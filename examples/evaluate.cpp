@@ -30,6 +30,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -133,6 +134,7 @@ Embeddings embed(const Options& o, const Model& m, const Studies& studies, Probl
   DataLoader loader(studies, loading,
                     [](std::vector<Tensor<float>> batch) { return batch.front(); });
   const index_t n = studies.size(), twentieth = std::max<index_t>(1, n / 20);
+  auto said = std::chrono::steady_clock::now();
   try {
     for (index_t done = 0; auto batch = loader.next();) {
       const auto study = batch->indices.front();
@@ -146,7 +148,11 @@ Embeddings embed(const Options& o, const Model& m, const Studies& studies, Probl
       e.dim = static_cast<index_t>(f.size());
       e.features.insert(e.features.end(), f.begin(), f.end());
       e.studies.push_back(studies.name(study));
-      if (++done % twentieth == 0 && n >= 20) fmt::print(stderr, "{} of {} studies\n", done, n);
+      const auto now = std::chrono::steady_clock::now();
+      if ((++done % twentieth == 0 && n >= 20) || now - said >= std::chrono::minutes(1)) {
+        fmt::print(stderr, "{} of {} studies\n", done, n);
+        said = now;
+      }
     }
   } catch (...) {  // what took hours is kept
     if (!e.studies.empty()) {
