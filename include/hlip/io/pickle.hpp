@@ -2,6 +2,7 @@
 // and a name that is not in the caller's list ends the reading.
 #pragma once
 
+#include <hlip/core/error.hpp>
 #include <hlip/io/convert.hpp>
 
 #include <algorithm>
