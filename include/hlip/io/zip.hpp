@@ -2,6 +2,7 @@
 // libdeflate and zlib.
 #pragma once
 
+#include <hlip/core/error.hpp>
 #include <hlip/io/checksum.hpp>
 #include <hlip/io/convert.hpp>
 
