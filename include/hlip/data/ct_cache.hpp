@@ -210,16 +210,18 @@ HLIP_LAZY HuRange survey(const CtCacheFile& file) {
   file.verify();
   const index_t total = file.shape().numel(), run = 1 << 18, runs = (total + run - 1) / run;
   std::vector<HuCounter> counters(static_cast<std::size_t>(runs));
+  file.use([&] {
 #pragma omp parallel for schedule(static) if (runs > 1)
-  for (index_t r = 0; r < runs; ++r) {
-    std::array<float, 2048> hu;
-    constexpr auto step = static_cast<index_t>(hu.size());
-    for (index_t at = r * run; at < std::min(total, (r + 1) * run); at += step) {
-      const index_t n = std::min(step, total - at);
-      file.hounsfield(at, n, hu.data());
-      counters[static_cast<std::size_t>(r)].add(hu.data(), n);
+    for (index_t r = 0; r < runs; ++r) {
+      std::array<float, 2048> hu;
+      constexpr auto step = static_cast<index_t>(hu.size());
+      for (index_t at = r * run; at < std::min(total, (r + 1) * run); at += step) {
+        const index_t n = std::min(step, total - at);
+        file.hounsfield(at, n, hu.data());
+        counters[static_cast<std::size_t>(r)].add(hu.data(), n);
+      }
     }
-  }
+  });
   HuCounter all;
   for (const auto& c : counters) all.add(c);
   return all.range();
