@@ -63,7 +63,7 @@ expect 0 "$bin/zero_shot_ct_rate" --checkpoint "$work/run" --volume "$work/displ
 says "(-1024 to -769 HU); the probabilities mean nothing if this is so"
 expect 1 "${train[@]}" --out "$work/stopped"
 says "train_7_a_1.nii.gz: all voxels are equal"
-expect 0 "${train[@]}" --out "$work/blank" --skip-bad --dry-run
+expect 0 "${train[@]}" --out "$work/blank" --skip-bad --report-examples 0
 grep -q "train_7_a_1.nii.gz: all voxels are equal" "$work/blank/skipped_train.txt" || fail "the list of skipped studies lacks the blank one"
 cp "$work/train_7.nii.gz" "$blank"
 

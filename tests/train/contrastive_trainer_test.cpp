@@ -4,6 +4,7 @@
 #include <hlip/train/contrastive_trainer.hpp>
 
 #include "../io/temp_folder.hpp"
+#include "../support/synced_files.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,8 +13,7 @@
 #include <thread>
 
 using namespace hlip;
-
-extern std::vector<std::string>* synced_files;  // of metrics_log_test.cpp
+using test::synced_files;
 
 namespace {
 

@@ -1,21 +1,14 @@
 #include <hlip/train/metrics_log.hpp>
 
 #include "../io/temp_folder.hpp"
+#include "../support/synced_files.hpp"
 
 #include <hlip/train/checkpoint_store.hpp>
 
 #include <doctest/doctest.h>
 
-#include <sys/syscall.h>
-
 using namespace hlip;
-
-std::vector<std::string>* synced_files = nullptr;  // collects the names of what is brought to disk, for tests of this program
-
-extern "C" int fsync(int fd) {  // in place of the system's
-  if (synced_files) synced_files->push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).filename().string());
-  return static_cast<int>(::syscall(SYS_fsync, fd));
-}
+using test::synced_files;
 
 TEST_CASE("metrics log: a resumed run drops the rows it will write again and a line that was cut") {
   const TempFolder folder;
