@@ -44,7 +44,17 @@ Allocations allocations_of(Fn fn) {
 
 void* operator new(std::size_t bytes) { return test::detail::allocated(std::malloc(bytes > 0 ? bytes : 1)); }
 void* operator new[](std::size_t bytes) { return operator new(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t& quiet) noexcept { return operator new(bytes, quiet); }
 void operator delete(void* p) noexcept { test::detail::released(p); }
 void operator delete[](void* p) noexcept { test::detail::released(p); }
 void operator delete(void* p, std::size_t) noexcept { test::detail::released(p); }
 void operator delete[](void* p, std::size_t) noexcept { test::detail::released(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { test::detail::released(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { test::detail::released(p); }
