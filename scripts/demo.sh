@@ -61,10 +61,11 @@ rm -rf "$out"  # a demo starts afresh; your own runs belong elsewhere
 if [ $kind = ct ]; then exec build/release/bin/train_ct_rate "${arguments[@]}" --out "$out" "${extra[@]}"; fi
 
 # The three models of a seed have the same weights to begin with, the same text tower, data, order and number of steps.
-train() { build/release/bin/train_brain_mri "${arguments[@]}" "$@" "${extra[@]}"; }
+start=()
+train() { build/release/bin/train_brain_mri "${arguments[@]}" "${start[@]}" "$@" "${extra[@]}"; }
 for ((seed = 0; seed < seeds; seed++)); do
   run=$out
-  [ "$seeds" = 1 ] || run=$out/seed_$seed arguments+=(--seed "$seed")
+  [ "$seeds" = 1 ] || run=$out/seed_$seed start=(--seed "$seed")
   mkdir -p "$run"
   echo "demo: slice, scan and study attention"
   train --out "$run/study" | tee "$run/study.log"
