@@ -12,7 +12,7 @@
 #include "bench/models.hpp"
 #include "bench/start.hpp"
 
-#include <hlip/train/command_line.hpp>
+#include <hlip/cli/command_line.hpp>
 
 #include <filesystem>
 

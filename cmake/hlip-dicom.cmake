@@ -1,4 +1,4 @@
-# hlip::dicom = hlip::full + DCMTK and OpenJPEG, for <hlip/data/dicom.hpp> and data/dicom/. Used by the source tree and by
+# hlip::dicom = hlip::full + DCMTK and OpenJPEG, for <hlip/imaging/dicom.hpp> and imaging/dicom/. Used by the source tree and by
 # hlip-config.cmake alike. Without one of the libraries there is no hlip::dicom, and hlip_dicom_missing lists what to install.
 
 set(hlip_dicom_missing)

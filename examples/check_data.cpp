@@ -1,11 +1,11 @@
 // check_data --data-root DIR --out REPORT - opens every file of a CT-RATE tree before anybody trains on it, and says what is wrong: files,
 // geometry, intensity, reports, duplicates, patients and volumes that are in two splits. Exit code 1 when there are faults.
-#include <hlip/data/check_ct_rate.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/report/data_check_page.hpp>
-#include <hlip/train/command_line.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/datasets/ct_rate/check.hpp>
+#include <hlip/datasets/ct_rate/check_page.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/systems/hlip/report_tokenizer.hpp>
 #include <hlip/train/progress.hpp>
-#include <hlip/train/report_tokenizer.hpp>
 
 #include <algorithm>
 #include <cstdio>

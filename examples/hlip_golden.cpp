@@ -21,7 +21,7 @@
 #if defined(HLIP_WITH_DEVICE)
 #include <hlip/backend/cuda.hpp>
 #endif
-#include <hlip/train/command_line.hpp>
+#include <hlip/cli/command_line.hpp>
 
 #include <cstdio>
 

@@ -1,11 +1,11 @@
 // hlip_inspect FILE... - what is in a volume, table, annotation or weight file, and what is wrong with it.
-#include <hlip/data/dicom/recognise.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/data/inspect.hpp>
-#include <hlip/eval/evaluation_tables.hpp>
-#include <hlip/train/command_line.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/datasets/inspect.hpp>
+#include <hlip/datasets/public/evaluation_tables.hpp>
+#include <hlip/imaging/dicom/recognise.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
 #ifdef HLIP_WITH_DICOM
-#include <hlip/data/dicom/inspect.hpp>
+#include <hlip/datasets/inspect_dicom.hpp>
 #endif
 
 #include <cstdio>

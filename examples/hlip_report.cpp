@@ -1,8 +1,8 @@
 // hlip_report RUN... - writes report.html into each run: its curves, results, map of embeddings, examples and configuration on one page.
 // train_ct_rate and train_brain_mri do the same at their end; this is for runs that are not over, or whose page should be made again.
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/train/command_line.hpp>
-#include <hlip/train/run_report.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/report/run_page.hpp>
 
 #include <cstdio>
 

@@ -1,17 +1,17 @@
 // preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI, DICOM) to the size HLIP's brain models are trained on, once, and writes
 // the JSON that train_brain_mri reads. It can be stopped at any time and started again: finished scans are left alone, and no half-written
 // file ever has a final name.
-#include <hlip/data/brain_scan.hpp>
-#include <hlip/data/dicom/recognise.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/data/source_stamp.hpp>
-#include <hlip/data/study_json.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/cli/preparation.hpp>
+#include <hlip/datasets/brain_mri/scan.hpp>
+#include <hlip/datasets/study_json.hpp>
+#include <hlip/imaging/dicom/recognise.hpp>
 #include <hlip/io/folder_lock.hpp>
-#include <hlip/train/command_line.hpp>
-#include <hlip/train/preparation.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/io/source_stamp.hpp>
 
 #ifdef HLIP_WITH_DICOM
-#include <hlip/data/dicom.hpp>
+#include <hlip/imaging/dicom.hpp>
 #endif
 #include <cctype>
 #include <filesystem>

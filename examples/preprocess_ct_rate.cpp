@@ -1,10 +1,10 @@
 // preprocess_ct_rate --data-root DIR --split S --out CACHE - brings every volume of a CT-RATE tree to HU at one spacing, once.
 // It can be stopped at any time and started again: finished volumes are left alone, and no half-written file ever has a final name.
-#include <hlip/data/ct_cache.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/data/load_ct_rate.hpp>
-#include <hlip/train/command_line.hpp>
-#include <hlip/train/preparation.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/cli/preparation.hpp>
+#include <hlip/datasets/ct_rate/cache.hpp>
+#include <hlip/datasets/ct_rate/load_volume.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
 
 #include <algorithm>
 #include <filesystem>

@@ -7,11 +7,13 @@
 // Read it from top to bottom: options, data, model, text stage, image stage, evaluation.
 #include <hlip/hlip.hpp>
 
-#include <hlip/data/brain_phantom_writer.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/train/brain_samples.hpp>
-#include <hlip/train/training_run.hpp>
-#include <hlip/train/zero_shot.hpp>
+#include <hlip/cli/draw_phantoms.hpp>
+#include <hlip/datasets/brain_mri/samples.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/phantoms/brain_mri_writer.hpp>
+#include <hlip/systems/hlip/training.hpp>
+#include <hlip/systems/hlip/zero_shot.hpp>
+#include <hlip/train/report_problems.hpp>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -22,7 +24,7 @@ using namespace hlip;
 
 namespace {
 
-struct Options : RunOptions {
+struct Options : HlipOptions {
   std::string data_root, train_json, train_split, valid_json, valid_split, valid_labels, scan_positions = "training", highest_level = "study";
   index_t num_scans = 10;
   Options() {
@@ -41,7 +43,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--valid-split", o.valid_split, "folder of their voxels (default as for --train-split)")->group(data);
   app.add_option("--valid-labels", o.valid_labels, "CSV with a column study and one column of 0 and 1 for each finding, named as its prompt says it")->group(data);
   app.add_option("--num-scans", o.num_scans, "scans of a study in training: drawn at random, repeated where there are fewer")->check(CLI::Range(1, 10000))->capture_default_str()->group(data);
-  add_loading_options(app, o, data);
+  add_study_options(app, o, data);
   add_model_options(app, o, model);
   app.add_option("--scan-positions", o.scan_positions, "when scans get random positions: 'training', or 'published' for batches of more than one study, training or not")
       ->check(CLI::IsMember({"training", "published"}))
@@ -54,6 +56,7 @@ void add_options(CLI::App& app, Options& o) {
   add_schedule_options(app, o, "Schedule");
   add_text_stage_options(app, o, "Text stage (before the images, on reports alone)");
   add_loop_options(app, o, "Loop");
+  add_contrast_options(app, o, "Schedule", "Loop");
 }
 
 /// The recipe measured on phantoms, for every option that was not given.
@@ -62,7 +65,7 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--model", o.model, "brain_phantom");
   set("--num-scans", o.num_scans, index_t{brain_sequence_count});
   set("--batch-size", o.batch_size, std::min<std::int64_t>(32, o.phantom / 2));
-  if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(1200, std::max<std::int64_t>(1, o.phantom * 16 / o.batch_size)));
+  if (app.count("--epochs") == 0) set("--steps", o.steps, std::min<std::int64_t>(600, std::max<std::int64_t>(1, o.phantom * 8 / o.batch_size)));
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
   set("--text-steps", o.text_steps, o.text_model.empty() ? std::min<std::int64_t>(steps, 500) : 0);  // one from a folder can read
   if (o.text_steps > 0) set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
@@ -77,11 +80,17 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--phantom-root", o.phantom_root, o.out + "/phantom");
 }
 
+/// The recipes of data and model, for every option that was not given.
+void apply_recipe(CLI::App& app, Options& o) {
+  if (o.phantom > 0) apply_phantom_recipe(app, o);
+  apply_published_recipe(app, o);
+}
+
 /// What is wrong with the options taken together, or nothing.
 std::string usage_fault(const CLI::App& app, const Options& o) {
   if ((o.phantom > 0) == !o.data_root.empty()) return "give either --data-root DIR or --phantom N";
   if (!o.data_root.empty() && o.train_json.empty()) return "--data-root needs --train-json FILE";
-  if (const std::string fault = run_options_fault(app, o); !fault.empty() || !o.resume.empty()) return fault;
+  if (const std::string fault = hlip_options_fault(app, o); !fault.empty() || !o.resume.empty()) return fault;
   for (const auto& fault : {means_nothing_without(app, !o.data_root.empty(), {"--train-json", "--train-split", "--valid-json", "--valid-split", "--valid-labels"}, "--data-root"),
                             means_nothing_without(app, !o.valid_json.empty(), {"--valid-split", "--valid-labels"}, "--valid-json"),
                             means_nothing_without(app, !o.valid_labels.empty(), {"--valid-json"}, "--valid-labels")})
@@ -140,7 +149,7 @@ int train(B, Options& o, const std::string& resolved) {
   const auto samples = std::make_shared<const BrainSamples>(train_set.studies, tokenizer, sampling);
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
+  HlipTraining<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} {}training studies ({} scans{}, {} a step), {} for evaluation", samples->size(), o.phantom > 0 ? "synthetic " : "", scans, sampling.cache ? ", cached" : "", o.num_scans, valid.size()), resolved);
   if (o.highest_level != "study") fmt::print("attention is limited to the {} level\n", o.highest_level);
 
@@ -187,5 +196,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on brain MRI studies of several scans and their reports (HLIP's JSON layout, or synthetic phantoms).", "train_brain_mri");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
+  return run_training_program(app, argc, argv, o, usage_fault, apply_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
 }

@@ -7,13 +7,15 @@
 // Read it from top to bottom: options, data, model, text stage, image stage, evaluation.
 #include <hlip/hlip.hpp>
 
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/data/phantom_writer.hpp>
-#include <hlip/train/ct_rate_samples.hpp>
-#include <hlip/train/report_examples.hpp>
-#include <hlip/train/retrieval_ct.hpp>
-#include <hlip/train/training_run.hpp>
-#include <hlip/train/zero_shot_ct.hpp>
+#include <hlip/cli/draw_phantoms.hpp>
+#include <hlip/datasets/ct_rate/samples.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/phantoms/chest_ct_writer.hpp>
+#include <hlip/systems/hlip/report_examples.hpp>
+#include <hlip/systems/hlip/retrieval_ct.hpp>
+#include <hlip/systems/hlip/training.hpp>
+#include <hlip/systems/hlip/zero_shot_ct.hpp>
+#include <hlip/train/report_problems.hpp>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -25,7 +27,7 @@ using namespace hlip;
 
 namespace {
 
-struct Options : RunOptions {
+struct Options : HlipOptions {
   std::string data_root, train_split = "train", valid_split = "valid", train_data, val_data, cache, text_sampling = "whole", zeroshot_template = "volume";
   std::vector<std::string> input_info = {"-1150", "350", "crop"};
   bool already_hu = false;
@@ -45,12 +47,13 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--input-info", o.input_info, "window in HU and how volumes are fitted: LOW HIGH crop|resize")->expected(3)->capture_default_str()->group(data);
   app.add_flag("--already-hu", o.already_hu, "volumes are in HU: do not apply the table's slope and intercept")->group(data);
   app.add_option("--cache", o.cache, "folder preprocess_ct_rate wrote: use its volumes where they are current")->check(CLI::ExistingDirectory)->group(data);
-  add_loading_options(app, o, data);
+  add_study_options(app, o, data);
   add_model_options(app, o, "Model");
   add_schedule_options(app, o, "Schedule");
   add_text_stage_options(app, o, text);
   app.add_option("--text-sampling", o.text_sampling, "texts of the image stage: the whole report, or drawn sentences")->check(CLI::IsMember({"whole", "sentences"}))->capture_default_str()->group(text);
   add_loop_options(app, o, loop);
+  add_contrast_options(app, o, "Schedule", loop);
   app.add_option("--zeroshot-template", o.zeroshot_template, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str()->group(loop);
   app.add_option("--val-frequency", o.val_frequency, "epochs between retrieval metrics on volumes and reports of the split to evaluate on, 0: none; also at the end")->check(CLI::NonNegativeNumber)->capture_default_str()->group(loop);
   app.add_option("--report-examples", o.report_examples, "volumes in OUT/report.html that show where the model looked")->check(CLI::Range(0, 100))->capture_default_str()->group(loop);
@@ -79,10 +82,16 @@ void apply_phantom_recipe(CLI::App& app, Options& o) {
   set("--phantom-root", o.phantom_root, o.out + "/phantom");
 }
 
+/// The recipes of data and model, for every option that was not given.
+void apply_recipe(CLI::App& app, Options& o) {
+  if (o.phantom > 0) apply_phantom_recipe(app, o);
+  apply_published_recipe(app, o);
+}
+
 /// What is wrong with the options taken together, or nothing.
 std::string usage_fault(const CLI::App& app, const Options& o) {
   if ((o.phantom > 0) == !o.data_root.empty()) return "give either --data-root DIR or --phantom N";
-  if (const std::string fault = run_options_fault(app, o); !fault.empty()) return fault;
+  if (const std::string fault = hlip_options_fault(app, o); !fault.empty()) return fault;
   try {
     parse_ct_preset(fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
   } catch (const error& e) {
@@ -157,7 +166,7 @@ int train(B, Options& o, const std::string& resolved) {
   }
 
   // ---- model --------------------------------------------------------------------------------
-  TrainingRun<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
+  HlipTraining<B> run(o, folder, config, to_string(preset), tokenizer, samples->size());
   run.begin(fmt::format("{} training studies ({} volumes{}), {} for evaluation", samples->size(), volumes, sampling.cache ? ", cached" : "", valid ? valid->size() : 0), resolved);
 
   // ---- text stage: the text tower learns to match the sections of one report -----------------
@@ -217,5 +226,5 @@ int main(int argc, char** argv) {
   CLI::App app("Train HLIP on chest CT volumes and reports (CT-RATE layout, or synthetic phantoms).", "train_ct_rate");
   Options o;
   add_options(app, o);
-  return run_training_program(app, argc, argv, o, usage_fault, apply_phantom_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
+  return run_training_program(app, argc, argv, o, usage_fault, apply_recipe, [](auto device, Options& options, const std::string& resolved) { return train(device, options, resolved); });
 }

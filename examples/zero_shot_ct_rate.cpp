@@ -8,24 +8,24 @@
 //   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
 #include <hlip/hlip.hpp>
 
-#include <hlip/data/ct_cache.hpp>
-#include <hlip/data/ct_scan.hpp>
-#include <hlip/data/dicom/recognise.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
-#include <hlip/data/plausible_ct.hpp>
+#include <hlip/cli/command_line.hpp>
+#include <hlip/cli/device.hpp>
+#include <hlip/cli/process_time.hpp>
+#include <hlip/datasets/ct_rate/cache.hpp>
+#include <hlip/imaging/ct_scan.hpp>
+#include <hlip/imaging/dicom/recognise.hpp>
+#include <hlip/imaging/plausible_ct.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
 #include <hlip/io/png.hpp>
+#include <hlip/systems/hlip/interpret_ct.hpp>
+#include <hlip/systems/hlip/model_option.hpp>
+#include <hlip/systems/hlip/published_model.hpp>
+#include <hlip/systems/hlip/trained_model.hpp>
+#include <hlip/systems/hlip/zero_shot_ct.hpp>
 #include <hlip/text/wordpiece_learn.hpp>
-#include <hlip/train/command_line.hpp>
-#include <hlip/train/device.hpp>
-#include <hlip/train/interpret_ct.hpp>
-#include <hlip/train/model_option.hpp>
-#include <hlip/train/process_time.hpp>
-#include <hlip/train/published_model.hpp>
-#include <hlip/train/trained_model.hpp>
-#include <hlip/train/zero_shot_ct.hpp>
 
 #ifdef HLIP_WITH_DICOM
-#include <hlip/data/dicom.hpp>
+#include <hlip/imaging/dicom.hpp>
 #endif
 #include <fmt/format.h>
 #include <omp.h>

@@ -3,13 +3,13 @@
 
 #include "options.hpp"
 
-#include <hlip/data/ct_cache.hpp>
-#include <hlip/data/ct_scan.hpp>
-#include <hlip/data/gzip_libdeflate.hpp>
 #include <hlip/data/loader.hpp>
+#include <hlip/datasets/ct_rate/cache.hpp>
+#include <hlip/datasets/ct_rate/samples.hpp>
+#include <hlip/imaging/ct_scan.hpp>
 #include <hlip/io/csv.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
 #include <hlip/text/wordpiece.hpp>
-#include <hlip/train/ct_rate_samples.hpp>
 
 #include <memory>
 

@@ -1,8 +1,8 @@
 // What all subjects of hlip_bench share: seconds of a step, the peak memory of the process, the JSON line of a measurement.
 #pragma once
 
+#include <hlip/cli/device.hpp>
 #include <hlip/tensor/tensor.hpp>
-#include <hlip/train/device.hpp>
 #include <hlip/train/memory_report.hpp>
 
 #include <nlohmann/json.hpp>

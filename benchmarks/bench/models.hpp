@@ -4,9 +4,14 @@
 #include "options.hpp"
 
 #include <hlip/hlip.hpp>
+#include <hlip/train/supervised.hpp>
+#include <hlip/train/trainer.hpp>
 
+#include <limits>
 #include <memory>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 namespace bench {
 
@@ -16,23 +21,33 @@ Tensor<float, B> cotangent(index_t batch, index_t width) {
   return random_tensor<B>({batch, width}, 3);
 }
 
-/// Gradients to zero, forward in training mode, loss, backward, AdamW with the trainer's decay groups.
-/// Waits for the device. @param features called as features(Context) -> (B, E)
-template <class B, class Features>
-void training_step(AdamW<float, B>& optimizer, const Tensor<float, B>& cotangent, Features features) {
-  optimizer.zero_grad();
-  const Context context{true, {1, 1, static_cast<std::uint64_t>(optimizer.steps())}};
-  const Var<float, B> loss = sum(features(context) * cotangent);
-  loss.backward();
-  expect(std::isfinite(loss.item()), "hlip_bench", "the loss is {}", loss.item());
-  optimizer.step(1e-4);
-  wait_for<B>();
-}
+/// A tower with the trainer that the programs train with.
+template <class Tower, class Loss>
+class TowerTraining {
+ public:
+  /// @param loss called as loss(0, Context) -> Var
+  TowerTraining(Tower& tower, Loss loss) : objective_(tower, {.weight_decay = 0.2}, std::move(loss)), trainer_(objective_, options(), CheckpointStore("", {"step"})) {}
 
-template <class M>
-AdamW<float, typename M::backend> make_optimizer(M& module) {
-  return {optimized_parameters(named_parameters(module), 0.2), AdamWOptions{}};
-}
+  /// Gradients to zero, forward in training mode, loss, backward, AdamW; waits for the device.
+  void step() {
+    const StepResult result = trainer_.train_step(parts_);
+    expect(result.finite, "hlip_bench", "the loss is {}, the gradient norm {}", result.loss, result.grad_norm);
+    wait_for<typename Tower::backend>();
+  }
+
+ private:
+  static TrainerOptions options() {
+    TrainerOptions o;
+    o.steps = std::numeric_limits<std::int64_t>::max();
+    o.schedule = {.kind = LrScheduler::constant, .lr = 1e-4};
+    o.seed = 1;
+    return o;
+  }
+
+  Supervised<Tower, Loss> objective_;
+  Trainer<Supervised<Tower, Loss>> trainer_;
+  std::vector<int> parts_{0};
+};
 
 template <class B>
 Var<float, B> head_weight(index_t out, index_t in, Initializer& init) {
@@ -108,14 +123,13 @@ inline void add_train(CLI::App& root, Subjects& subjects) {
     on_device(o->device, [&](auto device) {
       using B = decltype(device);
       VisualBench<B> b(*o, o->grad_checkpointing);
-      auto optimizer = make_optimizer(b.tower);
       const auto weights = cotangent<B>(o->batch, b.tower.head.proj.weight.dim(0));
+      TowerTraining training(b.tower, [&](int, const Context& context) { return Var<float, B>(sum(b.tower(Var<float, B>(b.volumes), context) * weights)); });
       Json what = o->json();
       what["grad_checkpointing"] = o->grad_checkpointing;
       for (const int threads : o->threads) {
         set_threads(threads);
-        const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return b.tower(Var<float, B>(b.volumes), context); }); };
-        print<B>("train", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
+        print<B>("train", what, threads, o->steps, seconds_of_steps(o->steps, [&] { training.step(); }, o->warmup));
       }
     });
   });
@@ -168,13 +182,12 @@ inline void add_text(CLI::App& root, Subjects& subjects) {
       const auto drawn = Tensor<std::int64_t>::empty({o->batch, o->tokens});
       for (index_t i = 0; i < drawn.numel(); ++i) drawn.data()[i] = 1 + static_cast<std::int64_t>(uniform_at({1, 2, 0}, static_cast<std::uint64_t>(i)) * static_cast<double>(config.text.vocab_size - 1));
       const auto ids = on_backend<B>(drawn);
-      auto optimizer = make_optimizer(tower);
       const auto weights = cotangent<B>(o->batch, config.embed_dim);
+      TowerTraining training(tower, [&](int, const Context& context) { return Var<float, B>(sum(tower(ids, context) * weights)); });
       const Json what = {{"model", o->model}, {"batch", o->batch}, {"tokens", o->tokens}};
       for (const int threads : o->threads) {
         set_threads(threads);
-        const auto step = [&] { training_step(optimizer, weights, [&](const Context& context) { return tower(ids, context); }); };
-        print<B>("text", what, threads, o->steps, seconds_of_steps(o->steps, step, o->warmup));
+        print<B>("text", what, threads, o->steps, seconds_of_steps(o->steps, [&] { training.step(); }, o->warmup));
       }
     });
   });

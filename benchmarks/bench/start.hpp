@@ -3,8 +3,8 @@
 
 #include "options.hpp"
 
-#include <hlip/train/trained_model.hpp>
-#include <hlip/train/zero_shot_ct.hpp>
+#include <hlip/systems/hlip/trained_model.hpp>
+#include <hlip/systems/hlip/zero_shot_ct.hpp>
 
 #include <unistd.h>
 
@@ -77,7 +77,7 @@ inline void add_checkpoint(CLI::App& root, Subjects& subjects) {
     for (int d = 0; d < 3; ++d) preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
     const auto start = std::chrono::steady_clock::now();
     Clip<> model(config, 0);
-    CheckpointStore(o->out, checkpoint_stages()).save("step", 0, [&](const std::string& folder) {
+    CheckpointStore(o->out, stage_names(hlip_stages())).save("step", 0, [&](const std::string& folder) {
       SafetensorsWriter weights;
       for (const auto& [name, var] : named_parameters(model)) weights.add(name, var->value());
       weights.write(folder + "/model.safetensors");

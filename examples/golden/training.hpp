@@ -1,10 +1,11 @@
-// Kind training: the joint model trained for some steps: CLIP or SigLIP, AdamW with the reference's groups, warm-up and cosine,
-// gradient clipping, locked text tower, feature-caching accumulation.
+// Kind training: the joint model trained for some steps by the trainer and the objective that the programs train with: CLIP or SigLIP,
+// AdamW with the reference's groups, warm-up and cosine, gradient clipping, locked text tower, feature-caching accumulation.
 #pragma once
 
 #include "model_configs.hpp"
 
-#include <hlip/train/accumulation.hpp>
+#include <hlip/systems/hlip/contrastive.hpp>
+#include <hlip/train/trainer.hpp>
 
 namespace golden {
 
@@ -110,48 +111,56 @@ void check_training(Fixture& f) {
   set_requires_grad(model, false, [](const std::string& name) { return name.ends_with("_posemb"); });
   if (flag_at(j, "lock_text")) lock_text_tower(model, size_at_or(j, "lock_text_unlocked_layers", 0, 0), flag_at(j, "lock_text_freeze_layer_norm"));
   const auto& betas = list_of(entry(j, "betas"), "betas", 2);
-  const double eps = number_at(j, "eps"), clip_norm = number_at_or(j, "grad_clip", 0);
-  AdamW<float, B> optimizer(optimized_parameters(named_parameters(model), number_at(j, "wd")), {number_of(betas[0], "betas"), number_of(betas[1], "betas"), eps});
-  detail::compare_groups(f, model, optimizer.parameters());
+  TrainerOptions options;
+  options.steps = steps, options.accum_freq = accum;
+  options.schedule = {.lr = number_at(j, "lr"), .warmup = size_at_or(j, "warmup", 0, 0)};
+  options.adamw = {number_of(betas[0], "betas"), number_of(betas[1], "betas"), number_at(j, "eps")};
+  options.grad_clip_norm = number_at_or(j, "grad_clip", 0);
+  ContrastiveSettings settings;
+  settings.weight_decay = number_at(j, "wd"), settings.siglip = config.siglip;
+  settings.scale_gradient = ScaleGradient::every_pass;  // as published
 
   const auto volumes = f.tensor<B>("input.volume");
   const auto tokens = f.indices<B>("input.tokens");
-  ScheduleOptions rate;
-  rate.lr = number_at(j, "lr"), rate.warmup = size_at_or(j, "warmup", 0, 0), rate.total = steps;
-  std::vector<double> losses, micro_losses, norms, rates, scales, biases;
   Tensor<float, B> image_features, text_features;  // of the latest forward pass
-  detail::KeyBiasDrift drift;
   index_t forwards = 0;
-  for (index_t s = 0; s < steps; ++s) {
-    const auto encode = [&](index_t part, AccumulationPass) {
-      HlipVitInput<B> input;
-      input.scan_positions = scan_positions(f, forwards++);
-      const Tensor<float, B> volume = volumes.select(0, s % pool).select(0, part);
-      const PairFeatures<float, B> features{model.encode_image(Var<float, B>(volume), {}, input), model.encode_text(tokens.select(0, s % pool).select(0, part).contiguous())};
-      image_features = features.image.value(), text_features = features.text.value();
-      return features;
-    };
-    const auto loss = [&](const PairFeatures<float, B>& all) {
-      const Var<float, B> scale = exp(model.logit_scale);
-      return config.siglip ? siglip_loss(all.image, all.text, scale, model.logit_bias) : clip_loss(all.image, all.text, scale);
-    };
-    optimizer.zero_grad();
-    const auto of_passes = accumulate_gradients(accum, encode, loss);
-    for (const Tensor<float, B>& of_pass : of_passes) micro_losses.push_back(static_cast<double>(of_pass.item()));
-    losses.push_back(micro_losses.back());
+  /// Batch number `part` of step `step`.
+  struct Part {
+    index_t step, part;
+  };
+  const auto encode = [&](const Part& at, const Context&) {
+    HlipVitInput<B> input;
+    input.scan_positions = scan_positions(f, forwards++);
+    const auto chosen = [&](const auto& all) { return all.select(0, at.step % pool).select(0, at.part); };
+    const Tensor<float, B> volume = chosen(volumes);
+    const PairFeatures<float, B> features{model.encode_image(Var<float, B>(volume), {}, input), model.encode_text(chosen(tokens).contiguous())};
+    image_features = features.image.value(), text_features = features.text.value();
+    return features;
+  };
+  ContrastiveObjective objective(model, settings, encode);
+  Trainer trainer(objective, options, CheckpointStore("", {"step"}));
+  const auto& optimized = trainer.optimizer().parameters();
+  detail::compare_groups(f, model, optimized);
 
+  std::vector<double> losses, micro_losses, norms, rates, scales, biases;
+  detail::KeyBiasDrift drift;
+  for (index_t s = 0; s < steps; ++s) {
+    std::vector<Part> parts;
+    for (index_t part = 0; part < accum; ++part) parts.push_back({s, part});
+    const StepResult step = trainer.train_step(parts);
+    losses.push_back(accum > 1 ? static_cast<double>(objective.losses_of_passes().back().item()) : step.loss);
+    norms.push_back(step.grad_norm), rates.push_back(step.lr), scales.push_back(model.logit_scale.item());
+    if (config.siglip) biases.push_back(model.logit_bias.item());
+    if (accum > 1)
+      for (const Tensor<float, B>& of_pass : objective.losses_of_passes()) micro_losses.push_back(static_cast<double>(of_pass.item()));
+    const double grad_scale = clip_scale(step.grad_norm, options.grad_clip_norm);
     if (s == 0) {
       f.compare("output.step0.image_features", image_features, forward);
       f.compare("output.step0.text_features", text_features, forward);
+      // gradients as the optimiser saw them: clipped
+      for (const auto& p : optimized) f.compare("grad." + p.name, p.var.has_grad() ? Tensor<float, B>(p.var.grad() * grad_scale) : Tensor<float, B>::zeros(p.var.shape()), gradient);
     }
-    const double norm = grad_norm(optimizer.parameters()), grad_scale = clip_scale(norm, clip_norm), lr = learning_rate(rate, s);
-    if (s == 0)  // as the optimiser sees them: clipped
-      for (const auto& p : optimizer.parameters()) f.compare("grad." + p.name, p.var.has_grad() ? Tensor<float, B>(p.var.grad() * grad_scale) : Tensor<float, B>::zeros(p.var.shape()), gradient);
-    drift.add_step(optimizer.parameters(), lr, eps, grad_scale);
-    optimizer.step(lr, grad_scale);
-    model.logit_scale.value().assign(clamp(model.logit_scale.value(), 0.0, std::log(100.0)));
-    norms.push_back(norm), rates.push_back(lr), scales.push_back(model.logit_scale.item());
-    if (config.siglip) biases.push_back(model.logit_bias.item());
+    drift.add_step(optimized, step.lr, options.adamw.eps, grad_scale);
   }
 
   f.compare("output.loss", losses, training);
@@ -160,7 +169,7 @@ void check_training(Fixture& f) {
   f.compare("output.lr", rates, schedule);
   f.compare("output.logit_scale", scales, training);
   if (config.siglip) f.compare("output.logit_bias", biases, training);
-  for (const auto& p : optimizer.parameters()) compare_final_weight(f, p.name, p.var.value(), drift);
+  for (const auto& p : optimized) compare_final_weight(f, p.name, p.var.value(), drift);
 }
 
 }  // namespace golden

@@ -4,8 +4,8 @@
 
 #include "fixture.hpp"
 
-#include <hlip/data/preprocess_ct.hpp>
-#include <hlip/data/preprocess_mri.hpp>
+#include <hlip/imaging/preprocess_ct.hpp>
+#include <hlip/imaging/preprocess_mri.hpp>
 
 namespace golden {
 

@@ -3,12 +3,14 @@
 
 #include <hlip/autograd/checkpoint.hpp>
 #include <hlip/autograd/functions/attention.hpp>
+#include <hlip/autograd/functions/drop_path.hpp>
 #include <hlip/autograd/functions/dropout.hpp>
 #include <hlip/autograd/functions/index.hpp>
 #include <hlip/autograd/functions/interpolate.hpp>
 #include <hlip/autograd/functions/linear.hpp>
 #include <hlip/autograd/functions/matmul.hpp>
 #include <hlip/autograd/functions/norm.hpp>
+#include <hlip/autograd/functions/patches.hpp>
 #include <hlip/autograd/functions/reduce.hpp>
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/autograd/functions/softmax.hpp>

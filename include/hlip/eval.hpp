@@ -4,8 +4,6 @@
 #include <hlip/eval/auc.hpp>
 #include <hlip/eval/binary_metrics.hpp>
 #include <hlip/eval/bootstrap.hpp>
-#include <hlip/eval/brain_prompts.hpp>
-#include <hlip/eval/ct_rate_prompts.hpp>
 #include <hlip/eval/pca.hpp>
 #include <hlip/eval/retrieval.hpp>
 #include <hlip/eval/roc_curve.hpp>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <hlip/nn/block.hpp>
-#include <hlip/nn/drop_path.hpp>
 #include <hlip/nn/embedding.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>
 #include <hlip/nn/hierarchy.hpp>

@@ -1,6 +1,6 @@
 #include <hlip/backend/cpu/resample_planes.hpp>
 #include <hlip/core/random.hpp>
-#include <hlip/data/preprocess_ct.hpp>
+#include <hlip/imaging/preprocess_ct.hpp>
 #include <hlip/ops/interpolate.hpp>
 
 #include <doctest/doctest.h>

@@ -6,8 +6,9 @@
 #include <hlip/hlip.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
-#include <hlip/train/contrastive_trainer.hpp>
-#include <hlip/train/encode_pairs.hpp>
+#include <hlip/systems/hlip/contrastive.hpp>
+#include <hlip/systems/hlip/encode_pairs.hpp>
+#include <hlip/train/trainer.hpp>
 
 #include <doctest/doctest.h>
 
@@ -108,17 +109,19 @@ int waits_of_run(std::int64_t steps, index_t accum_freq) {
   Clip<3, float, Toy> model(small_config(), 1);
   TrainerOptions options;
   options.steps = steps, options.accum_freq = accum_freq;
-  options.schedule.lr = 1e-3, options.grad_clip_norm = 1, options.ema_decay = 0.5, options.siglip = true;
+  options.schedule.lr = 1e-3, options.grad_clip_norm = 1;
   options.log_every_n_steps = 1000;
-  ContrastiveTrainer<3, float, Toy> trainer(model, options, CheckpointStore(folder.string(), {"step"}));
+  ContrastiveSettings settings;
+  settings.ema_decay = 0.5, settings.siglip = true;
+  ContrastiveObjective objective(model, settings, [&](const ImageTextBatch<Toy>& batch, const Context& context) { return encode_pairs(model, batch, context); });
+  Trainer trainer(objective, options, CheckpointStore(folder.string(), {"step"}));
   MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
   ProgressLine progress;
   LoaderOptions loading;
   loading.sampler = {.batch_size = 2, .seed = 5};
   DataLoader loader(Studies{}, loading, CollateImageText<Toy>{});
-  const auto features = [&](const auto& batch, const Context& context) { return encode_pairs(model, batch, context); };
   toy::Memory::instance().calls.clear();
-  REQUIRE(trainer.run(loader, features, [](const std::string&) {}, log, progress, [](std::int64_t) {}) == TrainOutcome::finished);
+  REQUIRE(trainer.run(loader, [](const std::string&) {}, &log, progress, [](std::int64_t) {}) == TrainOutcome::finished);
   CHECK(trainer.skipped_steps() == 0);
   CHECK(toy::Memory::instance().calls["upload_ahead"] == 2 * steps * accum_freq);  // volumes and texts of every batch
   return toy::Memory::instance().calls["copy_to_host"];

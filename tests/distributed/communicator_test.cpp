@@ -1,8 +1,11 @@
+#include <hlip/distributed/agreement.hpp>
 #include <hlip/distributed/thread_group.hpp>
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 using namespace hlip;
@@ -72,4 +75,27 @@ TEST_CASE("thread group: empty messages are fine, and a barrier waits for all") 
     early += arrived != 3;
   });
   CHECK(early == 0);
+}
+
+TEST_CASE("agreement: what is so on one rank is so for all, and a fault of one ends all, each with a reason") {
+  const ThreadGroup group(3);
+  std::atomic<int> yes{0}, own{0}, others{0}, silent{0};
+  on_ranks(group, [&](const auto& rank) {
+    yes += on_any_rank(rank, rank.rank() == 1) ? 1 : 0;
+    yes += on_any_rank(rank, false) ? 100 : 0;
+    agree_on_faults(rank, [] {});
+    ++silent;
+    try {
+      agree_on_faults(rank, [&] {
+        if (rank.rank() == 2) throw std::runtime_error("the disk is full");
+      });
+    } catch (const error& e) {
+      ++(std::string(e.what()).find("the disk is full") != std::string::npos ? own : others);
+    }
+  });
+  CHECK(yes == 3);
+  CHECK(silent == 3);
+  CHECK(own == 1);
+  CHECK(others == 2);
+  CHECK_THROWS_AS(agree_on_faults(SingleProcess{}, [] { throw std::runtime_error("as it is"); }), std::runtime_error);
 }

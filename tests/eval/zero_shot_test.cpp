@@ -1,4 +1,6 @@
+#include <hlip/datasets/ct_rate/prompts.hpp>
 #include <hlip/eval.hpp>
+#include <hlip/eval/auc_table.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // CSV: every field of an accepted table can be read and says where it stands. Of a table that is wrong everywhere little is said.
 #include "fuzz.hpp"
 
-#include <hlip/data/ct_rate_tables.hpp>
+#include <hlip/datasets/ct_rate/tables.hpp>
 
 using namespace hlip;
 

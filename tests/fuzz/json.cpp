@@ -1,7 +1,7 @@
 // JSON: what was read, written and read again is the same. Of an annotation that is wrong everywhere little is said.
 #include "fuzz.hpp"
 
-#include <hlip/data/study_json.hpp>
+#include <hlip/datasets/study_json.hpp>
 
 using namespace hlip;
 

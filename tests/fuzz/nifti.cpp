@@ -2,7 +2,7 @@
 #include "fuzz.hpp"
 
 #include <hlip/backend/cpu.hpp>
-#include <hlip/data/nifti.hpp>
+#include <hlip/imaging/nifti.hpp>
 
 using namespace hlip;
 

@@ -1,7 +1,7 @@
 // Options in a file: what was read, written and read again is the same.
 #include "fuzz.hpp"
 
-#include <hlip/train/flat_toml.hpp>
+#include <hlip/io/flat_toml.hpp>
 
 using namespace hlip;
 

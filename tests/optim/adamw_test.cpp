@@ -2,6 +2,7 @@
 
 #include <hlip/optim/adamw.hpp>
 
+#include <array>
 #include <map>
 
 using namespace test;
@@ -42,6 +43,30 @@ TEST_CASE("AdamW: every number follows the definition over many steps, with deca
   for (std::size_t i = 0; i < ys.size(); ++i) most = std::max(most, std::abs(ys[i].p - y.value().to_vector()[i]));
   CHECK(most < 1e-12);
   CHECK(optimizer.steps() == 20);
+}
+
+TEST_CASE("AdamW: each parameter has its factor of the learning rate, its decay times the step's, and the clipping of its group") {
+  const Variable x(numbers({4}, 1), true), y(numbers({3}, 2), true), z(numbers({2}, 3), true);
+  AdamW<double, Cpu> optimizer({{"x", x, 0.2, 0.5, 0}, {"y", y, 0.1, 1.0, 1}, {"z", z, 0.3, 0.5, 7}}, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
+  const std::array<const Variable*, 3> all{&x, &y, &z};
+  const double rate[] = {0.5, 1, 0.5}, decay[] = {0.2, 0.1, 0.3}, clip[] = {0.25, 0.5, 0.5};  // the last scale holds for all groups behind it
+  std::vector<Scalar> expected[3];
+  for (std::size_t k = 0; k < 3; ++k)
+    for (double p : all[k]->value().to_vector()) expected[k].push_back({p});
+  for (int t = 1; t <= 5; ++t) {
+    optimizer.zero_grad();
+    for (const auto* v : all) sum(Variable(*v * *v)).backward();
+    std::vector<double> gradients[3];
+    for (std::size_t k = 0; k < 3; ++k) gradients[k] = all[k]->grad().to_vector();
+    optimizer.step(0.02, 3.0, {0.25, 0.5});
+    for (std::size_t k = 0; k < 3; ++k)
+      for (std::size_t i = 0; i < expected[k].size(); ++i) {
+        expected[k][i].step(clip[k] * gradients[k][i], 0.02 * rate[k], 0.9, 0.98, 1e-6, 3 * decay[k], t);
+        CHECK(all[k]->value().to_vector()[i] == doctest::Approx(expected[k][i].p).epsilon(1e-12));
+      }
+  }
+  CHECK(optimizer.steps() == 5);
+  CHECK_THROWS_AS(optimizer.step(0.02, 1.0, {}), error);
 }
 
 TEST_CASE("AdamW: a parameter without gradient stays as it is, decay included") {

@@ -37,3 +37,18 @@ TEST_CASE("gradient clipping: one norm over all parameters, and the factor that 
   CHECK(clip_scale(13, 6.5) == doctest::Approx(0.5).epsilon(1e-6));
   CHECK(clip_scale(0, 1) == 1);
 }
+
+TEST_CASE("gradient clipping: every clip group has a norm of its own, groups without parameters have none") {
+  Variable a(Array::zeros({2}), true), b(Array::zeros({1}), true), c(Array::zeros({1}), true);
+  a.set_grad(Array::from_values({2}, {3, 4}));
+  b.set_grad(Array::from_values({1}, {12}));
+  c.set_grad(Array::from_values({1}, {5}));
+  const std::vector<OptimizedParameter<double, Cpu>> list = {{"a", a, 0, 1, 0}, {"b", b, 0, 1, 2}, {"c", c, 0, 1, 2}};
+  const auto squares = Array::empty({3});
+  sums_of_squares(list, squares);
+  const auto norms = clip_group_norms(list, std::span<const double>(squares.to_vector()));
+  REQUIRE(norms.size() == 3);
+  CHECK(norms[0] == doctest::Approx(5).epsilon(1e-15));
+  CHECK(norms[1] == 0);
+  CHECK(norms[2] == doctest::Approx(13).epsilon(1e-15));
+}

@@ -43,3 +43,17 @@ TEST_CASE("schedule: names, and an unknown one") {
   CHECK(lr_scheduler_named("const-cooldown") == LrScheduler::constant_cooldown);
   CHECK(test::error_of([] { lr_scheduler_named("cos"); }) == "lr-scheduler: 'cos', expected cosine, const or const-cooldown");
 }
+
+TEST_CASE("named schedule: linear warm-up, then a half cosine from one value to the other, which stays") {
+  const NamedSchedule momentum{.name = "momentum", .from = 0.992, .to = 1, .total = 100};
+  CHECK(momentum.value(0) == about(0.992));
+  CHECK(momentum.value(50) == about(0.996));
+  CHECK(momentum.value(25) == about(1 - 0.004 * (1 + std::sqrt(0.5))));
+  CHECK(momentum.value(100) == 1);
+  CHECK(momentum.value(1000) == 1);
+  const NamedSchedule temperature{.name = "teacher_temp", .from = 0.07, .to = 0.07, .warmup_from = 0.04, .warmup = 30};
+  CHECK(temperature.value(0) == 0.04);
+  CHECK(temperature.value(15) == about(0.055));
+  CHECK(temperature.value(30) == 0.07);
+  CHECK(temperature.value(3000) == 0.07);
+}

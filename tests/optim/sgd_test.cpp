@@ -8,13 +8,13 @@ TEST_CASE("SGD: momentum, Nesterov momentum and coupled weight decay follow the 
   for (double momentum : {0.0, 0.9})
     for (bool nesterov : {false, true}) {
       const Variable x(numbers({4}, 1), true);
-      Sgd<double, Cpu> optimizer({{"x", x, 0.1}}, {momentum, nesterov});
+      Sgd<double, Cpu> optimizer({{"x", x, 0.1, 2.0}}, {momentum, nesterov});  // twice the learning rate of the step
       std::vector<double> p = x.value().to_vector(), v(4);
       for (int t = 0; t < 6; ++t) {
         const Array g = numbers({4}, 10 + static_cast<std::uint32_t>(t));
         optimizer.zero_grad();
         sum(Variable(x * g)).backward();
-        optimizer.step(0.05, 0.5);
+        optimizer.step(0.025, 0.5);
         for (std::size_t i = 0; i < 4; ++i) {
           const double d = 0.5 * g.to_vector()[i] + 0.1 * p[i];
           v[i] = t == 0 ? d : momentum * v[i] + d;

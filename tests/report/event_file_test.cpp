@@ -1,4 +1,4 @@
-#include <hlip/report/event_file.hpp>
+#include <hlip/io/event_file.hpp>
 
 #include "../io/temp_folder.hpp"
 

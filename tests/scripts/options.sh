@@ -36,14 +36,16 @@ says "warning: the warm-up of 50 steps is as long as the run of 4"
 [ "$(find "$work/short" -maxdepth 1 -name 'step_*' | wc -l)" = 3 ] || fail "not the newest three checkpoints are kept"
 
 # A run whose output goes to a file says at once what it does, not when it is over.
-"$bin/train_ct_rate" --phantom 16 --steps 1000000 --threads 1 --phantom-root "$work/phantom" --out "$work/long" >"$work/log" 2>&1 &
+env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT "$bin/train_ct_rate" --phantom 16 --steps 1000000 --threads 1 --phantom-root "$work/phantom" --out "$work/long" >"$work/log" 2>&1 &
 pid=$!
 for _ in $(seq 600); do
   grep -q "expected peak memory" "$work/log" && break
   kill -0 "$pid" 2>/dev/null || fail "the run ended"
   sleep 0.1
 done
+policy=$(tr '\0' '\n' <"/proc/$pid/environ" | grep '^OMP_WAIT_POLICY=' || true)
 kill -9 "$pid"
 wait "$pid" 2>/dev/null || true
+[ "$policy" = OMP_WAIT_POLICY=passive ] || fail "OpenMP's threads spin while they wait: ${policy:-no policy}"
 says "16 training studies"
 says "expected peak memory"

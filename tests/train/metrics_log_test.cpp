@@ -7,22 +7,26 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
+#include <csignal>
+
 using namespace hlip;
 using test::synced_files;
 
 TEST_CASE("metrics log: a resumed run drops the rows it will write again and a line that was cut") {
   const TempFolder folder;
-  const std::string path = folder / "metrics.csv", header(MetricsLog::header);
+  const std::string path = folder / "metrics.csv", header = "stage,step,loss,lr,grad_norm,logit_scale,samples_per_second,data_wait,skipped\n";
   {
     MetricsLog log(path, [](const std::string&, std::int64_t) { return false; });
-    log.add({"text_step", 1, 0.5});
-    log.add({"step", 1, 0.4});
-    log.add({"step", 2, 0.3});
+    log.add({"text_step", 1, 0.5, 0, 0, {{"logit_scale", 0}}});
+    log.add({"step", 1, 0.4, 0, 0, {{"logit_scale", 0}}});
+    log.add({"step", 2, 0.3, 0, 0, {{"logit_scale", 0}}});
   }
   std::string text = read_file(path);
   atomic_write(path, text + "step,3,0.");  // killed in the middle of a line
   MetricsLog log(path, [](const std::string& stage, std::int64_t step) { return stage == "text_step" || step <= 1; });
-  log.add({"step", 2, 0.3, 1e-3, 2, 14.25, 100, 0.5, true});
+  log.add({"step", 2, 0.3, 1e-3, 2, {{"logit_scale", 14.25}}, 100, 0.5, true});
   CHECK(read_file(path) == header + "text_step,1,0.5,0,0,0,0,0.000,0\nstep,1,0.4,0,0,0,0,0.000,0\nstep,2,0.3,0.001,2,14.25,100,0.500,1\n");
 }
 
@@ -31,7 +35,25 @@ TEST_CASE("metrics log: a file with another header is begun anew") {
   const std::string path = folder.string() + "/metrics.csv";
   atomic_write(path, "something else\n1,2,3\n");
   MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });
-  CHECK(read_file(path) == MetricsLog::header);
+  CHECK(read_file(path) == log.header());
+  CHECK(log.header() == "stage,step,loss,lr,grad_norm,samples_per_second,data_wait,skipped\n");
+}
+
+TEST_CASE("metrics log: what only some stages name gets a column when it first comes, and rows keep their places") {
+  const TempFolder folder;
+  const std::string path = folder / "metrics.csv";
+  {
+    MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });
+    log.add({"first", 1, 0.5, 1e-3, 2, {}, 10, 0.25});
+    log.add({"second", 1, 0.4, 1e-3, 2, {{"momentum", 0.9}, {"entropy", 3}}, 10, 0.25});
+  }
+  MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });  // resumed: the columns are those of the file
+  log.add({"second", 2, 0.3, 1e-3, 2, {{"entropy", 2.5}, {"loss_ibot", 7}}, 10, 0.25});
+  CHECK(read_file(path) ==
+        "stage,step,loss,lr,grad_norm,momentum,entropy,loss_ibot,samples_per_second,data_wait,skipped\n"
+        "first,1,0.5,0.001,2,,,,10,0.250,0\n"
+        "second,1,0.4,0.001,2,0.9,3,,10,0.250,0\n"
+        "second,2,0.3,0.001,2,,2.5,7,10,0.250,0\n");
 }
 
 TEST_CASE("metrics log: TensorBoard events are written only when asked for, each stage in a folder of its own") {
@@ -40,7 +62,7 @@ TEST_CASE("metrics log: TensorBoard events are written only when asked for, each
   log.add({"step", 1, 0.5});
   log.add_scalar("val/macro_auc", 0.9, 1);
   CHECK(folder.entries() == 1);
-  log.report_to_tensorboard(folder / "tensorboard", 0, 2);
+  log.report_to_tensorboard(folder / "tensorboard", {{"text_step", "text", "text", 0}, {"step", "image", "train", 2}});
   log.add({"text_step", 1, 0.5});
   log.add({"step", 2, 0.25});
   log.add_scalar("val/macro_auc", 0.9, 2);
@@ -58,7 +80,7 @@ TEST_CASE("metrics log: TensorBoard events are written only when asked for, each
 TEST_CASE("metrics log: sync brings rows and events to disk") {
   const TempFolder folder;
   MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
-  log.report_to_tensorboard(folder / "tensorboard", 0, 0);
+  log.report_to_tensorboard(folder / "tensorboard", {{"text_step", "text", "text", 0}, {"step", "image", "train", 0}});
   log.add({"step", 1, 0.5});
   std::vector<std::string> names;
   synced_files = &names;
@@ -68,4 +90,22 @@ TEST_CASE("metrics log: sync brings rows and events to disk") {
   CHECK(names[0] == "metrics.csv");
   CHECK(names[1].starts_with("events.out.tfevents."));
   CHECK(names[2].starts_with("events.out.tfevents."));
+}
+
+TEST_CASE("metrics log: on a full disk a new column waits, and rows stay as long as their header") {
+  const TempFolder folder;
+  const std::string path = folder / "metrics.csv";
+  MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{8, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
+  CHECK_THROWS_AS(log.add({"step", 1, 0.5, 0, 0, {{"logit_scale", 14}}}), error);
+  CHECK_THROWS_AS(log.add({"step", 2, 0.5, 0, 0, {{"logit_scale", 14}}}), error);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, ignored);
+  log.sync();
+  log.add({"step", 3, 0.5, 0, 0, {{"logit_scale", 14}}});
+  CHECK(read_file(path) == log.header() + "step,3,0.5,0,0,14,0,0.000,0\n");
 }

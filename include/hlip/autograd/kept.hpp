@@ -10,7 +10,7 @@ HLIP_BEGIN
 
 /// Whether what a pull-back needs is kept in bfloat16 now; see set_matrix_precision.
 template <class T, class B>
-bool keeps_bfloat16() {
+bool keeps_rounded() {
   if constexpr (std::is_same_v<T, float>) return matrix_precision(B{}) == MatrixPrecision::bfloat16;
   else return false;
 }
@@ -22,7 +22,7 @@ inline constexpr bool may_store_bfloat16 = stores_bfloat16<B> && std::is_same_v<
 /// Whether operands of matrix products lie in bfloat16 now, from the operation that makes them on.
 template <class T, class B>
 bool stores_operands() {
-  if constexpr (may_store_bfloat16<T, B>) return keeps_bfloat16<T, B>();
+  if constexpr (may_store_bfloat16<T, B>) return keeps_rounded<T, B>();
   else return false;
 }
 
@@ -47,9 +47,9 @@ class Kept {
   Kept() = default;
   Kept(const Tensor<T, B>& whole) : whole_(whole) {}
   Kept(const Tensor<bfloat16, B>& rounded) : rounded_(true), half_(rounded) {}
-  /// The value given, or where keeps_bfloat16() its rounded copy: half of the memory between forward and backward, and the same
+  /// The value given, or where keeps_rounded() its rounded copy: half of the memory between forward and backward, and the same
   /// numbers for whatever becomes the operand of a matrix product.
-  static Kept for_products(const Tensor<T, B>& value) { return keeps_bfloat16<T, B>() ? Kept(value.template to<bfloat16>()) : Kept(value); }
+  static Kept for_products(const Tensor<T, B>& value) { return keeps_rounded<T, B>() ? Kept(value.template to<bfloat16>()) : Kept(value); }
 
   /// Whether the tensor is in 16 bits: as<T>() then makes a new one.
   bool rounded() const { return rounded_; }

@@ -1,43 +1,13 @@
 // Text that comes from outside - names, paths, contents of files - made fit to be printed.
 #pragma once
 
-#include <hlip/core/abi.hpp>
+#include <hlip/core/utf8.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 HLIP_BEGIN
-
-/// Offset of the first byte that is not well-formed UTF-8 (overlong forms and surrogates included), or npos.
-/// Source: Unicode 15, table 3-7.
-inline std::size_t find_invalid_utf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned c = byte(i);
-    std::size_t length = 1;
-    unsigned low = 0x80, high = 0xBF;  // bounds of the second byte
-    if (c < 0x80) {
-      ++i;
-      continue;
-    }
-    if (c >= 0xC2 && c <= 0xDF) length = 2;
-    else if (c >= 0xE0 && c <= 0xEF) {
-      length = 3;
-      if (c == 0xE0) low = 0xA0;
-      if (c == 0xED) high = 0x9F;
-    } else if (c >= 0xF0 && c <= 0xF4) {
-      length = 4;
-      if (c == 0xF0) low = 0x90;
-      if (c == 0xF4) high = 0x8F;
-    } else return i;
-    if (byte(i + 1) < low || byte(i + 1) > high) return i;
-    for (std::size_t k = 2; k < length; ++k)
-      if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
 
 namespace detail {
 

@@ -15,8 +15,8 @@
 // (+…): with drop path, which needs the branch beside the sum, or dropout, whose sum keeps its operands. What LayerNorm and GELU give is
 // computed again from what they were given, a thousand rows at a time; patches are cut again. Each attention also keeps H numbers, each
 // LayerNorm 2. The hidden activations are kept, M more, where they are small (keep_hidden_bytes); then `back` computes none again.
-// Where matrix products round to bfloat16, attention keeps rounded copies of q, k, v and mixed: 2C instead of 4C. They lie beside
-// the originals for a moment: `there` and `back` grow by C and 2C. Where a backend stores operands in bfloat16, normalised rows, q, k, v,
+// Where matrix products round to 16 bits, attention keeps rounded copies of q, k, v and mixed: 2C instead of 4C. They lie beside
+// the originals for a moment: `there` and `back` grow by C and 2C. Where a backend stores operands in 16 bits, normalised rows, q, k, v,
 // mixed, the hidden activations and all their gradients take half from the start. A checkpointed block keeps x alone and goes through both of its halves on the way back. A stage below which nothing trains keeps
 // nothing.
 //
@@ -95,7 +95,7 @@ double kept_hidden(double hidden) {
   return hidden * static_cast<double>(sizeof(T)) <= static_cast<double>(keep_hidden_bytes) ? hidden : 0;
 }
 
-/// How a block differs where products round to bfloat16: what an attention keeps, what more it needs for a moment, in widths of a
+/// How a block differs where products round to 16 bits: what an attention keeps, what more it needs for a moment, in widths of a
 /// token, and the size of a hidden activation.
 struct ForecastRounding {
   double kept = 4, more_there = 0, more_back = 0, hidden = 1;
@@ -103,7 +103,7 @@ struct ForecastRounding {
 template <class T, class B>
 ForecastRounding forecast_rounding() {
   if (stores_operands<T, B>()) return {2, -3, -3.5, 0.5};
-  return keeps_bfloat16<T, B>() ? ForecastRounding{2, 1, 2, 1} : ForecastRounding{};
+  return keeps_rounded<T, B>() ? ForecastRounding{2, 1, 2, 1} : ForecastRounding{};
 }
 
 template <int Levels, class T, class B>

@@ -1,7 +1,7 @@
 // The transformer block: x ← x + Attn(LN(x)); x ← x + MLP(LN(x)), each branch under drop path.
 #pragma once
 
-#include <hlip/nn/drop_path.hpp>
+#include <hlip/autograd/functions/drop_path.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>
 #include <hlip/nn/layer_norm.hpp>
 #include <hlip/nn/mlp.hpp>

@@ -4,6 +4,8 @@
 #include <hlip/backend/backend.hpp>
 #include <hlip/optim/parameters.hpp>
 
+#include <algorithm>
+
 HLIP_BEGIN
 
 /// What stays the same from step to step; the learning rate is given to `step`.
@@ -24,16 +26,28 @@ class AdamW {
   }
 
   /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters without gradient stay.
-  void step(double lr, double grad_scale = 1.0) {
+  void step(double lr, double grad_scale = 1.0) { step(lr, 1.0, std::vector<double>{grad_scale}); }
+  /// The same with a factor of every weight decay, and one factor of the gradients for each clip group: the last holds for all
+  /// groups behind it.
+  void step(double lr, double weight_decay_factor, const std::vector<double>& grad_scales) {
+    expect(!grad_scales.empty(), "adamw", "grad_scales is empty, expected one for each clip group");
     ++steps_;
-    std::vector<AdamWParameter<T>> moved;
+    // Parameters that share learning rate and gradient scale are one call.
+    struct Alike {
+      double lr, grad_scale;
+      std::vector<AdamWParameter<T>> moved;
+    };
+    std::vector<Alike> calls;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const auto& p = parameters_[i];
       if (!p.var.has_grad()) continue;
       expect(p.var.value().is_contiguous() && p.var.grad().is_contiguous(), "adamw", "parameter {} or its gradient is not contiguous", p.name);
-      moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(), exp_avg_[i].data(), exp_avg_sq_[i].data(), p.weight_decay});
+      const double rate = lr * p.lr_factor, scale = grad_scales[std::min(p.clip_group, grad_scales.size() - 1)];
+      auto call = std::find_if(calls.begin(), calls.end(), [&](const Alike& c) { return c.lr == rate && c.grad_scale == scale; });
+      if (call == calls.end()) call = calls.insert(calls.end(), Alike{rate, scale, {}});
+      call->moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(), exp_avg_[i].data(), exp_avg_sq_[i].data(), p.weight_decay * weight_decay_factor});
     }
-    adamw_update(B{}, AdamWArgs<T>{moved, lr, options_.beta1, options_.beta2, options_.eps, grad_scale, steps_});
+    for (const Alike& c : calls) adamw_update(B{}, AdamWArgs<T>{c.moved, c.lr, options_.beta1, options_.beta2, options_.eps, c.grad_scale, steps_});
   }
   void zero_grad() {
     for (auto& p : parameters_) p.var.zero_grad();

@@ -17,6 +17,8 @@ struct OptimizedParameter {
   std::string name;
   Var<T, B> var;
   double weight_decay = 0;
+  double lr_factor = 1;          ///< of the step's learning rate
+  std::size_t clip_group = 0;    ///< gradients are clipped by the norm of their group
 };
 
 /// Whether the reference decays a parameter: two or more axes, and no bn, ln, bias or logit_scale in the name.
@@ -56,6 +58,18 @@ double norm_of_sums(std::span<const T> squares) {
   double total = 0;
   for (const T s : squares) total += static_cast<double>(s);
   return std::sqrt(total);
+}
+
+/// The L2 norm of the gradients of every clip group. @param squares one for each parameter, as sums_of_squares gives them
+template <class T, class B>
+std::vector<double> clip_group_norms(const std::vector<OptimizedParameter<T, B>>& parameters, std::span<const T> squares) {
+  std::vector<double> norms;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].clip_group >= norms.size()) norms.resize(parameters[i].clip_group + 1);
+    norms[parameters[i].clip_group] += static_cast<double>(squares[i]);
+  }
+  for (double& norm : norms) norm = std::sqrt(norm);
+  return norms;
 }
 
 /// Global L2 norm of all gradients.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <string>
 #include <string_view>
 
 HLIP_BEGIN
@@ -40,5 +41,20 @@ inline double learning_rate(const ScheduleOptions& o, std::int64_t s) {
   const double e = static_cast<double>(s - start), es = static_cast<double>(o.cooldown);
   return std::pow(1 - e / es, o.cooldown_power) * (o.lr - o.cooldown_end) + o.cooldown_end;
 }
+
+/// A number other than the learning rate that changes with the step: a decay, the momentum of a teacher, a temperature. Linear from
+/// `warmup_from` to `from` over the first `warmup` steps, then a half cosine to `to` at step `total`.
+struct NamedSchedule {
+  std::string name;
+  double from = 0, to = 0, warmup_from = 0;
+  std::int64_t warmup = 0, total = 0;
+
+  double value(std::int64_t step) const {
+    if (step < warmup) return warmup_from + (from - warmup_from) * static_cast<double>(step) / static_cast<double>(warmup);
+    if (from == to || step >= total) return to;
+    const double done = static_cast<double>(step - warmup) / static_cast<double>(total - warmup);
+    return to + 0.5 * (from - to) * (1 + std::cos(std::numbers::pi * done));
+  }
+};
 
 HLIP_END

@@ -28,7 +28,7 @@ class Sgd {
         recategorise<B>(v.storage(), MemoryCategory::optimizer);
         update = options_.nesterov ? Tensor<T, B>(update + v * options_.momentum) : v;
       }
-      w.assign(w - update * lr);
+      w.assign(w - update * (lr * p.lr_factor));
     }
   }
   void zero_grad() {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <hlip/core/error.hpp>
-#include <hlip/text/utf8.hpp>
+#include <hlip/core/utf8.hpp>
 
 #include <cstdint>
 #include <string>

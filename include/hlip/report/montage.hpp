@@ -3,7 +3,7 @@
 #pragma once
 
 #include <hlip/backend/cpu.hpp>
-#include <hlip/data/volume.hpp>
+#include <hlip/imaging/volume.hpp>
 #include <hlip/models/interpret.hpp>
 #include <hlip/report/picture.hpp>
 

@@ -1,7 +1,7 @@
 // Report clean-up before tokenising: HTML entities and white space. Needs no library.
 #pragma once
 
-#include <hlip/text/utf8.hpp>
+#include <hlip/core/utf8.hpp>
 
 #include <algorithm>
 #include <array>

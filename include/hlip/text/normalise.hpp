@@ -2,7 +2,7 @@
 // Optional header: needs utf8proc, for Unicode categories, decomposition and case.
 #pragma once
 
-#include <hlip/text/utf8.hpp>
+#include <hlip/core/utf8.hpp>
 
 #include <utf8proc.h>
 

@@ -1,8 +1,8 @@
 // Reference patches of volumes.
 #pragma once
 
-#include <hlip/backend/reference/loop.hpp>
 #include <hlip/backend/patch_lines.hpp>
+#include <hlip/backend/reference/loop.hpp>
 
 HLIP_BEGIN
 
