@@ -47,6 +47,9 @@ endif()
 # What a user's compiler is called with, one option a line, for the tests and benchmarks that call it themselves.
 # (-I, not -isystem: a folder the compiler searches anyway then keeps its place.)
 set(include_dirs "$<TARGET_PROPERTY:hlip::full,INTERFACE_INCLUDE_DIRECTORIES>;$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>")
+if(TARGET hlip::dicom)
+  list(APPEND include_dirs "$<TARGET_PROPERTY:hlip::dicom,INTERFACE_INCLUDE_DIRECTORIES>")
+endif()
 set(definitions "$<TARGET_PROPERTY:hlip::full,INTERFACE_COMPILE_DEFINITIONS>")
 file(GENERATE OUTPUT "${PROJECT_BINARY_DIR}/compile_options.txt" CONTENT
 "-std=c++20

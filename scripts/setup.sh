@@ -4,7 +4,7 @@
 #
 #   scripts/setup.sh          what the library and the demo need
 #   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the presets
-#                             tsan and fuzz also clang 16 and libomp, for thrust-omp and thrust-cpp Thrust
+#                             tsan and fuzz also clang 16 and libomp, for thrust-omp and thrust-asan Thrust
 set -euo pipefail
 
 missing=()   # what to say

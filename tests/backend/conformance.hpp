@@ -22,7 +22,7 @@ namespace conformance {
 
 using namespace hlip;
 
-// What this build tests: Cuda in the presets thrust-omp, thrust-cpp and cuda, the others elsewhere. `Tested` is the one it is there for.
+// What this build tests: Cuda in the presets thrust-omp, thrust-asan and cuda, the others elsewhere. `Tested` is the one it is there for.
 #if defined(HLIP_WITH_DEVICE)
 #define HLIP_TEST_BACKENDS Cuda
 using Tested = Cuda;

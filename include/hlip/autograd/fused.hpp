@@ -4,6 +4,10 @@
 
 #include <hlip/autograd/var.hpp>
 
+#include <array>
+#include <memory>
+#include <vector>
+
 HLIP_BEGIN
 
 template <class T, class B>
@@ -18,16 +22,51 @@ void visit_tensors(const Var<T, B>& leaf, Fn&& fn) {
 namespace detail {
 
 // The Vars of an expression that can receive a gradient, in the order the kernel numbers them.
-template <class T, class B, class Fn>
-void visit_vars(const Var<T, B>& leaf, Fn&& fn) {
-  fn(leaf);
+template <class T, class B>
+void collect_vars(const Var<T, B>& leaf, std::vector<Var<T, B>>& to) {
+  to.push_back(leaf);
 }
-template <class E, class Fn>
-void visit_vars(const E&, Fn&&) {}
-template <class F, class... A, class Fn>
-void visit_vars(const Map<F, A...>& node, Fn&& fn) {
-  if constexpr (differentiable_op<F>) std::apply([&](const auto&... arg) { (visit_vars(arg, fn), ...); }, node.args);
+template <class E, class T, class B>
+void collect_vars(const E&, std::vector<Var<T, B>>&) {}
+template <class F, class... A, class T, class B>
+void collect_vars(const Map<F, A...>& node, std::vector<Var<T, B>>& to) {
+  if constexpr (differentiable_op<F>) with_operands(node.args, [&](const auto&... arg) { (collect_vars(arg, to), ...); });
 }
+
+/// The way back through a statement; only the loop itself depends on the expression.
+template <class T, class B>
+struct StatementPullBack : PullBack<T, B> {
+  std::vector<std::shared_ptr<const void>> alive;  // the view of the expression holds bare pointers
+  std::vector<Shape> shapes;                       // of the Vars
+  virtual void run(const Tensor<T, B>& dy, const GradSink<T>* sinks) const = 0;
+
+  void pull(Node<T, B>& node) final {
+    const Tensor<T, B>& dy = *node.grad;
+    InputGrads<T, B> grads(node);
+    std::array<GradSink<T>, max_leaves> sinks;
+    std::array<Tensor<T, B>, max_leaves> broadcast;  // gradients in the shape of the result, summed afterwards
+    static T nowhere{};
+    for (std::size_t k = 0; k < shapes.size(); ++k) {
+      if (!grads.wants(k)) {
+        sinks[k] = {&nowhere, 0, false};
+      } else if (shapes[k] == dy.shape()) {
+        sinks[k] = grads.sink(k);
+      } else {
+        broadcast[k] = Tensor<T, B>::empty(dy.shape());
+        sinks[k] = {broadcast[k].data(), 1, false};
+      }
+    }
+    run(dy, sinks.data());
+    for (std::size_t k = 0; k < shapes.size(); ++k)
+      if (grads.wants(k) && !(shapes[k] == dy.shape())) grads.add(k, sum_to(broadcast[k], shapes[k]));
+  }
+};
+template <class T, class B, class View>
+struct StatementPullBackOf final : StatementPullBack<T, B> {
+  View view;
+  explicit StatementPullBackOf(const View& v) : view(v) {}
+  void run(const Tensor<T, B>& dy, const GradSink<T>* sinks) const override { map_pull(B{}, dy.shape(), dy.data(), view, sinks); }
+};
 
 }  // namespace detail
 
@@ -39,39 +78,15 @@ Var<T, B> evaluate_into(const E& expression, const Tensor<T, B>& out) {
   map(B{}, out.shape(), out.data(), out.strides(), view);
 
   std::vector<Var<T, B>> inputs;
-  detail::visit_vars(expression, [&](const Var<T, B>& v) { inputs.push_back(v); });
-  std::vector<std::shared_ptr<const void>> alive;  // the view holds bare pointers
-  visit_tensors(expression, [&](const auto& leaf) { alive.push_back(leaf.storage()); });
-  std::vector<Shape> shapes;
-  std::vector<std::shared_ptr<Node<T, B>>> nodes;
-  bool needed = false;
-  for (const auto& in : inputs) {
-    shapes.push_back(in.shape());
-    nodes.push_back(in.node());
-    needed = needed || in.requires_grad();
+  detail::collect_vars(expression, inputs);
+  auto node = detail::node_for("elementwise", out.shape(), inputs);
+  if (node) {
+    auto* saved = new detail::StatementPullBackOf<T, B, std::remove_const_t<decltype(view)>>(view);
+    node->saved.reset(saved);
+    visit_tensors(expression, [&](const auto& leaf) { saved->alive.push_back(leaf.storage()); });
+    for (const auto& in : inputs) saved->shapes.push_back(in.shape());
   }
-  if (!needed) return Var<T, B>(out);
-  // The node's own `inputs` keep the leaves' nodes alive while pull runs, so plain pointers do here.
-  std::vector<Node<T, B>*> leaves;
-  for (const auto& n : nodes) leaves.push_back(n.get());
-  return record("elementwise", out, inputs, [view, alive, shapes, leaves](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    std::array<GradSink<T>, 8> sinks;
-    std::array<Tensor<T, B>, 8> broadcast;  // gradients in the shape of the result, summed afterwards
-    static T nowhere{};
-    for (std::size_t k = 0; k < leaves.size(); ++k) {
-      if (!grads.wants(k)) {
-        sinks[k] = {&nowhere, 0, false};
-      } else if (shapes[k] == dy.shape()) {
-        sinks[k] = leaves[k]->sink();
-      } else {
-        broadcast[k] = Tensor<T, B>::empty(dy.shape());
-        sinks[k] = {broadcast[k].data(), 1, false};
-      }
-    }
-    map_pull(B{}, dy.shape(), dy.data(), view, sinks.data());
-    for (std::size_t k = 0; k < leaves.size(); ++k)
-      if (grads.wants(k) && !(shapes[k] == dy.shape())) grads.add(k, sum_to(broadcast[k], shapes[k]));
-  });
+  return Var<T, B>(out, std::move(node));
 }
 
 /// Evaluates an expression over Vars.

@@ -18,12 +18,29 @@
 
 HLIP_BEGIN
 
+template <class T, class B>
+struct Node;
+
+/// What an operation does on the way back, and what it saved for that. It holds Tensors, never Vars: a Var would hold the graph
+/// from inside and defeat the iterative release.
+template <class T, class B>
+struct PullBack {
+  virtual ~PullBack() = default;
+  /// Adds dL/dinput to every input of the operation, given the gradient of its result.
+  virtual void pull(Node<T, B>& node) = 0;
+  /// Whether `remake` can compute the result again from what was saved: whoever needs it on the way back keeps nothing.
+  virtual bool remakes() const { return false; }
+  /// Rows [first, last) of the result seen as (rows, last axis).
+  virtual Kept<T, B> remake(index_t, index_t) const { return {}; }
+};
+
 /// One recorded operation, or a leaf. `inputs` hold what the gradient flows on to; entries may be null (constants).
 template <class T, class B>
 struct Node {
   std::string_view op;
   Shape shape;                                   ///< of the result, and so of its gradient
   std::vector<std::shared_ptr<Node>> inputs;
+  std::unique_ptr<PullBack<T, B>> saved;         ///< none in leaves, and none after the graph was used
   std::uint64_t order;                           ///< creation number: inputs have smaller ones
   std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
   std::optional<Tensor<bfloat16, B>> half_grad;  ///< in place of grad, where stored and a single operation gave it so
@@ -34,16 +51,13 @@ struct Node {
 
   Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
   Node(const Node&) = delete;
-  virtual ~Node() { release(std::move(inputs)); }
+  ~Node() { release(std::move(inputs)); }
 
-  /// Adds dL/dinput to every input, given the gradient.
-  virtual void pull() {}
-  /// Drops what was saved for pull; true if this node may not be pulled again.
-  virtual bool free_saved() { return false; }
-  /// Whether `remake` can compute the result again from what pull saved: whoever needs it on the way back keeps nothing.
-  virtual bool remakes() const { return false; }
-  /// Rows [first, last) of the result seen as (rows, last axis).
-  virtual Kept<T, B> remake(index_t, index_t) const { return {}; }
+  /// @throws where the graph was used already
+  PullBack<T, B>& pull_back() const {
+    expect(saved != nullptr, "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", op);
+    return *saved;
+  }
   bool is_leaf() const { return op.empty(); }
   bool has_gradient() const { return grad || half_grad; }
   void drop_gradient() {
@@ -124,7 +138,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
     if (node->is_leaf()) continue;
     try {
       interruption_point();
-      if (node->has_gradient()) node->pull();
+      if (node->has_gradient()) node->pull_back().pull(*node);
     } catch (...) {  // leave no mark or half a gradient on what still waits: later walks would trip over it
       forget(*node);
       for (const Pointer& in : node->inputs)
@@ -139,7 +153,9 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
         heap.push_back(in);
         std::push_heap(heap.begin(), heap.end(), later);
       }
-    if (!retain_graph && node->free_saved()) node->inputs.clear();
+    if (retain_graph) continue;
+    node->saved.reset();
+    node->inputs.clear();
   }
 }
 

@@ -168,7 +168,7 @@ class InputGrads {
 template <class T, class B>
 class SavedInput {
  public:
-  explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->remakes() ? input.node().get() : nullptr) {
+  explicit SavedInput(const Var<T, B>& input) : maker_(input.node() && input.node()->saved && input.node()->saved->remakes() ? input.node().get() : nullptr) {
     const index_t columns = input.rank() > 0 ? input.dim(-1) : 0;
     rows_ = columns > 0 ? input.numel() / columns : 0;
     if (!maker_) value_ = kept(input).reshape({rows_, columns});
@@ -179,7 +179,7 @@ class SavedInput {
   /// Rows [first, last) of the input as (rows, columns), contiguous; computed at every call if they were not kept.
   template <class S = T>
   Tensor<S, B> rows(index_t first, index_t last) const {
-    return (maker_ ? maker_->remake(first, last) : value_.rows(first, last)).template as<S>();
+    return (maker_ ? maker_->pull_back().remake(first, last) : value_.rows(first, last)).template as<S>();
   }
 
  private:
@@ -200,35 +200,22 @@ namespace detail {
 
 struct CannotRemake {};
 
-/// A node whose pull-back is a function object `pull(dy, InputGrads)`. It captures Tensors, never Vars: a captured
-/// Var would hold the graph from inside and defeat the iterative release. `again(first, last)`, if given,
-/// computes these rows of the result anew.
+/// A pull-back that is a function object `pull(dy, InputGrads)`. `again(first, last)`, if given, computes these rows of the result anew.
 template <class T, class B, class Pull, class Again>
-struct FunctionNode : Node<T, B> {
-  struct Saved {
-    Pull pull;
-    Again again;
-  };
-  std::optional<Saved> saved;
-  FunctionNode(std::string_view name, const Shape& s, Pull pull, Again again) : Node<T, B>(name, s), saved(Saved{std::move(pull), std::move(again)}) {}
-  void pull() override {
-    expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
-    InputGrads<T, B> grads(*this);
+struct FunctionPullBack final : PullBack<T, B> {
+  Pull function;
+  Again again;
+  FunctionPullBack(Pull p, Again a) : function(std::move(p)), again(std::move(a)) {}
+  void pull(Node<T, B>& node) override {
+    InputGrads<T, B> grads(node);
     if constexpr (may_store_bfloat16<T, B>)
-      if (this->half_grad) return static_cast<void>(saved->pull(*this->half_grad, grads));
-    saved->pull(*this->grad, grads);
-  }
-  bool free_saved() override {
-    saved.reset();
-    return true;
+      if (node.half_grad) return static_cast<void>(function(*node.half_grad, grads));
+    function(*node.grad, grads);
   }
   bool remakes() const override { return !std::is_same_v<Again, CannotRemake>; }
   Kept<T, B> remake([[maybe_unused]] index_t first, [[maybe_unused]] index_t last) const override {
     if constexpr (std::is_same_v<Again, CannotRemake>) return {};
-    else {
-      expect(saved.has_value(), "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", this->op);
-      return saved->again(first, last);
-    }
+    else return again(first, last);
   }
 };
 
@@ -241,14 +228,22 @@ bool is_recorded(std::initializer_list<const Var<T, B>*> inputs) {
 }
 
 namespace detail {
+/// The node of an operation, without its pull-back; null when nothing needs it.
+template <class T, class B>
+std::shared_ptr<Node<T, B>> node_for(std::string_view op, const Shape& shape, const std::vector<Var<T, B>>& inputs, bool always = false) {
+  bool needed = always;
+  for (const auto& in : inputs) needed = needed || in.requires_grad();
+  if (!recording || !needed) return nullptr;
+  auto node = std::make_shared<Node<T, B>>(op, shape);
+  for (const auto& in : inputs) node->inputs.push_back(in.node());
+  return node;
+}
+
 /// record, of a value that may lie in bfloat16.
 template <class S, class T, class B, class Pull, class Again = CannotRemake>
 Var<T, B> record_value(std::string_view op, const Tensor<S, B>& value, const std::vector<Var<T, B>>& inputs, Pull pull, bool always = false, Again again = {}) {
-  bool needed = always;
-  for (const auto& in : inputs) needed = needed || in.requires_grad();
-  if (!recording || !needed) return Var<T, B>(value, std::shared_ptr<Node<T, B>>());
-  auto node = std::make_shared<FunctionNode<T, B, Pull, Again>>(op, value.shape(), std::move(pull), std::move(again));
-  for (const auto& in : inputs) node->inputs.push_back(in.node());
+  auto node = node_for(op, value.shape(), inputs, always);
+  if (node) node->saved.reset(new FunctionPullBack<T, B, Pull, Again>(std::move(pull), std::move(again)));
   return Var<T, B>(value, std::move(node));
 }
 }  // namespace detail
@@ -265,9 +260,11 @@ Var<T, B> record(std::string_view op, const Tensor<T, B>& value, const std::vect
 template <class T, class S, class B, class Again>
 Var<T, B> remade_constant(std::string_view op, const Tensor<S, B>& value, Again again) {
   const auto no_pull = [](const auto&, InputGrads<T, B>&) {};
-  if (!detail::recording) return Var<T, B>(value, std::shared_ptr<Node<T, B>>());
-  auto node = std::make_shared<detail::FunctionNode<T, B, decltype(no_pull), Again>>(op, value.shape(), no_pull, std::move(again));
-  node->constant = true;
+  auto node = detail::node_for<T, B>(op, value.shape(), {}, true);
+  if (node) {
+    node->constant = true;
+    node->saved.reset(new detail::FunctionPullBack<T, B, decltype(no_pull), Again>(no_pull, std::move(again)));
+  }
   return Var<T, B>(value, std::move(node));
 }
 

@@ -84,7 +84,7 @@ struct MapPullLoop {
   Shape loop;
   const T* dy;
   View view;
-  std::array<GradSink<T>, 8> sinks{};  // an expression has at most 8 leaves
+  std::array<GradSink<T>, max_leaves> sinks{};
 
   MapPullLoop(const Shape& shape, const T* d, const View& expression, const GradSink<T>* to) : dy(d), view(expression) {
     Shape dy_stride = contiguous_strides(shape);
@@ -102,7 +102,7 @@ struct MapPullLoop {
   template <class Lanes>
   HLIP_FN void run(index_t element) const {
     const ElementPlace at(loop, element);
-    std::array<GradSink<T>, 8> row_sinks = sinks;
+    std::array<GradSink<T>, max_leaves> row_sinks = sinks;
     for (int k = 0; k < View::recorded_leaves; ++k) row_sinks[static_cast<std::size_t>(k)].grad += (element - at.column) * sinks[static_cast<std::size_t>(k)].step;
     const auto operands = row_of(view, at.index);
     const auto values = forward<Lanes>(operands, at.column, 1);

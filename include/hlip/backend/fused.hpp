@@ -24,7 +24,7 @@ struct LeafValue {
 template <class V, class... Kids>
 struct NodeValue {
   V value;
-  std::tuple<Kids...> kids;
+  Operands<Kids...> kids;
 };
 
 template <class Lanes, class T, bool R>
@@ -37,14 +37,12 @@ HLIP_FN auto forward(const ConstantView<T>& constant, index_t, index_t) {
 }
 template <class Lanes, class F, class V, class... A>
 HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
-  return std::apply(
-      [&](const auto&... arg) {
-        using Out = typename Lanes::template value<V>;
-        auto kids = std::make_tuple(forward<Lanes>(arg, i, n)...);
-        Out value = std::apply([&](const auto&... kid) { return Out(node.f(kid.value...)); }, kids);
-        return NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...>{value, kids};
-      },
-      node.args);
+  return with_operands(node.args, [&](const auto&... arg) {
+    using Out = typename Lanes::template value<V>;
+    const Operands<decltype(forward<Lanes>(arg, i, n))...> kids{forward<Lanes>(arg, i, n)...};
+    const Out value = with_operands(kids, [&](const auto&... kid) { return Out(node.f(kid.value...)); });
+    return NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...>{value, kids};
+  });
 }
 
 // Sinks are numbered from the left: Leaf is the number of the first recorded leaf below a node.
@@ -64,12 +62,7 @@ HLIP_FN void pull(const ConstantView<T>&, const Value&, const D&, const GradSink
 template <class Lanes, int Leaf, class F, class V, class... A, class Value, class D, class S>
 HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
   if constexpr (MapView<F, V, A...>::recorded_leaves > 0) {
-    const auto adjoints = std::apply(
-        [&](const auto&... kid) {
-          if constexpr (sizeof...(A) == 1) return std::make_tuple(node.f.pull(kid.value..., values.value, dy));
-          else return node.f.pull(kid.value..., values.value, dy);
-        },
-        values.kids);
+    const auto adjoints = with_operands(values.kids, [&](const auto&... kid) { return node.f.pull(kid.value..., values.value, dy); });
     [&]<std::size_t... K>(std::index_sequence<K...>) {
       constexpr auto first_leaf = [](std::size_t k) {
         constexpr int counts[] = {A::recorded_leaves...};
@@ -77,11 +70,12 @@ HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D&
         for (std::size_t j = 0; j < k; ++j) leaf += counts[j];
         return leaf;
       };
-      const auto one = [&]<std::size_t J>(std::integral_constant<std::size_t, J>) {
-        using Arg = std::tuple_element_t<J, std::tuple<A...>>;
-        if constexpr (Arg::recorded_leaves > 0) pull<Lanes, first_leaf(J)>(std::get<J>(node.args), std::get<J>(values.kids), std::get<J>(adjoints), sinks, i, n);
+      const auto one = [&]<std::size_t J, class Arg>(std::integral_constant<std::size_t, J>, const Arg& arg) {
+        if constexpr (Arg::recorded_leaves == 0) return;
+        else if constexpr (sizeof...(A) == 1) pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), adjoints, sinks, i, n);
+        else pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), std::get<J>(adjoints), sinks, i, n);
       };
-      (one(std::integral_constant<std::size_t, K>{}), ...);
+      (one(std::integral_constant<std::size_t, K>{}, operand<K>(node.args)), ...);
     }(std::index_sequence_for<A...>{});
   }
 }

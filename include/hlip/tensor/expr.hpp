@@ -8,7 +8,6 @@
 
 #include <concepts>
 #include <string_view>
-#include <tuple>
 
 HLIP_BEGIN
 
@@ -69,19 +68,17 @@ struct Map : ExpressionTag {
   static constexpr bool recorded = (A::recorded || ...) && differentiable_op<F>;
   static constexpr int leaf_count = (detail::leaf_count<A>() + ...);
   static constexpr int node_count = 1 + (detail::node_count<A>() + ...);
-  static_assert(leaf_count <= 8 && node_count <= 32, "expression too large for one fused loop: split the statement in two");
+  static_assert(leaf_count <= max_leaves && node_count <= 32, "expression too large for one fused loop: split the statement in two");
 
   F f;
-  std::tuple<A...> args;
+  Operands<A...> args;
 
   Shape shape() const {
-    return std::apply(
-        [](const auto& first, const auto&... rest) {
-          Shape s = first.shape();
-          ((s = broadcast_shapes(F::name, s, rest.shape())), ...);
-          return s;
-        },
-        args);
+    return with_operands(args, [](const auto& first, const auto&... rest) {
+      Shape s = first.shape();
+      ((s = broadcast_shapes(F::name, s, rest.shape())), ...);
+      return s;
+    });
   }
 };
 
@@ -115,8 +112,9 @@ ConstantView<T> lower(const Constant<T>& constant, const Shape&) {
 }
 template <class F, class... A>
 auto lower(const Map<F, A...>& node, const Shape& out) {
-  return std::apply(
-      [&](const auto&... arg) { return MapView<F, typename Map<F, A...>::value_type, decltype(lower(arg, out))...>{node.f, {lower(arg, out)...}}; }, node.args);
+  return with_operands(node.args, [&](const auto&... arg) {
+    return MapView<F, typename Map<F, A...>::value_type, decltype(lower(arg, out))...>{node.f, {lower(arg, out)...}};
+  });
 }
 
 /// Calls fn(tensor) for every tensor leaf.
@@ -128,7 +126,7 @@ template <class T, class Fn>
 void visit_tensors(const Constant<T>&, Fn&&) {}
 template <class F, class... A, class Fn>
 void visit_tensors(const Map<F, A...>& node, Fn&& fn) {
-  std::apply([&](const auto&... arg) { (visit_tensors(arg, fn), ...); }, node.args);
+  with_operands(node.args, [&](const auto&... arg) { (visit_tensors(arg, fn), ...); });
 }
 
 // ---- evaluation ------------------------------------------------------------------------------

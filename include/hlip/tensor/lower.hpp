@@ -3,10 +3,11 @@
 #pragma once
 
 #include <hlip/tensor/dtype.hpp>
+#include <hlip/tensor/operands.hpp>
 #include <hlip/tensor/shape.hpp>
 
-#include <tuple>
-#include <utility>
+#include <array>
+#include <span>
 
 HLIP_BEGIN
 
@@ -17,6 +18,9 @@ inline constexpr bool differentiable_op = [] {
   if constexpr (requires { F::differentiable; }) return F::differentiable;
   else return true;
 }();
+
+/// The most tensors that one statement may read.
+inline constexpr int max_leaves = 8;
 
 /// A tensor leaf, its strides aligned to the axes of the output. `Recorded` leaves (Vars) get a gradient.
 template <class T, bool Recorded>
@@ -41,7 +45,7 @@ struct MapView {
   using value_type = V;
   static constexpr int recorded_leaves = differentiable_op<F> ? (A::recorded_leaves + ... + 0) : 0;
   F f;
-  std::tuple<A...> args;
+  Operands<A...> args;
 };
 
 /// One row of a leaf: elements `step` apart.
@@ -63,7 +67,46 @@ template <class T, class Fn>
 void visit_leaves(ConstantView<T>&, Fn&&) {}
 template <class F, class V, class... A, class Fn>
 void visit_leaves(MapView<F, V, A...>& node, Fn&& fn) {
-  std::apply([&](auto&... arg) { (visit_leaves(arg, fn), ...); }, node.args);
+  with_operands(node.args, [&](auto&... arg) { (visit_leaves(arg, fn), ...); });
+}
+
+/// collapse, whatever the expression: `strides` are those of the operands and the output.
+inline Shape collapse_axes(const Shape& shape, std::span<Shape* const> strides) {
+  std::array<int, max_rank> group{};  // group[d]: merged axis (counted from the inside) that axis d belongs to, -1 for size 1
+  Shape sizes;                        // merged sizes, innermost first
+  int outermost = -1;                 // the original axis merged last
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    group[static_cast<std::size_t>(d)] = -1;
+    if (shape[d] == 1) continue;
+    bool joins = outermost >= 0;
+    for (const Shape* s : strides) joins = joins && (*s)[d] == (*s)[outermost] * shape[outermost];
+    if (joins) sizes[sizes.rank() - 1] *= shape[d];
+    else sizes.push_back(shape[d]);
+    group[static_cast<std::size_t>(d)] = sizes.rank() - 1;
+    outermost = d;
+  }
+  const int rank = sizes.rank() > 0 ? sizes.rank() : 1;
+  for (Shape* s : strides) {
+    Shape merged = Shape::filled(rank, 0);
+    for (int d = 0; d < shape.rank(); ++d)  // the innermost axis of a group is visited last and sets its stride
+      if (group[static_cast<std::size_t>(d)] >= 0) merged[rank - 1 - group[static_cast<std::size_t>(d)]] = (*s)[d];
+    *s = merged;
+  }
+  Shape merged = Shape::filled(rank, 1);
+  for (int g = 0; g < sizes.rank(); ++g) merged[rank - 1 - g] = sizes[g];
+  return merged;
+}
+
+// The strides of an expression, at `to` and on.
+template <class T, bool R>
+void collect_strides(LeafView<T, R>& leaf, Shape**& to) {
+  *to++ = &leaf.stride;
+}
+template <class T>
+void collect_strides(ConstantView<T>&, Shape**&) {}
+template <class F, class V, class... A>
+void collect_strides(MapView<F, V, A...>& node, Shape**& to) {
+  with_operands(node.args, [&](auto&... arg) { (collect_strides(arg, to), ...); });
 }
 
 }  // namespace detail
@@ -72,35 +115,10 @@ void visit_leaves(MapView<F, V, A...>& node, Fn&& fn) {
 /// and of the output and returns the merged shape (never rank 0: a scalar becomes one row of one element).
 template <class View>
 Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
-  std::array<int, max_rank> group{};  // group[d]: merged axis (counted from the inside) that axis d belongs to, -1 for size 1
-  Shape sizes;                        // merged sizes, innermost first
-  int outermost = -1;                 // the original axis merged last
-  for (int d = shape.rank() - 1; d >= 0; --d) {
-    group[static_cast<std::size_t>(d)] = -1;
-    if (shape[d] == 1) continue;
-    bool joins = outermost >= 0;
-    const auto check = [&](const Shape& s) { joins = joins && s[d] == s[outermost] * shape[outermost]; };
-    if (joins) {
-      check(out_stride);
-      detail::visit_leaves(view, [&](const auto& leaf) { check(leaf.stride); });
-    }
-    if (joins) sizes[sizes.rank() - 1] *= shape[d];
-    else sizes.push_back(shape[d]);
-    group[static_cast<std::size_t>(d)] = sizes.rank() - 1;
-    outermost = d;
-  }
-  const int rank = sizes.rank() > 0 ? sizes.rank() : 1;
-  const auto rewrite = [&](Shape& s) {
-    Shape merged = Shape::filled(rank, 0);
-    for (int d = 0; d < shape.rank(); ++d)  // the innermost axis of a group is visited last and sets its stride
-      if (group[static_cast<std::size_t>(d)] >= 0) merged[rank - 1 - group[static_cast<std::size_t>(d)]] = s[d];
-    s = merged;
-  };
-  rewrite(out_stride);
-  detail::visit_leaves(view, [&](auto& leaf) { rewrite(leaf.stride); });
-  Shape merged = Shape::filled(rank, 1);
-  for (int g = 0; g < sizes.rank(); ++g) merged[rank - 1 - g] = sizes[g];
-  return merged;
+  std::array<Shape*, 1 + max_leaves> strides{&out_stride};
+  Shape** end = &strides[1];
+  detail::collect_strides(view, end);
+  return detail::collapse_axes(shape, {strides.data(), end});
 }
 
 namespace detail {
@@ -143,7 +161,7 @@ HLIP_FN ConstantView<T> row_of(const ConstantView<T>& constant, const Shape&) {
 }
 template <class F, class V, class... A>
 HLIP_FN auto row_of(const MapView<F, V, A...>& node, const Shape& index) {
-  return std::apply([&](const auto&... arg) { return MapView<F, V, decltype(row_of(arg, index))...>{node.f, {row_of(arg, index)...}}; }, node.args);
+  return with_operands(node.args, [&](const auto&... arg) { return MapView<F, V, decltype(row_of(arg, index))...>{node.f, {row_of(arg, index)...}}; });
 }
 
 /// Index of row number `row` in a collapsed shape; the last entry stays 0.

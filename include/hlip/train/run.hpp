@@ -27,10 +27,10 @@ inline RunLength run_length(const RunOptions& o, index_t studies, int world_size
 /// The steps that a run's options come to.
 inline std::int64_t planned_steps(const RunOptions& o, const RunLength& length) { return o.steps > 0 ? o.steps : o.epochs * length.steps_of_epoch(); }
 
-/// The trainer of a stage that takes all of a run's options; a dry run makes two steps.
+/// The trainer of a stage that takes all of a run's options.
 inline TrainerOptions trainer_options(const RunOptions& o, const RunLength& length) {
   TrainerOptions t;
-  t.steps = o.dry_run ? 2 : planned_steps(o, length);
+  t.steps = planned_steps(o, length);
   t.length = length;
   t.schedule = {.kind = lr_scheduler_named(o.lr_scheduler),
                 .lr = o.lr,
@@ -90,7 +90,7 @@ class Run {
 
   /// Steps of a stage: what is planned or, where the run goes on in it and is counted in epochs, where those end now.
   std::int64_t steps_of(const TrainerOptions& planned) const {
-    const bool counted_in_epochs = resumes(planned.stage) && planned.length.epochs > 0 && !o_.dry_run;
+    const bool counted_in_epochs = resumes(planned.stage) && planned.length.epochs > 0;
     return counted_in_epochs ? last_step(planned.length, saved_) : planned.steps;
   }
 
@@ -132,12 +132,14 @@ class Run {
          changed.empty() ? "the data and every option that changes the model or freezes parts of it must be those it was made with" : "changed since it was made: " + changed);
   }
 
-  /// Trains one stage to its end or to a stop signal. From here on the files of the folder are this run's.
+  /// Trains one stage to its end or to a stop signal; a dry run makes two steps of the last stage and one of those before it. From here on
+  /// the files of the folder are this run's.
   /// @param options its `stage` is one of the run's  @param batch_size of one process  @param order seed of the order of the samples
   /// @param hooks what the caller adds, see StageHooks
   template <class O, class D, class Collate, class Hooks = StageHooks>
   StageResult stage(O& objective, TrainerOptions options, const std::shared_ptr<const D>& samples, index_t batch_size, std::uint64_t order, Collate collate, Hooks hooks = {}) {
-    if (resumes(options.stage)) options.steps = steps_of(options);
+    const bool is_last = options.stage == stages_.back().name;
+    options.steps = o_.dry_run ? (is_last ? 2 : 1) : steps_of(options);
     Trainer<O, C> trainer(objective, options, store_, communicator_);
     expect(options.steps > 0, "options", "the run has no steps: an epoch has {} samples, a step takes {}", options.length.studies, options.length.studies_per_step());
     agree_on_faults(communicator_, [&] {
@@ -148,7 +150,7 @@ class Run {
       }
     });
     agree_on_faults(communicator_, [&] { begin_writing(); });
-    if (trainer.step() >= options.steps && options.stage == stages_.back().name)
+    if (trainer.step() >= options.steps && is_last)
       note(fmt::format("nothing left to train: {} of {} steps are done (hint: {})", trainer.step(), options.steps, o_.steps > 0 ? "more --steps" : "more --epochs"));
     LoaderOptions loading;
     loading.workers = o_.workers, loading.skip_bad = o_.skip_bad;

@@ -34,14 +34,17 @@ struct PackLanes {
 
 inline constexpr index_t elementwise_block = 16384;
 
+/// run(fn, b) for every block b: one parallel loop for all statements.
+inline void for_each_block(index_t blocks, void (*run)(const void* fn, index_t block), const void* fn) {
+#pragma omp parallel for schedule(static) if (blocks > 1)
+  for (index_t b = 0; b < blocks; ++b) run(fn, b);
+}
+
 /// Calls fn(row, first column, last column) over all rows of a collapsed shape, in parallel blocks.
 template <class Fn>
-void for_each_row_part(const Shape& shape, Fn fn) {
+void for_each_row_part(const Shape& shape, const Fn& fn) {
   const index_t inner = shape.back(), total = shape.numel();
-  if (total == 0) return;
-  const index_t blocks = (total + elementwise_block - 1) / elementwise_block;
-#pragma omp parallel for schedule(static) if (blocks > 1)
-  for (index_t b = 0; b < blocks; ++b) {
+  const auto block = [&](index_t b) {
     index_t at = b * elementwise_block;
     const index_t end = std::min(total, at + elementwise_block);
     while (at < end) {
@@ -49,7 +52,8 @@ void for_each_row_part(const Shape& shape, Fn fn) {
       fn(row, column, stop);
       at += stop - column;
     }
-  }
+  };
+  for_each_block((total + elementwise_block - 1) / elementwise_block, [](const void* f, index_t b) { (*static_cast<const decltype(block)*>(f))(b); }, &block);
 }
 
 }  // namespace detail
@@ -79,7 +83,7 @@ void map_pull(Cpu, const Shape& shape, const T* dy, View view, const GradSink<T>
   const index_t inner = loop.back();
   detail::for_each_row_part(loop, [&](index_t row, index_t begin, index_t end) {
     const auto operands = row_of(view, row_index(loop, row));
-    std::array<GradSink<T>, 8> row_sinks;  // an expression has at most 8 leaves
+    std::array<GradSink<T>, max_leaves> row_sinks;
     for (int k = 0; k < View::recorded_leaves; ++k) {
       row_sinks[static_cast<std::size_t>(k)] = sinks[k];
       if (sinks[k].step) row_sinks[static_cast<std::size_t>(k)].grad += row * inner;

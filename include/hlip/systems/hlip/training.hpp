@@ -57,7 +57,7 @@ class HlipTraining {
   /// @param data "6000 training studies (6000 volumes, cached), 400 for evaluation"  @param resolved the configuration to store
   void begin(const std::string& data, const std::string& resolved) {
     run_.find_origin(resolved);
-    if (run_.resumes("step") && o_.steps == 0) total_steps_ = last_step(length_, run_.saved());
+    total_steps_ = run_.steps_of(trainer_options(o_, length_));
     run_.say("{}; model {}: {:.2f} M parameters, {} word pieces; {} text steps, {} steps of {}\n", data, model.config.name, static_cast<double>(count_parameters(model)) / 1e6, tokenizer_->vocab_size(),
              o_.text_steps, total_steps_, length_.studies_per_step());
     run_.say_origin();
@@ -73,7 +73,7 @@ class HlipTraining {
     if (o_.text_steps == 0 || run_.is_past("text_step")) return TrainOutcome::finished;
     TrainerOptions t = trainer_options(o_, length_);
     t.stage = "text_step";
-    t.steps = o_.dry_run ? 1 : o_.text_steps;
+    t.steps = o_.text_steps;
     t.schedule = {.lr = o_.text_lr, .warmup = o_.text_steps / 10};
     t.length = {}, t.accum_freq = 1, t.grad_clip_norm = 1.0;
     set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.", 0) != 0; });
@@ -102,7 +102,6 @@ class HlipTraining {
   TrainOutcome image_stage(const std::shared_ptr<const Samples>& samples, index_t scans, std::size_t stored_bytes, Evaluate evaluate) {
     if (o_.lock_text) lock_text_tower(model, o_.lock_text_unlocked_layers, o_.lock_text_freeze_layer_norm);
     TrainerOptions t = trainer_options(o_, length_);
-    if (!o_.dry_run) t.steps = total_steps_;
     ContrastiveSettings settings;
     settings.weight_decay = o_.wd;
     settings.ema_decay = o_.model_ema_decay;
@@ -178,9 +177,7 @@ class HlipTraining {
   }
 
   /// Removes what a dry run has written and says what the run will cost.
-  void finish_dry_run() const {
-    run_.end_dry_run(done_, total_steps_);
-  }
+  void finish_dry_run() const { run_.end_dry_run(done_, total_steps_); }
 
  private:
   /// @throws hlip::error when the checkpoint to go on from is of another model, naming the options that have changed since
