@@ -1,11 +1,14 @@
 // hlip_bench: how long things take on this machine. One JSON line per measurement on stdout.
 //
-//   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2 --provider eigen --steps 3
-//   hlip_bench infer | text | attention | gemm | layernorm | elementwise | preprocess | load | tokenize | start | checkpoint     (--help after any of them)
+//   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2
+//              --provider eigen --steps 3
+//   hlip_bench infer | text | attention | gemm | layernorm | elementwise | preprocess | load |
+//              tokenize | start | checkpoint     (--help after any of them)
 //
-// `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for ratios within one run;
-// `peak_rss_bytes` is the most memory the process had resident until then. GFLOP/s count multiply-adds as two.
-// In a build for a device, `--device cuda` measures that: it is waited for, and `peak_device_bytes` is what its memory pool had in use at most.
+// `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for
+// ratios within one run; `peak_rss_bytes` is the most memory the process had resident until then.
+// GFLOP/s count multiply-adds as two. In a build for a device, `--device cuda` measures that: it is
+// waited for, and `peak_device_bytes` is what its memory pool had in use at most.
 // docs/performance.md says what is compared with PyTorch and how.
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
@@ -18,14 +21,20 @@
 
 namespace {
 
-/// Becomes the program beside this one that has the provider asked for: which one it is was decided when it was linked.
+/// Becomes the program beside this one that has the provider asked for: which one it is was decided
+/// when it was linked.
 [[noreturn]] void become_program_with(const std::string& provider, char** argv) {
   const auto self = std::filesystem::read_symlink("/proc/self/exe");
   const auto other = self.parent_path() / (provider == "cblas" ? "hlip_bench_cblas" : "hlip_bench");
   if (other == self)
-    hlip::fail("provider", "{} was linked with {} because of HLIP_BLAS: configure without it to measure both", self.filename().string(), bench::built_provider);
+    hlip::fail("provider",
+               "{} was linked with {} because of HLIP_BLAS: configure without it to measure both",
+               self.filename().string(), bench::built_provider);
   ::execv(other.c_str(), argv);
-  hlip::fail("provider", "{} was not built: it needs a CBLAS when CMake runs (Debian: libblis-openmp-dev or libopenblas-openmp-dev)", other.string());
+  hlip::fail("provider",
+             "{} was not built: it needs a CBLAS when CMake runs (Debian: libblis-openmp-dev or "
+             "libopenblas-openmp-dev)",
+             other.string());
 }
 
 }  // namespace
@@ -53,11 +62,16 @@ int main(int argc, char** argv) {
       const auto* named = subject->get_option_no_throw("--device");
       const std::string device = named ? named->as<std::string>() : "cpu";
       if (device != "cpu" && provider && provider->count() > 0) {
-        std::fprintf(stderr, "hlip_bench: --provider says who multiplies on the processor: it means nothing with --device %s\n", device.c_str());
+        std::fprintf(stderr,
+                     "hlip_bench: --provider says who multiplies on the processor: it means "
+                     "nothing with --device %s\n",
+                     device.c_str());
         return 2;
       }
-      if (provider && provider->count() > 0 && provider->as<std::string>() != bench::built_provider) become_program_with(provider->as<std::string>(), argv);
-      if (const auto* precision = subject->get_option_no_throw("--precision")) hlip::apply_precision(device, precision->as<std::string>());
+      if (provider && provider->count() > 0 && provider->as<std::string>() != bench::built_provider)
+        become_program_with(provider->as<std::string>(), argv);
+      if (const auto* precision = subject->get_option_no_throw("--precision"))
+        hlip::apply_precision(device, precision->as<std::string>());
       run();
     }
     return 0;

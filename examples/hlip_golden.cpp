@@ -1,7 +1,9 @@
-// hlip_golden FILE…: does this library compute what the reference computed? Rebuilds the case in every fixture file from its
-// configuration, compares every output, gradient and final weight, and says how far off the worst one is.
+// hlip_golden FILE…: does this library compute what the reference computed? Rebuilds the case in
+// every fixture file from its configuration, compares every output, gradient and final weight, and
+// says how far off the worst one is.
 //
-// Prints a line per file and "N passed, N failed"; exit code 0 if all passed, 1 if not, 2 for wrong usage.
+// Prints a line per file and "N passed, N failed"; exit code 0 if all passed, 1 if not, 2 for wrong
+// usage.
 #include "golden/adamw.hpp"
 #include "golden/interpret.hpp"
 #include "golden/losses.hpp"
@@ -30,8 +32,7 @@ using namespace golden;
 namespace {
 
 /// Compares everything in the fixture on backend B.
-template <class B>
-void check(Fixture& f) {
+template <class B> void check(Fixture& f) {
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
       {"interpret", check_interpret<B>},
@@ -60,10 +61,7 @@ void check(Fixture& f) {
 
 #if defined(HLIP_WITH_DEVICE)
 /// A machine without the device is one failure, not one for every file.
-template <class B>
-void expect_device() {
-  deallocate(B{}, allocate(B{}, 1), 1);
-}
+template <class B> void expect_device() { deallocate(B{}, allocate(B{}, 1), 1); }
 #endif
 
 void print_failure(const std::string& kind, const std::string& path, std::string reason) {
@@ -88,12 +86,15 @@ bool report(const std::string& path, const std::string& backend) {
     else check<Cpu>(f);
     const auto& failures = f.failures();
     if (failures.empty()) {
-      fmt::print("PASS {} {} worst: {} error {:.3g} / tolerance {:.3g}\n", visible_text(kind), visible_text(path), visible_text(f.worst().name), f.worst().error, f.worst().tolerance);
+      fmt::print("PASS {} {} worst: {} error {:.3g} / tolerance {:.3g}\n", visible_text(kind),
+                 visible_text(path), visible_text(f.worst().name), f.worst().error,
+                 f.worst().tolerance);
       return true;
     }
     constexpr std::size_t shown = 5;
     std::string reason;
-    for (std::size_t i = 0; i < failures.size() && i < shown; ++i) reason += (i > 0 ? "; " : "") + failures[i];
+    for (std::size_t i = 0; i < failures.size() && i < shown; ++i)
+      reason += (i > 0 ? "; " : "") + failures[i];
     if (failures.size() > shown) reason += fmt::format("; and {} more", failures.size() - shown);
     print_failure(kind, path, reason);
   } catch (const std::exception& e) {
@@ -105,7 +106,8 @@ bool report(const std::string& path, const std::string& backend) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Checks this library against golden fixtures of the reference implementation.", "hlip_golden");
+  CLI::App app("Checks this library against golden fixtures of the reference implementation.",
+               "hlip_golden");
   std::vector<std::string> files;
   std::string backend = "cpu";
 #if defined(HLIP_WITH_DEVICE)
@@ -116,7 +118,9 @@ int main(int argc, char** argv) {
   const char* what = "cpu, or reference: plain loops (cuda: in builds for a device)";
 #endif
   app.add_option("FILE", files, "fixtures (.safetensors)")->required();
-  app.add_option("--device,--backend", backend, what)->check(CLI::IsMember(backends))->capture_default_str();
+  app.add_option("--device,--backend", backend, what)
+      ->check(CLI::IsMember(backends))
+      ->capture_default_str();
   return run_program(app, argc, argv, [&] {
 #if defined(HLIP_WITH_DEVICE)
     if (backend == "cuda") expect_device<Cuda>();

@@ -1,4 +1,5 @@
-// hlip_inspect FILE... - what is in a volume, table, annotation or weight file, and what is wrong with it.
+// hlip_inspect FILE... - what is in a volume, table, annotation or weight file, and what is wrong
+// with it.
 #include <hlip/cli/command_line.hpp>
 #include <hlip/datasets/inspect.hpp>
 #include <hlip/datasets/public/evaluation_tables.hpp>
@@ -33,13 +34,20 @@ hlip::FileReport look_into(const std::string& path, const hlip::InspectOptions& 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Says what is in each file and checks it as training would. Exit code 1 when a file is bad.", "hlip_inspect");
+  CLI::App app(
+      "Says what is in each file and checks it as training would. Exit code 1 when a file is bad.",
+      "hlip_inspect");
   std::vector<std::string> files;
   bool quiet = false;
   double max_gib = 4;
-  app.add_option("FILE", files, ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, .npy, .npz, a DICOM file, or a folder of a DICOM series")->required();
+  app.add_option("FILE", files,
+                 ".nii, .nii.gz, .hdr, .img, .csv, .json, .safetensors, .pt, .pth, .bin, .npy, "
+                 ".npz, a DICOM file, or a folder of a DICOM series")
+      ->required();
   app.add_flag("-q,--quiet", quiet, "one line per file only");
-  app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")->check(CLI::Range(0.001, 1024.0))->capture_default_str();
+  app.add_option("--max-volume-gib", max_gib, "largest volume to read, in GiB")
+      ->check(CLI::Range(0.001, 1024.0))
+      ->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] {
     hlip::InspectOptions options;
     options.nifti.limits.max_bytes = static_cast<std::uint64_t>(max_gib * 0x1p30);
@@ -47,7 +55,9 @@ int main(int argc, char** argv) {
     for (const auto& file : files) {
       const auto report = look_into(file, options);
       all_ok = all_ok && report.ok();
-      if (!report.summary.empty()) fmt::print("{}: {}{}\n", hlip::visible_text(file), report.summary, report.ok() ? "" : " (bad)");
+      if (!report.summary.empty())
+        fmt::print("{}: {}{}\n", hlip::visible_text(file), report.summary,
+                   report.ok() ? "" : " (bad)");
       if (!quiet)
         for (const auto& line : report.details) fmt::print("  {}\n", line);
       for (const auto& line : report.warnings) fmt::print("  warning: {}\n", line);

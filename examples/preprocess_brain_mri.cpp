@@ -1,6 +1,7 @@
-// preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI, DICOM) to the size HLIP's brain models are trained on, once, and writes
-// the JSON that train_brain_mri reads. It can be stopped at any time and started again: finished scans are left alone, and no half-written
-// file ever has a final name.
+// preprocess_brain_mri --data-root DIR --out TREE - brings MRI scans (NIfTI, DICOM) to the size
+// HLIP's brain models are trained on, once, and writes the JSON that train_brain_mri reads. It can
+// be stopped at any time and started again: finished scans are left alone, and no half-written file
+// ever has a final name.
 #include <hlip/cli/command_line.hpp>
 #include <hlip/cli/preparation.hpp>
 #include <hlip/datasets/brain_mri/scan.hpp>
@@ -57,15 +58,18 @@ std::string look_fault(const std::string& path, const std::exception& e) {
                 : std::string(e.what());
 }
 
-/// "T1W.nii.gz" without its endings, the name of a folder that holds a DICOM series, or nothing for what is no scan: segmentations and masks
-/// lie beside scans in public sets. @throws when it cannot be looked at
+/// "T1W.nii.gz" without its endings, the name of a folder that holds a DICOM series, or nothing for
+/// what is no scan: segmentations and masks lie beside scans in public sets. @throws when it cannot
+/// be looked at
 std::string scan_name(const std::filesystem::path& path) {
   std::string stem = path.filename().string(), lower;
   const auto kind = std::filesystem::status(path).type();
   bool scan = kind == std::filesystem::file_type::directory && is_series(path);
   if (kind == std::filesystem::file_type::regular)
     for (const char* end : {".gz", ".nii"})
-      if (stem.ends_with(end)) stem.resize(stem.size() - std::string_view(end).size()), scan = scan || std::string_view(end) == ".nii";
+      if (stem.ends_with(end))
+        stem.resize(stem.size() - std::string_view(end).size()),
+            scan = scan || std::string_view(end) == ".nii";
   for (const char c : stem) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return scan && lower.find("seg") == lower.npos && lower.find("mask") == lower.npos ? stem : "";
 }
@@ -159,12 +163,16 @@ bool prepare(const Arguments& a, Scan& scan) {
   if (is_prepared(scan, stamp, a.verify)) return false;
   const hlip::MriSlices raw = read_scan(a, scan.from);
   for (const auto& w : raw.warnings)
-    fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(scan.from), w);  // what was assumed about it
+    fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(scan.from),
+               w);  // what was assumed about it
   if (const std::string odd = hlip::implausible_scan(raw.voxels); !odd.empty())
     fmt::print(stderr, "{}: warning: {}\n", hlip::visible_text(scan.from), odd);
   std::filesystem::create_directories(std::filesystem::path(scan.to).parent_path());
   hlip::write_brain_scan(scan.to, hlip::fit_mri(raw.voxels, hlip::mri_preset(a.num_slices, a.size)),
-                         {{"source", scan.from}, {"view", std::string(raw.view)}, {"num_slices", std::to_string(raw.voxels.dim(0))}, {"stamp", stamp}});
+                         {{"source", scan.from},
+                          {"view", std::string(raw.view)},
+                          {"num_slices", std::to_string(raw.voxels.dim(0))},
+                          {"stamp", stamp}});
   scan.num_slices = raw.voxels.dim(0);
   scan.view = raw.view;
   return true;
@@ -189,17 +197,31 @@ int run(const Arguments& a) {
         problems.push_back(look_fault(a.data_root + "/" + path, e));
         continue;
       }
-      if (name.empty()) problems.push_back(fmt::format("{}/{}: is not a scan (.nii, .nii.gz or the folder of a DICOM series, and neither a segmentation nor a mask)", a.data_root, path));
-      else if (!taken.insert(study.study + "/" + name).second) problems.push_back(fmt::format("{}/{}: study {} has two scans of this name", a.data_root, path, study.study));
-      else scans.push_back({study.study, name, a.data_root + "/" + path, fmt::format("{}/{}/{}/img.safetensors", folder, study.study, name), 0, ""});
+      if (name.empty())
+        problems.push_back(
+            fmt::format("{}/{}: is not a scan (.nii, .nii.gz or the folder of a DICOM series, and "
+                        "neither a segmentation nor a mask)",
+                        a.data_root, path));
+      else if (!taken.insert(study.study + "/" + name).second)
+        problems.push_back(fmt::format("{}/{}: study {} has two scans of this name", a.data_root,
+                                       path, study.study));
+      else
+        scans.push_back({study.study, name, a.data_root + "/" + path,
+                         fmt::format("{}/{}/{}/img.safetensors", folder, study.study, name), 0,
+                         ""});
     }
-  fmt::print("{} scans of {} studies, to {} x {} x {} voxels in {}\n", scans.size(), studies.size(), a.num_slices, a.size, a.size, folder);
+  fmt::print("{} scans of {} studies, to {} x {} x {} voxels in {}\n", scans.size(), studies.size(),
+             a.num_slices, a.size, a.size, folder);
   hlip::Preparation preparation(scans.size(), "scans", std::move(problems));
-  preparation.run(a.threads, [&](std::size_t i) { return prepare(a, scans[i]); }, [&](std::size_t i) { return scans[i].from; });
+  preparation.run(
+      a.threads, [&](std::size_t i) { return prepare(a, scans[i]); },
+      [&](std::size_t i) { return scans[i].from; });
 
   hlip::Json json = hlip::Json::object();
   for (const auto& scan : scans)
-    if (scan.num_slices > 0) json[scan.study]["series"][scan.name] = {{"num_slices", scan.num_slices}, {"view", scan.view}};
+    if (scan.num_slices > 0)
+      json[scan.study]["series"][scan.name] = {{"num_slices", scan.num_slices},
+                                               {"view", scan.view}};
   for (const auto& study : studies)
     if (!study.report.empty() && json.contains(study.study)) {
       json[study.study]["report_length"] = study.report.size();
@@ -217,18 +239,41 @@ int run(const Arguments& a) {
 
 int main(int argc, char** argv) {
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Prepares MRI scans (NIfTI files, folders of DICOM series) for the brain models: reorientation, percentile scaling, slices first, square slices of one size.", "preprocess_brain_mri");
+  CLI::App app(
+      "Prepares MRI scans (NIfTI files, folders of DICOM series) for the brain models: "
+      "reorientation, percentile scaling, slices first, square slices of one size.",
+      "preprocess_brain_mri");
   Arguments a;
-  app.add_option("--data-root", a.data_root, "folder of the scans; every folder in it that holds scans (NIfTI files, or folders of one DICOM series each) is a study")->required()->check(CLI::ExistingDirectory);
-  app.add_option("--studies", a.studies, "JSON {study: {\"scans\": [path below --data-root, …], \"report\": [sentence, …]}}, instead of looking")->check(CLI::ExistingFile);
-  app.add_option("--out", a.out, "folder for SPLIT/<study>/<scan>/img.safetensors and SPLIT_studies.json")->required();
-  app.add_option("--split", a.split, "name of the split, without underscore")->capture_default_str()->check([](const std::string& s) {
-    return s.empty() || s.find_first_of("_/\\.") != s.npos ? std::string("the name of a split has no underscore, slash or full stop") : std::string();
-  });
-  app.add_option("--num-slices", a.num_slices, "slices of a prepared scan")->check(CLI::Range(1, 4096))->capture_default_str();
-  app.add_option("--size", a.size, "rows and columns of a prepared slice")->check(CLI::Range(1, 3500))->capture_default_str();
-  app.add_flag("--keep-axes", a.keep_axes, "all scans are axial (BraTS): do not look for the axis with the largest spacing");
+  app.add_option("--data-root", a.data_root,
+                 "folder of the scans; every folder in it that holds scans (NIfTI files, or "
+                 "folders of one DICOM series each) is a study")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--studies", a.studies,
+                 "JSON {study: {\"scans\": [path below --data-root, …], \"report\": [sentence, "
+                 "…]}}, instead of looking")
+      ->check(CLI::ExistingFile);
+  app.add_option("--out", a.out,
+                 "folder for SPLIT/<study>/<scan>/img.safetensors and SPLIT_studies.json")
+      ->required();
+  app.add_option("--split", a.split, "name of the split, without underscore")
+      ->capture_default_str()
+      ->check([](const std::string& s) {
+        return s.empty() || s.find_first_of("_/\\.") != s.npos
+                   ? std::string("the name of a split has no underscore, slash or full stop")
+                   : std::string();
+      });
+  app.add_option("--num-slices", a.num_slices, "slices of a prepared scan")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--size", a.size, "rows and columns of a prepared slice")
+      ->check(CLI::Range(1, 3500))
+      ->capture_default_str();
+  app.add_flag("--keep-axes", a.keep_axes,
+               "all scans are axial (BraTS): do not look for the axis with the largest spacing");
   app.add_flag("--verify", a.verify, "read what is there already, and make again what is damaged");
-  app.add_option("--threads", a.threads, "scans at a time (0: one per processor)")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_option("--threads", a.threads, "scans at a time (0: one per processor)")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   return hlip::run_program(app, argc, argv, [&] { return run(a); });
 }

@@ -1,5 +1,6 @@
-// preprocess_ct_rate --data-root DIR --split S --out CACHE - brings every volume of a CT-RATE tree to HU at one spacing, once.
-// It can be stopped at any time and started again: finished volumes are left alone, and no half-written file ever has a final name.
+// preprocess_ct_rate --data-root DIR --split S --out CACHE - brings every volume of a CT-RATE tree
+// to HU at one spacing, once. It can be stopped at any time and started again: finished volumes are
+// left alone, and no half-written file ever has a final name.
 #include <hlip/cli/command_line.hpp>
 #include <hlip/cli/preparation.hpp>
 #include <hlip/datasets/ct_rate/cache.hpp>
@@ -63,7 +64,8 @@ int run(const Arguments& arguments) {
   std::vector<const hlip::CtRateVolume*> volumes;
   for (const auto& study : data.studies)
     for (const auto& recon : study.recons) volumes.push_back(&recon);
-  fmt::print("{}: {}\n{} volumes of {} studies, {} known to be unusable skipped\n", folder, settings, volumes.size(), data.studies.size(), data.skipped.size());
+  fmt::print("{}: {}\n{} volumes of {} studies, {} known to be unusable skipped\n", folder,
+             settings, volumes.size(), data.studies.size(), data.skipped.size());
 
   hlip::Preparation preparation(volumes.size(), "volumes", std::move(data.problems));
   const auto prepare = [&](std::size_t i) {
@@ -89,16 +91,29 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Resamples the volumes of a CT-RATE tree in HU into a cache that training reads.", "preprocess_ct_rate");
+  CLI::App app("Resamples the volumes of a CT-RATE tree in HU into a cache that training reads.",
+               "preprocess_ct_rate");
   Arguments a;
   app.add_option("--data-root", a.data_root, "folder with <split>/ and metadata/")->required();
   app.add_option("--split", a.split, "train or valid")->capture_default_str();
-  app.add_option("--out", a.out, "cache folder; a subfolder is named after the settings")->required();
-  app.add_option("--spacing", a.spacing, "mm along D,H,W")->expected(3)->delimiter(',')->check(CLI::Range(0.01, 1000.0))->capture_default_str();
-  app.add_option("--type", a.type, "how HU are stored")->check(CLI::IsMember({"float16", "int16"}))->capture_default_str();
-  app.add_option("--threads", a.threads, "volumes at a time (0: one per processor); each needs memory for a whole volume")->check(CLI::Range(0, 1024))->capture_default_str();
-  app.add_flag("--already-hu", a.already_hu, "the volumes hold HU: no slope and intercept are applied");
-  app.add_flag("--allow-absent", a.allow_absent, "volumes that are in the tables but not on disk are no failure");
+  app.add_option("--out", a.out, "cache folder; a subfolder is named after the settings")
+      ->required();
+  app.add_option("--spacing", a.spacing, "mm along D,H,W")
+      ->expected(3)
+      ->delimiter(',')
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+  app.add_option("--type", a.type, "how HU are stored")
+      ->check(CLI::IsMember({"float16", "int16"}))
+      ->capture_default_str();
+  app.add_option("--threads", a.threads,
+                 "volumes at a time (0: one per processor); each needs memory for a whole volume")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_flag("--already-hu", a.already_hu,
+               "the volumes hold HU: no slope and intercept are applied");
+  app.add_flag("--allow-absent", a.allow_absent,
+               "volumes that are in the tables but not on disk are no failure");
   app.add_flag("--verify", a.verify, "read what is there already, and make again what is damaged");
   return hlip::run_program(app, argc, argv, [&] { return run(a); });
 }

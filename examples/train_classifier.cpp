@@ -42,13 +42,11 @@ struct Shapes {
   }
 };
 
-template <class B>
-struct Batch {
+template <class B> struct Batch {
   Tensor<float, B> volumes;        // (N, 1, 1, D, H, W): studies of one scan
   Tensor<std::int64_t, B> labels;  // (N)
 };
-template <class B>
-Batch<B> collate(const std::vector<Shapes::Sample>& samples) {
+template <class B> Batch<B> collate(const std::vector<Shapes::Sample>& samples) {
   std::vector<Tensor<float>> volumes;
   std::vector<std::int64_t> labels;
   for (const auto& s : samples) volumes.push_back(s.volume), labels.push_back(s.label);
@@ -58,8 +56,7 @@ Batch<B> collate(const std::vector<Shapes::Sample>& samples) {
 }
 
 /// HLIP's encoder with a linear layer on top; any struct with `visit` would do.
-template <class B>
-struct Classifier {
+template <class B> struct Classifier {
   using value_type = float;
   using backend = B;
   HlipVit<3, float, B> trunk;
@@ -71,15 +68,13 @@ struct Classifier {
     c.blocks_of_level = {{0}, {1}};  // the first looks at one slice, the second at the whole scan
     trunk = HlipVit<3, float, B>(c, init), head = Linear<float, B>(48, classes, true, 0.02, init);
   }
-  template <class V>
-  void visit(V&& v) { v("trunk", trunk), v("head", head); }
+  template <class V> void visit(V&& v) { v("trunk", trunk), v("head", head); }
   Var<float, B> operator()(const Tensor<float, B>& volumes, const Context& context = {}) const {
     return head(trunk(Var<float, B>(volumes), context));
   }
 };
 
-template <class B>
-int train(B, const RunOptions& o, const std::string& resolved) {
+template <class B> int train(B, const RunOptions& o, const std::string& resolved) {
   const auto samples = std::make_shared<const Shapes>(Shapes{0, 1200});
   Classifier<B> model{Initializer(o.seed)};
   const auto loss = [&](const Batch<B>& batch, const Context& context) {

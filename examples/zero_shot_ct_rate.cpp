@@ -3,9 +3,12 @@
 //   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz
 //   zero_shot_ct_rate --checkpoint runs/x --volume folder_of_a_dicom_series
 //   zero_shot_ct_rate --checkpoint runs/x --volume cache/…/study.safetensors
-//   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz --interpret looked_at    (and where the model looked)
-//   zero_shot_ct_rate --checkpoint epoch_20.pt --model vit_base_singlescan_h2_token2744 --vocab vocab.txt --volume study.nii.gz
-//   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz    (random weights: a check of size and speed)
+//   zero_shot_ct_rate --checkpoint runs/x --volume study.nii.gz --interpret looked_at
+//       (and where the model looked)
+//   zero_shot_ct_rate --checkpoint epoch_20.pt --model vit_base_singlescan_h2_token2744
+//       --vocab vocab.txt --volume study.nii.gz
+//   zero_shot_ct_rate --model vit_base_singlescan_h2_token2744 --volume study.nii.gz
+//       (random weights: a check of size and speed)
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/command_line.hpp>
@@ -39,7 +42,8 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding, device = "cpu", precision = "fp32";
+  std::string checkpoint, model, volume, series, vocab, prompts = "volume", interpret, finding,
+                                                        device = "cpu", precision = "fp32";
   double slope = 1, intercept = 0;
   std::vector<double> spacing;
   bool rescale = false, already_hu = false, timing = false;
@@ -49,7 +53,8 @@ struct Options {
 };
 
 void print_volume(const Options& o, const Shape& shape, const std::array<double, 3>& spacing) {
-  fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", visible_text(o.volume), to_string(shape), spacing[0], spacing[1], spacing[2]);
+  fmt::print("{}: {} voxels of {:.3g} × {:.3g} × {:.3g} mm (D, H, W)", visible_text(o.volume),
+             to_string(shape), spacing[0], spacing[1], spacing[2]);
 }
 
 /// Says what is odd about a scan: what the reader assumed, and what makes it implausible as a chest
@@ -68,9 +73,12 @@ void set_asked_spacing(const Options& o, Volume& frame) {
 }
 
 // Air is −1000 HU and every chest CT has some, so a file without negative values holds HU + 1024.
-constexpr const char* taken_as_shifted = "no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT or --already-hu decide otherwise)";
+constexpr const char* taken_as_shifted =
+    "no value is below 0, so the file is taken to hold HU + 1024 (hint: --rescale SLOPE INTERCEPT "
+    "or --already-hu decide otherwise)";
 
-/// The volume, ready to be turned into HU. What the options say counts, otherwise the values are looked at; what was done is printed.
+/// The volume, ready to be turned into HU. What the options say counts, otherwise the values are
+/// looked at; what was done is printed.
 CtScan read_ct(const Options& o) {
   const StoredVolume stored(o.volume);
   CtScan scan(stored, o.slope, o.intercept);
@@ -109,7 +117,8 @@ Volume read_dicom_ct([[maybe_unused]] const Options& o) {
 #endif
 }
 
-/// A scan as stored, a DICOM series, or a volume that preprocess_ct_rate brought to HU and the spacing of a model before.
+/// A scan as stored, a DICOM series, or a volume that preprocess_ct_rate brought to HU and the
+/// spacing of a model before.
 using Study = std::variant<CtScan, Volume, CtCacheFile>;
 
 Study read_study(const Options& o) {
@@ -126,8 +135,12 @@ const Volume& frame_of(const CtScan& scan) { return scan.frame; }
 const Volume& frame_of(const Volume& series) { return series; }
 const Volume& frame_of(const CtCacheFile& cached) { return cached.frame(); }
 
-CtInputGrid grid_of(const CtScan& scan, const CtPreset& preset) { return ct_input_grid(scan.shape(), scan.frame.spacing, preset); }
-CtInputGrid grid_of(const Volume& series, const CtPreset& preset) { return ct_input_grid(series.voxels.shape(), series.spacing, preset); }
+CtInputGrid grid_of(const CtScan& scan, const CtPreset& preset) {
+  return ct_input_grid(scan.shape(), scan.frame.spacing, preset);
+}
+CtInputGrid grid_of(const Volume& series, const CtPreset& preset) {
+  return ct_input_grid(series.voxels.shape(), series.spacing, preset);
+}
 CtInputGrid grid_of(const CtCacheFile& cached, const CtPreset& preset) {
   const Shape s = cached.shape();
   if (!cached.resampled_for(preset)) return ct_input_grid(s, cached.frame().spacing, preset);
@@ -135,8 +148,7 @@ CtInputGrid grid_of(const CtCacheFile& cached, const CtPreset& preset) {
 }
 
 /// Random weights of a named configuration; its words are those of the prompts.
-template <class B>
-TrainedModel<3, B> random_model(const Options& o) {
+template <class B> TrainedModel<3, B> random_model(const Options& o) {
   TrainedModel<3, B> t;
   ClipConfig config = clip_config_named(o.model);
   std::vector<std::string> prompts;
@@ -144,19 +156,24 @@ TrainedModel<3, B> random_model(const Options& o) {
     prompts.push_back(c.negative);
     prompts.push_back(c.positive);
   }
-  Vocabulary vocabulary = o.vocab.empty() ? learn_wordpiece(prompts, {.min_count = 1}) : Vocabulary::load(o.vocab);
+  Vocabulary vocabulary = o.vocab.empty() ? learn_wordpiece(prompts, {.min_count = 1})
+                                          : Vocabulary::load(o.vocab);
   t.tokenizer = std::make_shared<const WordPieceTokenizer>(std::move(vocabulary));
   config.text.vocab_size = std::max<index_t>(config.text.vocab_size, t.tokenizer->vocab_size());
   t.model = Clip<3, float, B>(config, 0);
   if (config.name == "phantom") t.preset.spacing = {9, 5, 5};
-  for (int d = 0; d < 3; ++d) t.preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
+  for (int d = 0; d < 3; ++d)
+    t.preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
   return t;
 }
 
 /// Draws where the model looked and writes the maps over the scan's own voxels.
-/// @param frame geometry of the scan  @param finding the one --finding names, or the most probable one
+/// @param frame geometry of the scan  @param finding the one --finding names, or the most probable
+/// one
 template <class B>
-void explain(const Options& o, const TrainedModel<3, B>& trained, const ZeroShotClassifier& classifier, const std::vector<double>& p, std::size_t finding, const Tensor<float>& input, const CtInputGrid& grid,
+void explain(const Options& o, const TrainedModel<3, B>& trained,
+             const ZeroShotClassifier& classifier, const std::vector<double>& p,
+             std::size_t finding, const Tensor<float>& input, const CtInputGrid& grid,
              const Volume& frame) {
   std::error_code code;
   std::filesystem::create_directories(o.interpret, code);
@@ -165,27 +182,30 @@ void explain(const Options& o, const TrainedModel<3, B>& trained, const ZeroShot
   for (const auto& map : maps) {
     const auto path = fmt::format("{}/relevance_{}.nii.gz", o.interpret, map.title);
     write_relevance(path, map.relevance, trained.model.config.vision.patch_size, grid, frame);
-    fmt::print("relevance for {} at the {} level: {}\n", classifier.classes()[finding].name, map.title, path);
+    fmt::print("relevance for {} at the {} level: {}\n", classifier.classes()[finding].name,
+               map.title, path);
   }
   const auto view = montage_view(input_affine(frame.affine, grid), frame.orientation_known);
-  const Picture picture = draw_montage(ct_montage(classifier, p, finding, input, trained.preset, maps, view, scan_slices(grid)));
+  const Picture picture = draw_montage(
+      ct_montage(classifier, p, finding, input, trained.preset, maps, view, scan_slices(grid)));
   const auto path = o.interpret + "/montage.png";
-  atomic_write(path, encode_png(picture.pixels(), static_cast<std::size_t>(picture.width()), static_cast<std::size_t>(picture.height())));
+  atomic_write(path, encode_png(picture.pixels(), static_cast<std::size_t>(picture.width()),
+                                static_cast<std::size_t>(picture.height())));
   fmt::print("montage: {}\n", path);
 }
 
 /// A run or checkpoint of ours, or weights in a file, which are what the options say.
-template <class B>
-TrainedModel<3, B> read_model(const Options& o) {
+template <class B> TrainedModel<3, B> read_model(const Options& o) {
   if (o.checkpoint.empty()) return random_model<B>(o);
   if (!o.published()) return load_trained_model<3, B>(o.checkpoint);
-  TrainedModel<3, B> t = load_published_model<3, B>(o.checkpoint, clip_config_named(o.model.empty() ? "vit_base_singlescan_h2_token2744" : o.model), o.vocab);
+  TrainedModel<3, B> t = load_published_model<3, B>(
+      o.checkpoint,
+      clip_config_named(o.model.empty() ? "vit_base_singlescan_h2_token2744" : o.model), o.vocab);
   if (t.model.config.name == "phantom") t.preset.spacing = {9, 5, 5};
   return t;
 }
 
-template <class B>
-int classify(B, const Options& o) {
+template <class B> int classify(B, const Options& o) {
   if (o.threads > 0) omp_set_num_threads(o.threads);
   StartUpTimes times;
   times.lap("start");
@@ -193,32 +213,50 @@ int classify(B, const Options& o) {
   times.lap("volume");
   const TrainedModel<3, B> trained = read_model<B>(o);
   if (trained.mri) fail_file(trained.path, "", "is a model for MRI, this program is for CT");
-  if (o.checkpoint.empty()) fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
-  else fmt::print("model: {}, {}\n{}", visible_text(trained.path), visible_text(trained.model.config.name), trained.table);
-  if (trained.model.config.name == "phantom") fmt::print("note: this is the configuration of the synthetic demo; a model trained on synthetic data says nothing about patients\n");
+  if (o.checkpoint.empty())
+    fmt::print("model: {} with RANDOM weights: the probabilities below mean nothing\n", o.model);
+  else
+    fmt::print("model: {}, {}\n{}", visible_text(trained.path),
+               visible_text(trained.model.config.name), trained.table);
+  if (trained.model.config.name == "phantom")
+    fmt::print(
+        "note: this is the configuration of the synthetic demo; a model trained on synthetic data "
+        "says nothing about patients\n");
   fmt::print("preprocessing: {}\n", to_string(trained.preset));
 
   times.lap("model");
-  const ZeroShotClassifier classifier = zero_shot_classifier(trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
+  const ZeroShotClassifier classifier = zero_shot_classifier(
+      trained.model, *trained.tokenizer, ct_rate_prompts(prompt_template(o.prompts)));
   times.lap("prompts (forward pass)", true);
   const auto& classes = classifier.classes();
-  const auto asked = std::find_if(classes.begin(), classes.end(), [&](const ZeroShotClass& c) { return c.name == o.finding; });
+  const auto asked = std::find_if(classes.begin(), classes.end(),
+                                  [&](const ZeroShotClass& c) { return c.name == o.finding; });
   if (!o.finding.empty() && asked == classes.end()) {
     std::string known;
     for (const auto& c : classes) known += (known.empty() ? "" : ", ") + c.name;
     fail("--finding", "{} is not known, expected one of {}", quote_text(o.finding), known);
   }
-  const auto input = std::visit([&](const auto& from) { return Tensor<float>(preprocess_ct(from, trained.preset)); }, study);
+  const auto input = std::visit(
+      [&](const auto& from) { return Tensor<float>(preprocess_ct(from, trained.preset)); }, study);
   times.lap("preprocessing");
   const auto p = [&] {
     NoGrad guard;
-    return classifier.probabilities(trained.model.encode_image(Var<float, B>(on_backend<B>(stack_volumes({input})))).value().to_vector());
+    return classifier.probabilities(
+        trained.model.encode_image(Var<float, B>(on_backend<B>(stack_volumes({input}))))
+            .value()
+            .to_vector());
   }();
   times.lap("image (forward pass)", true);
   for (std::size_t i = 0; i < p.size(); ++i) fmt::print("{:<36} {:.4f}\n", classes[i].name, p[i]);
   if (!o.interpret.empty()) {
-    const auto finding = o.finding.empty() ? std::max_element(p.begin(), p.end()) - p.begin() : asked - classes.begin();
-    std::visit([&](const auto& from) { explain(o, trained, classifier, p, static_cast<std::size_t>(finding), input, grid_of(from, trained.preset), frame_of(from)); }, study);
+    const auto finding = o.finding.empty() ? std::max_element(p.begin(), p.end()) - p.begin()
+                                           : asked - classes.begin();
+    std::visit(
+        [&](const auto& from) {
+          explain(o, trained, classifier, p, static_cast<std::size_t>(finding), input,
+                  grid_of(from, trained.preset), frame_of(from));
+        },
+        study);
     times.lap("interpretation", true);
   }
   fmt::print("For research only: not a medical device.\n");
@@ -229,17 +267,33 @@ int classify(B, const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // One function: its options, and then what they ask for.
   hlip::let_waiting_threads_sleep(argv);
-  CLI::App app("Name findings in one chest CT by comparing it with sentences (zero-shot).", "zero_shot_ct_rate");
+  CLI::App app("Name findings in one chest CT by comparing it with sentences (zero-shot).",
+               "zero_shot_ct_rate");
   Options o;
   std::vector<double> rescale;
-  app.add_option("--checkpoint", o.checkpoint, "run or checkpoint folder of train_ct_rate, or a file of weights (.pt, .pth, .bin, .safetensors)");
-  add_model_option(app, o.model, "what a file of weights holds (default: vit_base_singlescan_h2_token2744); without --checkpoint, a model with random weights");
-  app.add_option("--volume", o.volume, "NIfTI file, DICOM folder or file, or a .safetensors file of preprocess_ct_rate")->required();
-  app.add_option("--series", o.series, "SeriesInstanceUID to take from a DICOM folder that holds several");
-  app.add_option("--template", o.prompts, "prompt template")->check(CLI::IsMember({"volume", "organ"}))->capture_default_str();
-  app.add_option("--vocab", o.vocab, "WordPiece vocabulary of a file of weights, or for random weights (default: one learned from the prompts)")->check(CLI::ExistingFile);
-  auto* scale = app.add_option("--rescale", rescale, "slope and intercept that turn stored values into HU")->expected(2);
+  app.add_option("--checkpoint", o.checkpoint,
+                 "run or checkpoint folder of train_ct_rate, or a file of weights (.pt, .pth, "
+                 ".bin, .safetensors)");
+  add_model_option(app, o.model,
+                   "what a file of weights holds (default: vit_base_singlescan_h2_token2744); "
+                   "without --checkpoint, a model with random weights");
+  app.add_option("--volume", o.volume,
+                 "NIfTI file, DICOM folder or file, or a .safetensors file of preprocess_ct_rate")
+      ->required();
+  app.add_option("--series", o.series,
+                 "SeriesInstanceUID to take from a DICOM folder that holds several");
+  app.add_option("--template", o.prompts, "prompt template")
+      ->check(CLI::IsMember({"volume", "organ"}))
+      ->capture_default_str();
+  app.add_option("--vocab", o.vocab,
+                 "WordPiece vocabulary of a file of weights, or for random weights (default: one "
+                 "learned from the prompts)")
+      ->check(CLI::ExistingFile);
+  auto* scale = app.add_option("--rescale", rescale,
+                               "slope and intercept that turn stored values into HU")
+                    ->expected(2);
   app.add_flag("--already-hu", o.already_hu, "the file is in HU")->excludes(scale);
   app.add_option("--spacing", o.spacing,
                  "mm between voxels along D,H,W, instead of the header's (evaluate ct-rate takes "
@@ -247,27 +301,40 @@ int main(int argc, char** argv) {
       ->expected(3)
       ->delimiter(',')
       ->check(CLI::Range(0.01, 1000.0));
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)")->check(CLI::Range(0, 4096));
+  app.add_option("--threads", o.threads, "compute threads (default: all cores)")
+      ->check(CLI::Range(0, 4096));
   add_device_option(app, o.device);
   add_precision_option(app, o.precision);
-  auto* interpret = app.add_option("--interpret", o.interpret, "folder for where the model looked: montage.png, and relevance_LEVEL.nii.gz on the voxels of --volume");
-  app.add_option("--finding", o.finding, "what --interpret explains (default: the most probable finding)")->needs(interpret);
-  app.add_flag("--timing", o.timing, "say on stderr how long each stage took since the process began");
+  auto* interpret = app.add_option("--interpret", o.interpret,
+                                   "folder for where the model looked: montage.png, and "
+                                   "relevance_LEVEL.nii.gz on the voxels of --volume");
+  app.add_option("--finding", o.finding,
+                 "what --interpret explains (default: the most probable finding)")
+      ->needs(interpret);
+  app.add_flag("--timing", o.timing,
+               "say on stderr how long each stage took since the process began");
   return run_program(app, argc, argv, [&] {
     if (o.checkpoint.empty() && o.model.empty()) {
-      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint PATH or --model NAME (one of {})\n", clip_config_list());
+      fmt::print(stderr, "zero_shot_ct_rate: give --checkpoint PATH or --model NAME (one of {})\n",
+                 clip_config_list());
       return 2;
     }
     if (!o.checkpoint.empty() && !o.published() && (!o.model.empty() || !o.vocab.empty())) {
-      fmt::print(stderr, "zero_shot_ct_rate: a checkpoint folder says what its weights are: {} means nothing with it\n", o.model.empty() ? "--vocab" : "--model");
+      fmt::print(stderr,
+                 "zero_shot_ct_rate: a checkpoint folder says what its weights are: {} means "
+                 "nothing with it\n",
+                 o.model.empty() ? "--vocab" : "--model");
       return 2;
     }
     if (o.published() && o.vocab.empty()) {
-      fmt::print(stderr, "zero_shot_ct_rate: a file of weights needs --vocab FILE, the vocabulary of its text tower (or give the folder, if train_ct_rate wrote it)\n");
+      fmt::print(stderr,
+                 "zero_shot_ct_rate: a file of weights needs --vocab FILE, the vocabulary of its "
+                 "text tower (or give the folder, if train_ct_rate wrote it)\n");
       return 2;
     }
     if (o.cached() && (o.already_hu || rescale.size() == 2)) {
-      fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n", o.already_hu ? "--already-hu" : "--rescale");
+      fmt::print(stderr, "zero_shot_ct_rate: a cached volume is in HU: {} means nothing with it\n",
+                 o.already_hu ? "--already-hu" : "--rescale");
       return 2;
     }
     if (o.cached() && !o.spacing.empty()) {
@@ -281,7 +348,8 @@ int main(int argc, char** argv) {
       return 2;
     }
     if (!o.series.empty() && (o.cached() || !is_dicom(o.volume))) {
-      fmt::print(stderr, "zero_shot_ct_rate: --series chooses among DICOM series, {} is none\n", o.volume);
+      fmt::print(stderr, "zero_shot_ct_rate: --series chooses among DICOM series, {} is none\n",
+                 o.volume);
       return 2;
     }
     if (rescale.size() == 2) o.rescale = true, o.slope = rescale[0], o.intercept = rescale[1];

@@ -4,7 +4,8 @@
 
 using namespace hlip;
 
-Tensor<float, Cuda> statements(const Tensor<float, Cuda>& a, const Tensor<float, Cuda>& b, const Tensor<float, Cuda>& c) {
+Tensor<float, Cuda> statements(const Tensor<float, Cuda>& a, const Tensor<float, Cuda>& b,
+                               const Tensor<float, Cuda>& c) {
   c.assign((a * b + c) * 0.5f);
   c.assign(gelu(a));
   c.fill(0);

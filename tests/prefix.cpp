@@ -1,1 +1,2 @@
-// Nothing: this file exists so that the headers all tests share are compiled once (see CMakeLists.txt).
+// Nothing: this file exists so that the headers all tests share are compiled once (see
+// CMakeLists.txt).

@@ -18,7 +18,8 @@ namespace bench {
 // ---- one CT volume ----
 
 /// A file in HU at one spacing.
-inline Volume ct_at_spacing(const std::string& file, double slope, double intercept, const std::array<double, 3>& spacing) {
+inline Volume ct_at_spacing(const std::string& file, double slope, double intercept,
+                            const std::array<double, 3>& spacing) {
   return resample_to_spacing(CtScan(StoredVolume(file), slope, intercept), spacing);
 }
 
@@ -29,12 +30,18 @@ inline void add_preprocess(CLI::App& root, Subjects& subjects) {
   };
   auto o = std::make_shared<Options>();
   o->threads = {1};
-  auto* app = root.add_subcommand("preprocess", "a CT volume from its file to HU at one spacing, in memory: gunzip, HU, resample");
-  app->add_option("--file", o->file, "NIfTI file, zipped or not")->required()->check(CLI::ExistingFile);
+  auto* app = root.add_subcommand(
+      "preprocess",
+      "a CT volume from its file to HU at one spacing, in memory: gunzip, HU, resample");
+  app->add_option("--file", o->file, "NIfTI file, zipped or not")
+      ->required()
+      ->check(CLI::ExistingFile);
   app->add_option("--spacing", o->spacing, "mm along D,H,W")->capture_default_str();
-  app->add_option("--slope", o->slope, "HU are stored values times this ...")->capture_default_str();
+  app->add_option("--slope", o->slope, "HU are stored values times this ...")
+      ->capture_default_str();
   app->add_option("--intercept", o->intercept, "... plus this")->capture_default_str();
-  app->add_option("--out", o->out, "also writes the result there as a file of a volume cache, for load and start");
+  app->add_option("--out", o->out,
+                  "also writes the result there as a file of a volume cache, for load and start");
   add_threads(app, *o);
   add_steps(app, *o, 3);
   subjects.emplace_back(app, [o] {
@@ -49,7 +56,8 @@ inline void add_preprocess(CLI::App& root, Subjects& subjects) {
       });
       const Shape& size = volume.voxels.shape();
       what["to"] = {size[0], size[1], size[2]};
-      print("preprocess", what, threads, o->steps, seconds, {{"middle_hu", volume.voxels.data()[size.numel() / 2]}});
+      print("preprocess", what, threads, o->steps, seconds,
+            {{"middle_hu", volume.voxels.data()[size.numel() / 2]}});
     }
     if (!o->out.empty())
       write_ct_cache(o->out, volume, CacheType::float16,
@@ -67,7 +75,9 @@ struct CachedVolumes {
 
   index_t size() const { return length; }
   std::string name(index_t i) const { return files[static_cast<std::size_t>(i) % files.size()]; }
-  Tensor<float> get(index_t i) const { return ct_network_input(read_ct_cache(name(i)).voxels, preset); }
+  Tensor<float> get(index_t i) const {
+    return ct_network_input(read_ct_cache(name(i)).voxels, preset);
+  }
 };
 
 inline void add_load(CLI::App& root, Subjects& subjects) {
@@ -78,12 +88,17 @@ inline void add_load(CLI::App& root, Subjects& subjects) {
   };
   auto o = std::make_shared<Options>();
   o->threads = {1};
-  auto* app = root.add_subcommand("load", "batches of cached volumes from a DataLoader, as fast as it gives them");
-  app->add_option("--file", o->files, "files of preprocess_ct_rate (.safetensors)")->required()->check(CLI::ExistingFile);
+  auto* app = root.add_subcommand(
+      "load", "batches of cached volumes from a DataLoader, as fast as it gives them");
+  app->add_option("--file", o->files, "files of preprocess_ct_rate (.safetensors)")
+      ->required()
+      ->check(CLI::ExistingFile);
   add_model(app, o->model)->description("configuration whose input size is used");
   add_count(app, "--batch", o->batch, "volumes of a batch");
   add_threads(app, *o, "worker threads of the loader; of a list each number is measured");
-  add_steps(app, *o, 9, "timed batches, after those that fill the loader; the mean counts, because batches come in bursts");
+  add_steps(app, *o, 9,
+            "timed batches, after those that fill the loader; the mean counts, because batches "
+            "come in bursts");
   subjects.emplace_back(app, [o] {
     CachedVolumes volumes{o->files, {}, 0};
     const Shape size = clip_config(o->model).vision.img_size;
@@ -94,7 +109,8 @@ inline void add_load(CLI::App& root, Subjects& subjects) {
       options.workers = workers;
       const index_t ahead = options.prefetch_batches + workers;
       volumes.length = (ahead + o->steps) * o->batch;
-      DataLoader loader(volumes, options, [](std::vector<Tensor<float>> batch) { return stack_volumes(batch); });
+      DataLoader loader(volumes, options,
+                        [](std::vector<Tensor<float>> batch) { return stack_volumes(batch); });
       for (index_t i = 0; i < ahead; ++i) loader.next();
       std::vector<double> seconds;
       for (index_t i = 0; i < o->steps; ++i) {
@@ -104,7 +120,8 @@ inline void add_load(CLI::App& root, Subjects& subjects) {
       }
       double mean = 0;
       for (const double s : seconds) mean += s / static_cast<double>(seconds.size());
-      print("load", {{"model", o->model}, {"batch", o->batch}, {"files", o->files.size()}}, workers, o->steps, {mean, summary(seconds).best});
+      print("load", {{"model", o->model}, {"batch", o->batch}, {"files", o->files.size()}}, workers,
+            o->steps, {mean, summary(seconds).best});
     }
   });
 }
@@ -112,7 +129,8 @@ inline void add_load(CLI::App& root, Subjects& subjects) {
 // ---- reports ----
 
 /// Reports of a file: its lines, or with column names the fields of a CSV table joined by blanks.
-inline std::vector<std::string> read_reports(const std::string& path, const std::vector<std::string>& columns) {
+inline std::vector<std::string> read_reports(const std::string& path,
+                                             const std::vector<std::string>& columns) {
   std::vector<std::string> reports;
   if (columns.empty()) {
     std::ifstream in(path);
@@ -121,7 +139,8 @@ inline std::vector<std::string> read_reports(const std::string& path, const std:
     const CsvTable table = read_csv(path, columns);
     for (std::size_t row = 0; row < table.rows(); ++row) {
       std::string report;
-      for (const auto& column : columns) (report += report.empty() ? "" : " ") += table.at(row, table.column(column));
+      for (const auto& column : columns)
+        (report += report.empty() ? "" : " ") += table.at(row, table.column(column));
       reports.push_back(std::move(report));
     }
   }
@@ -129,12 +148,14 @@ inline std::vector<std::string> read_reports(const std::string& path, const std:
   return reports;
 }
 
-/// One number for lists of ids, so that another program can show that it found the same (64-bit FNV-1a over little-endian words).
+/// One number for lists of ids, so that another program can show that it found the same (64-bit
+/// FNV-1a over little-endian words).
 inline std::string hash_of_ids(const std::vector<std::vector<std::int64_t>>& lists) {
   std::uint64_t hash = 0xCBF29CE484222325u;
   for (const auto& ids : lists)
     for (const std::int64_t id : ids)
-      for (int byte = 0; byte < 8; ++byte) hash = (hash ^ ((static_cast<std::uint64_t>(id) >> (8 * byte)) & 0xFF)) * 0x100000001B3u;
+      for (int byte = 0; byte < 8; ++byte)
+        hash = (hash ^ ((static_cast<std::uint64_t>(id) >> (8 * byte)) & 0xFF)) * 0x100000001B3u;
   return fmt::format("{:016x}", hash);
 }
 
@@ -147,9 +168,15 @@ inline void add_tokenize(CLI::App& root, Subjects& subjects) {
   auto o = std::make_shared<Options>();
   o->threads = {1};
   auto* app = root.add_subcommand("tokenize", "WordPiece ids of all reports of a file");
-  app->add_option("--file", o->file, "text, one report a line; or a table, see --column")->required()->check(CLI::ExistingFile);
-  app->add_option("--vocab", o->vocab, "vocab.txt, one piece a line")->required()->check(CLI::ExistingFile);
-  app->add_option("--column", o->columns, "the file is CSV, and this column holds the reports; several are joined")->allow_extra_args(false);
+  app->add_option("--file", o->file, "text, one report a line; or a table, see --column")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app->add_option("--vocab", o->vocab, "vocab.txt, one piece a line")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app->add_option("--column", o->columns,
+                  "the file is CSV, and this column holds the reports; several are joined")
+      ->allow_extra_args(false);
   add_count(app, "--context-length", o->context_length, "ids a report is cut to", 2);
   add_threads(app, *o, "threads that share the reports; of a list each number is measured");
   add_steps(app, *o, 9);
@@ -161,12 +188,17 @@ inline void add_tokenize(CLI::App& root, Subjects& subjects) {
       set_threads(threads);
       const Seconds seconds = seconds_of_steps(o->steps, [&] {
 #pragma omp parallel for schedule(dynamic, 16)
-        for (std::size_t i = 0; i < reports.size(); ++i) ids[i] = tokenizer.encode_unpadded(reports[i], o->context_length);
+        for (std::size_t i = 0; i < reports.size(); ++i)
+          ids[i] = tokenizer.encode_unpadded(reports[i], o->context_length);
       });
       std::size_t total = 0;
       for (const auto& list : ids) total += list.size();
-      const Json what = {{"file", o->file}, {"reports", reports.size()}, {"ids", total}, {"hash", hash_of_ids(ids)}};
-      print("tokenize", what, threads, o->steps, seconds, {{"reports_per_second", static_cast<double>(reports.size()) / seconds.median}});
+      const Json what = {{"file", o->file},
+                         {"reports", reports.size()},
+                         {"ids", total},
+                         {"hash", hash_of_ids(ids)}};
+      print("tokenize", what, threads, o->steps, seconds,
+            {{"reports_per_second", static_cast<double>(reports.size()) / seconds.median}});
     }
   });
 }

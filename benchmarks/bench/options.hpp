@@ -1,4 +1,5 @@
-// Options that several subjects of hlip_bench have. A subject takes those that mean something to it; CLI11 refuses the others.
+// Options that several subjects of hlip_bench have. A subject takes those that mean something to
+// it; CLI11 refuses the others.
 #pragma once
 
 #include "measure.hpp"
@@ -24,22 +25,33 @@ struct RunOptions {
   index_t steps = 1;
 };
 
-inline CLI::Option* add_count(CLI::App* app, const char* name, index_t& value, const char* help, index_t least = 1) {
+inline CLI::Option* add_count(CLI::App* app, const char* name, index_t& value, const char* help,
+                              index_t least = 1) {
   return app->add_option(name, value, help)->check(CLI::Range(least, most))->capture_default_str();
 }
 
-inline void add_threads(CLI::App* app, RunOptions& o, const char* help = "OpenMP threads; of a list each number is measured") {
-  app->add_option("--threads", o.threads, help)->delimiter(',')->allow_extra_args(false)->check(CLI::Range(1, 1024))->capture_default_str();
+inline void add_threads(CLI::App* app, RunOptions& o,
+                        const char* help = "OpenMP threads; of a list each number is measured") {
+  app->add_option("--threads", o.threads, help)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
 }
 
-inline void add_steps(CLI::App* app, RunOptions& o, index_t steps, const char* help = "timed steps, after a warm-up; the median counts") {
+inline void add_steps(CLI::App* app, RunOptions& o, index_t steps,
+                      const char* help = "timed steps, after a warm-up; the median counts") {
   o.steps = steps;
   add_count(app, "--steps", o.steps, help);
 }
 
 /// Read by main, which starts the program with the other provider where that is asked for.
 inline void add_provider(CLI::App* app, RunOptions& o) {
-  app->add_option("--provider", o.provider, "who multiplies matrices: Eigen tiles, or the CBLAS hlip_bench_cblas was linked with")->check(CLI::IsMember({"eigen", "cblas"}))->capture_default_str();
+  app->add_option(
+         "--provider", o.provider,
+         "who multiplies matrices: Eigen tiles, or the CBLAS hlip_bench_cblas was linked with")
+      ->check(CLI::IsMember({"eigen", "cblas"}))
+      ->capture_default_str();
 }
 
 /// --device and --precision, which main sets before anything runs.
@@ -62,7 +74,9 @@ struct ModelOptions {
 };
 
 inline CLI::Option* add_model(CLI::App* app, std::string& model) {
-  return app->add_option("--model", model, "configuration name")->check(CLI::IsMember(clip_config_names()))->capture_default_str();
+  return app->add_option("--model", model, "configuration name")
+      ->check(CLI::IsMember(clip_config_names()))
+      ->capture_default_str();
 }
 
 inline CLI::Option* add_model_options(CLI::App* app, ModelOptions& o) {

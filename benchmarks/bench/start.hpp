@@ -1,4 +1,5 @@
-// From the start of the process to the first probability on a cached volume, without the passes through the transformers.
+// From the start of the process to the first probability on a cached volume, without the passes
+// through the transformers.
 #pragma once
 
 #include "options.hpp"
@@ -19,10 +20,12 @@ inline double seconds_since_process_start() {
   std::string stat{std::istreambuf_iterator<char>(file), {}};
   std::size_t at = stat.rfind(')');  // the name before it may hold anything
   for (int field = 3; field <= 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
-  expect(at != std::string::npos, "hlip_bench", "/proc/self/stat does not say when the process started");
+  expect(at != std::string::npos, "hlip_bench",
+         "/proc/self/stat does not say when the process started");
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) - std::stod(stat.substr(at)) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) -
+         std::stod(stat.substr(at)) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 inline void add_start(CLI::App& root, Subjects& subjects) {
@@ -30,11 +33,21 @@ inline void add_start(CLI::App& root, Subjects& subjects) {
     std::string checkpoint, file;
   };
   auto o = std::make_shared<Options>();
-  auto* app = root.add_subcommand("start", "from the start of the process to the first probability on a cached volume, without the forward passes; the process does nothing else");
-  app->add_option("--checkpoint", o->checkpoint, "of train_ct_rate, or of hlip_bench checkpoint")->required()->check(CLI::ExistingDirectory);
-  app->add_option("--file", o->file, "volume of a cache (preprocess_ct_rate, or hlip_bench preprocess --out)")->required()->check(CLI::ExistingFile);
+  auto* app = root.add_subcommand(
+      "start",
+      "from the start of the process to the first probability on a cached volume, without the "
+      "forward passes; the process does nothing else");
+  app->add_option("--checkpoint", o->checkpoint, "of train_ct_rate, or of hlip_bench checkpoint")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app->add_option("--file", o->file,
+                  "volume of a cache (preprocess_ct_rate, or hlip_bench preprocess --out)")
+      ->required()
+      ->check(CLI::ExistingFile);
   add_provider(app, *o);
-  app->add_option("--threads", o->threads[0], "OpenMP threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app->add_option("--threads", o->threads[0], "OpenMP threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   subjects.emplace_back(app, [o] {
     set_threads(o->threads[0]);
     double forward = 0;
@@ -48,14 +61,19 @@ inline void add_start(CLI::App& root, Subjects& subjects) {
     const TrainedModel<> trained = load_trained_model(o->checkpoint);
     const auto encode = [&](const std::vector<std::string>& prompts) {
       std::vector<std::vector<std::int64_t>> ids;
-      for (const auto& p : prompts) ids.push_back(trained.tokenizer->encode_unpadded(p, trained.model.config.context_length));
+      for (const auto& p : prompts)
+        ids.push_back(trained.tokenizer->encode_unpadded(p, trained.model.config.context_length));
       return passing([&] { return trained.model.encode_text(pad_ids(ids)).value().to_vector(); });
     };
-    const ZeroShotClassifier classifier(ct_rate_prompts(PromptTemplate::volume), encode, std::exp(static_cast<double>(trained.model.logit_scale.item())));
+    const ZeroShotClassifier classifier(
+        ct_rate_prompts(PromptTemplate::volume), encode,
+        std::exp(static_cast<double>(trained.model.logit_scale.item())));
     const Var<float> input(stack_volumes({preprocess_ct(CtCacheFile(o->file), trained.preset)}));
-    const auto p = classifier.probabilities(passing([&] { return trained.model.encode_image(input).value().to_vector(); }));
+    const auto p = classifier.probabilities(
+        passing([&] { return trained.model.encode_image(input).value().to_vector(); }));
     const double all = seconds_since_process_start(), rest = all - forward;
-    print("start", {{"model", trained.model.config.name}}, o->threads[0], 1, {rest, rest}, {{"forward_seconds", forward}, {"first_probability", p.at(0)}});
+    print("start", {{"model", trained.model.config.name}}, o->threads[0], 1, {rest, rest},
+          {{"forward_seconds", forward}, {"first_probability", p.at(0)}});
   });
 }
 
@@ -65,26 +83,32 @@ inline void add_checkpoint(CLI::App& root, Subjects& subjects) {
     std::string model = "vit_base_singlescan_h2_token2744", vocab, out;
   };
   auto o = std::make_shared<Options>();
-  auto* app = root.add_subcommand("checkpoint", "writes a checkpoint of a joint model with random weights: OUT/step_0");
+  auto* app = root.add_subcommand(
+      "checkpoint", "writes a checkpoint of a joint model with random weights: OUT/step_0");
   add_model(app, o->model);
-  app->add_option("--vocab", o->vocab, "vocab.txt, one piece a line")->required()->check(CLI::ExistingFile);
+  app->add_option("--vocab", o->vocab, "vocab.txt, one piece a line")
+      ->required()
+      ->check(CLI::ExistingFile);
   app->add_option("--out", o->out, "folder")->required();
   subjects.emplace_back(app, [o] {
     ClipConfig config = clip_config(o->model);
     const auto vocabulary = Vocabulary::load(o->vocab);
     config.text.vocab_size = std::max<index_t>(config.text.vocab_size, vocabulary.size());
     CtPreset preset;
-    for (int d = 0; d < 3; ++d) preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
+    for (int d = 0; d < 3; ++d)
+      preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
     const auto start = std::chrono::steady_clock::now();
     Clip<> model(config, 0);
-    CheckpointStore(o->out, stage_names(hlip_stages())).save("step", 0, [&](const std::string& folder) {
-      SafetensorsWriter weights;
-      for (const auto& [name, var] : named_parameters(model)) weights.add(name, var->value());
-      weights.write(folder + "/model.safetensors");
-      write_model_files(folder, config, to_string(preset), vocabulary);
-    });
+    CheckpointStore(o->out, stage_names(hlip_stages()))
+        .save("step", 0, [&](const std::string& folder) {
+          SafetensorsWriter weights;
+          for (const auto& [name, var] : named_parameters(model)) weights.add(name, var->value());
+          weights.write(folder + "/model.safetensors");
+          write_model_files(folder, config, to_string(preset), vocabulary);
+        });
     const double seconds = seconds_since(start);
-    print("checkpoint", {{"model", o->model}, {"parameters", count_parameters(model)}}, 1, 1, {seconds, seconds});
+    print("checkpoint", {{"model", o->model}, {"parameters", count_parameters(model)}}, 1, 1,
+          {seconds, seconds});
   });
 }
 

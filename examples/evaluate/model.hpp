@@ -34,8 +34,7 @@ struct Model {
   std::function<std::vector<double>(const std::vector<std::string>&)> encode_prompts;
 };
 
-template <class B>
-Model load_model(B, const Options& o) {
+template <class B> Model load_model(B, const Options& o) {
   const auto t = std::make_shared<const TrainedModel<3, B>>(
       is_file(o.checkpoint)
           ? load_published_model<3, B>(o.checkpoint, clip_config_named(o.model), o.vocab)

@@ -38,8 +38,7 @@ inline Json about(const Options& o, const std::string& dataset, const Scored& sc
 }
 
 /// The mean AUC of a table, with its interval.
-template <class Table>
-Json json_macro_auc(const Table& table) {
+template <class Table> Json json_macro_auc(const Table& table) {
   return {{"value", json_number(table.macro_auc())},
           {"low", json_number(table.macro_interval().low)},
           {"high", json_number(table.macro_interval().high)},

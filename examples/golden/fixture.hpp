@@ -1,4 +1,5 @@
-// One golden file: what it holds, the limits numbers are held to, and the account of what was compared.
+// One golden file: what it holds, the limits numbers are held to, and the account of what was
+// compared.
 #pragma once
 
 #include <hlip/hlip.hpp>
@@ -24,7 +25,8 @@ struct Limit {
     each,      ///< 1 + |wanted element|
     tensor,    ///< 1 + largest |wanted element|
     relative,  ///< |wanted element|
-    schedule,  ///< |wanted element| and a thousandth of the largest: 1 + cos(x) cancels at the end of a cosine
+    /// |wanted element| and a thousandth of the largest: 1 + cos(x) cancels at the end of a cosine
+    schedule,
   } scale;
   double tolerance;
 };
@@ -41,7 +43,8 @@ inline constexpr Limit position_table{Limit::Scale::absolute, 2e-6};
 inline constexpr Limit interpolated{Limit::Scale::each, 1e-5};
 inline constexpr Limit stored_hu{Limit::Scale::absolute, 5e-3};
 inline constexpr Limit resized_volume{Limit::Scale::absolute, 2e-4};
-inline constexpr Limit pretrained{Limit::Scale::absolute, 2e-5};  // hidden states of a published encoder
+// hidden states of a published encoder
+inline constexpr Limit pretrained{Limit::Scale::absolute, 2e-5};
 inline constexpr Limit sums{Limit::Scale::relative, 1e-5};
 
 /// The largest error met so far relative to its tolerance.
@@ -50,7 +53,8 @@ struct Worst {
   double error = 0, tolerance = 0;
 };
 
-/// A fixture file and the comparisons made with it. Every `output.*` and `grad.*` tensor must be compared: `finish` says which were not.
+/// A fixture file and the comparisons made with it. Every `output.*` and `grad.*` tensor must be
+/// compared: `finish` says which were not.
 class Fixture {
  public:
   explicit Fixture(const std::string& path) : file_(path), kind_(file_.metadata("kind")) {
@@ -69,13 +73,13 @@ class Fixture {
   bool contains(const std::string& name) const { return file_.contains(name); }
   const Shape& shape(const std::string& name) const { return file_.info(name).shape; }
   std::vector<double> reals(const std::string& name) const { return file_.values<double>(name); }
-  std::vector<std::int64_t> integers(const std::string& name) const { return file_.values<std::int64_t>(name); }
-  template <class B>
-  Tensor<float, B> tensor(const std::string& name) const {
+  std::vector<std::int64_t> integers(const std::string& name) const {
+    return file_.values<std::int64_t>(name);
+  }
+  template <class B> Tensor<float, B> tensor(const std::string& name) const {
     return file_.tensor<float, B>(name);
   }
-  template <class B>
-  Tensor<std::int64_t, B> indices(const std::string& name) const {
+  template <class B> Tensor<std::int64_t, B> indices(const std::string& name) const {
     return file_.tensor<std::int64_t, B>(name);
   }
   double scalar(const std::string& name) const {
@@ -83,17 +87,21 @@ class Fixture {
     if (v.size() != 1) fail_file(path(), name, "has {} elements, expected one", v.size());
     return v[0];
   }
-  /// Requires a tensor of this shape: sizes in `config` are believed only where a tensor agrees, so none can ask for absurd memory.
+  /// Requires a tensor of this shape: sizes in `config` are believed only where a tensor agrees, so
+  /// none can ask for absurd memory.
   void require(const std::string& name, const Shape& want) const {
-    if (!(shape(name) == want)) fail_file(path(), name, "is {}, config says {}", to_string(shape(name)), to_string(want));
+    if (!(shape(name) == want))
+      fail_file(path(), name, "is {}, config says {}", to_string(shape(name)), to_string(want));
   }
 
   // ---- comparisons -----------------------------------------------------------------------------
 
-  void compare(const std::string& name, std::span<const double> got, const Shape& got_shape, const Limit& limit) {
+  void compare(const std::string& name, std::span<const double> got, const Shape& got_shape,
+               const Limit& limit) {
     compared_.insert(name);
     if (!(shape(name) == got_shape)) {
-      failures_.push_back(fmt::format("{} is {} here, {} in the file", name, to_string(got_shape), to_string(shape(name))));
+      failures_.push_back(fmt::format("{} is {} here, {} in the file", name, to_string(got_shape),
+                                      to_string(shape(name))));
       return;
     }
     const auto want = reals(name);
@@ -108,31 +116,36 @@ class Fixture {
     }
     note(name, error, limit.tolerance);
   }
-  void compare(const std::string& name, double got, const Limit& limit) { compare(name, std::span(&got, 1), Shape{}, limit); }
-  void compare(const std::string& name, const std::vector<double>& got, const Limit& limit) { compare(name, got, Shape{static_cast<index_t>(got.size())}, limit); }
+  void compare(const std::string& name, double got, const Limit& limit) {
+    compare(name, std::span(&got, 1), Shape{}, limit);
+  }
+  void compare(const std::string& name, const std::vector<double>& got, const Limit& limit) {
+    compare(name, got, Shape{static_cast<index_t>(got.size())}, limit);
+  }
   template <class T, class B>
   void compare(const std::string& name, const Tensor<T, B>& got, const Limit& limit) {
     const auto values = got.to_vector();
     compare(name, std::vector<double>(values.begin(), values.end()), got.shape(), limit);
   }
   /// The gradient collected in a leaf.
-  template <class B>
-  void compare_grad(const std::string& name, const Var<float, B>& leaf) {
+  template <class B> void compare_grad(const std::string& name, const Var<float, B>& leaf) {
     if (leaf.has_grad()) return compare(name, leaf.grad(), gradient);
     compare(name, Tensor<float, B>::zeros(leaf.shape()), gradient);  // nothing flowed here
   }
   /// Gradients of every trainable parameter, which are exactly those the file lists.
-  template <class M>
-  void compare_grads(M& module) {
+  template <class M> void compare_grads(M& module) {
     each_parameter(module, [&](const std::string& name, auto& p) {
       if (p.requires_grad()) compare_grad("grad." + name, p);
     });
   }
   /// Integers (ids, rows): the error is the number of differing elements.
-  void compare_exact(const std::string& name, const std::vector<std::int64_t>& got, const Shape& got_shape) {
+  void compare_exact(const std::string& name, const std::vector<std::int64_t>& got,
+                     const Shape& got_shape) {
     compared_.insert(name);
     const auto want = integers(name);
-    if (!(shape(name) == got_shape)) return failures_.push_back(fmt::format("{} is {} here, {} in the file", name, to_string(got_shape), to_string(shape(name))));
+    if (!(shape(name) == got_shape))
+      return failures_.push_back(fmt::format("{} is {} here, {} in the file", name,
+                                             to_string(got_shape), to_string(shape(name))));
     double differing = 0;
     for (std::size_t i = 0; i < want.size(); ++i) differing += got[i] != want[i];
     note(name, differing, 0);
@@ -140,9 +153,14 @@ class Fixture {
   /// A tensor compared by other means: records its error against a tolerance.
   void note(const std::string& name, double error, double tolerance) {
     compared_.insert(name);
-    if (!(error <= tolerance)) failures_.push_back(fmt::format("{} error {:.3g} / tolerance {:.3g}", name, error, tolerance));
-    const auto ratio = [](double e, double t) { return t > 0 ? e / t : e > 0 ? std::numeric_limits<double>::infinity() : 0.0; };
-    if (compared_.size() == 1 || ratio(error, tolerance) > ratio(worst_.error, worst_.tolerance)) worst_ = {name, error, tolerance};
+    if (!(error <= tolerance))
+      failures_.push_back(
+          fmt::format("{} error {:.3g} / tolerance {:.3g}", name, error, tolerance));
+    const auto ratio = [](double e, double t) {
+      return t > 0 ? e / t : e > 0 ? std::numeric_limits<double>::infinity() : 0.0;
+    };
+    if (compared_.size() == 1 || ratio(error, tolerance) > ratio(worst_.error, worst_.tolerance))
+      worst_ = {name, error, tolerance};
   }
   /// Something else that must hold.
   template <class... Args>
@@ -153,7 +171,8 @@ class Fixture {
   /// Closes the account: the outputs nobody looked at are failures, and so is a file without any.
   void finish() {
     for (const auto& name : file_.names())
-      if ((name.starts_with("output.") || name.starts_with("grad.")) && !compared_.count(name)) failures_.push_back(name + " was not compared");
+      if ((name.starts_with("output.") || name.starts_with("grad.")) && !compared_.count(name))
+        failures_.push_back(name + " was not compared");
     if (compared_.empty()) failures_.push_back("holds nothing to compare");
   }
   const std::vector<std::string>& failures() const { return failures_; }
@@ -182,15 +201,15 @@ class Fixture {
 /// The tensors of one group ("param.") as a source of weights.
 class Group {
  public:
-  Group(const Fixture& fixture, std::string prefix) : file_(fixture.file()), prefix_(std::move(prefix)) {
+  Group(const Fixture& fixture, std::string prefix)
+      : file_(fixture.file()), prefix_(std::move(prefix)) {
     for (const auto& name : file_.names())
       if (name.starts_with(prefix_)) names_.push_back(name.substr(prefix_.size()));
   }
   const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return file_.contains(prefix_ + name); }
   const StoredTensor& info(const std::string& name) const { return file_.info(prefix_ + name); }
-  template <Element T, class B>
-  Tensor<T, B> tensor(const std::string& name) const {
+  template <Element T, class B> Tensor<T, B> tensor(const std::string& name) const {
     return file_.tensor<T, B>(prefix_ + name);
   }
 
@@ -200,7 +219,8 @@ class Group {
   std::vector<std::string> names_;
 };
 
-// ---- values of a configuration -------------------------------------------------------------------
+// ---- values of a configuration
+// -------------------------------------------------------------------
 
 inline const Json& entry(const Json& config, const char* key) {
   const auto it = config.find(key);
@@ -209,29 +229,43 @@ inline const Json& entry(const Json& config, const char* key) {
 }
 /// A whole number that is at least `least`.
 inline index_t size_of(const Json& value, const char* what, index_t least = 1) {
-  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{1} << 40) || value.get<index_t>() < least)
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{1} << 40) ||
+      value.get<index_t>() < least)
     fail("config", "{} is {}, expected a whole number of at least {}", what, value.dump(), least);
   return value.get<index_t>();
 }
-inline index_t size_at(const Json& config, const char* key, index_t least = 1) { return size_of(entry(config, key), key, least); }
-inline index_t size_at_or(const Json& config, const char* key, index_t otherwise, index_t least = 1) {
+inline index_t size_at(const Json& config, const char* key, index_t least = 1) {
+  return size_of(entry(config, key), key, least);
+}
+inline index_t size_at_or(const Json& config, const char* key, index_t otherwise,
+                          index_t least = 1) {
   return config.contains(key) && !config[key].is_null() ? size_at(config, key, least) : otherwise;
 }
 inline double number_of(const Json& value, const char* what) {
   if (!value.is_number()) fail("config", "{} is {}, expected a number", what, value.dump());
   return value.get<double>();
 }
-inline double number_at(const Json& config, const char* key) { return number_of(entry(config, key), key); }
-inline double number_at_or(const Json& config, const char* key, double otherwise) { return config.contains(key) && !config[key].is_null() ? number_at(config, key) : otherwise; }
+inline double number_at(const Json& config, const char* key) {
+  return number_of(entry(config, key), key);
+}
+inline double number_at_or(const Json& config, const char* key, double otherwise) {
+  return config.contains(key) && !config[key].is_null() ? number_at(config, key) : otherwise;
+}
 /// MLP ratio: hidden width over width.
 inline double mlp_ratio_of(const Json& config) {
   const double ratio = number_at_or(config, "mlp_ratio", 4.0);
-  if (!(ratio > 0 && ratio <= 1024)) fail("config", "mlp_ratio is {}, expected a positive number", ratio);
+  if (!(ratio > 0 && ratio <= 1024))
+    fail("config", "mlp_ratio is {}, expected a positive number", ratio);
   return ratio;
 }
-inline bool flag_at(const Json& config, const char* key) { return config.contains(key) && config[key].is_boolean() && config[key].get<bool>(); }
+inline bool flag_at(const Json& config, const char* key) {
+  return config.contains(key) && config[key].is_boolean() && config[key].get<bool>();
+}
 inline const Json& list_of(const Json& value, const char* what, std::size_t count = 0) {
-  if (!value.is_array() || (count > 0 && value.size() != count)) fail("config", "{} is {}, expected a list{}", what, value.dump(), count > 0 ? fmt::format(" of {}", count) : "");
+  if (!value.is_array() || (count > 0 && value.size() != count))
+    fail("config", "{} is {}, expected a list{}", what, value.dump(),
+         count > 0 ? fmt::format(" of {}", count) : "");
   return value;
 }
 inline Shape shape_of(const Json& value, const char* what, std::size_t count) {

@@ -20,9 +20,12 @@ inline HlipVitConfig vit_config(const Fixture& f, const Json& j, const std::stri
   for (const char* level : {"slice", "scan", "study"}) {
     c.blocks_of_level.emplace_back();
     if (!j.contains(level) || j[level].is_null()) continue;
-    for (const auto& block : list_of(j[level], level)) c.blocks_of_level.back().push_back(static_cast<int>(std::min<index_t>(size_of(block, level, 0), c.depth)));
+    for (const auto& block : list_of(j[level], level))
+      c.blocks_of_level.back().push_back(
+          static_cast<int>(std::min<index_t>(size_of(block, level, 0), c.depth)));
   }
-  const index_t dim = c.embed_dim, hidden = static_cast<index_t>(static_cast<double>(dim) * c.mlp_ratio);
+  const index_t dim = c.embed_dim,
+                hidden = static_cast<index_t>(static_cast<double>(dim) * c.mlp_ratio);
   const Shape grid = c.grid(), &patch = c.patch_size;
   const Shape filter = f.shape(prefix + "patch_embed.proj.weight");
   c.in_chans = filter.rank() == 5 ? filter[1] : 1;
@@ -31,7 +34,8 @@ inline HlipVitConfig vit_config(const Fixture& f, const Json& j, const std::stri
   f.require(prefix + "patch_embed.proj.weight", {dim, c.in_chans, patch[0], patch[1], patch[2]});
   f.require(prefix + "spatial_posemb", {1, grid[0], grid[1], grid[2], dim});
   if (c.max_num_scans > 1) f.require(prefix + "sequential_posemb", {1, c.max_num_scans, dim});
-  for (index_t i = 0; i < c.depth; ++i) f.require(fmt::format("{}blocks.{}.mlp.fc1.weight", prefix, i), {hidden, dim});
+  for (index_t i = 0; i < c.depth; ++i)
+    f.require(fmt::format("{}blocks.{}.mlp.fc1.weight", prefix, i), {hidden, dim});
   return c;
 }
 
@@ -50,7 +54,9 @@ inline BertConfig bert_config(const Fixture& f, const Json& j, const std::string
   f.require(types, {c.type_vocab_size, c.hidden_size});
   f.require(prefix + "embeddings.word_embeddings.weight", {c.vocab_size, c.hidden_size});
   f.require(prefix + "embeddings.position_embeddings.weight", {c.max_positions, c.hidden_size});
-  for (index_t i = 0; i < c.num_layers; ++i) f.require(fmt::format("{}encoder.layer.{}.intermediate.dense.weight", prefix, i), {c.intermediate_size, c.hidden_size});
+  for (index_t i = 0; i < c.num_layers; ++i)
+    f.require(fmt::format("{}encoder.layer.{}.intermediate.dense.weight", prefix, i),
+              {c.intermediate_size, c.hidden_size});
   return c;
 }
 
@@ -60,8 +66,10 @@ inline std::vector<index_t> scan_positions(const Fixture& f, index_t i) {
   if (!f.contains(name)) return {};
   const auto all = f.integers(name);
   const Shape shape = f.shape(name);
-  const index_t rows = shape.rank() == 1 ? 1 : shape[0], width = shape.rank() == 0 ? 0 : shape.back();
-  if (shape.rank() < 1 || shape.rank() > 2 || i >= rows) fail_file(f.path(), name, "is {}, forward pass {} has no row in it", to_string(shape), i);
+  const index_t rows = shape.rank() == 1 ? 1 : shape[0],
+                width = shape.rank() == 0 ? 0 : shape.back();
+  if (shape.rank() < 1 || shape.rank() > 2 || i >= rows)
+    fail_file(f.path(), name, "is {}, forward pass {} has no row in it", to_string(shape), i);
   return {all.begin() + i * width, all.begin() + (i + 1) * width};
 }
 

@@ -7,14 +7,15 @@
 
 namespace golden {
 
-template <class B>
-void check_transformer_block(Fixture& f) {
+template <class B> void check_transformer_block(Fixture& f) {
   const Json& j = f.config();
-  const index_t batch = size_at(j, "batch"), length = size_at(j, "tokens"), dim = size_at(j, "dim"), heads = size_at(j, "heads");
+  const index_t batch = size_at(j, "batch"), length = size_at(j, "tokens"), dim = size_at(j, "dim"),
+                heads = size_at(j, "heads");
   const double mlp_ratio = mlp_ratio_of(j);
   f.require("input.x", {batch, length, dim});
   f.require("input.cotangent", {batch, length, dim});
-  f.require("param.mlp.fc1.weight", {static_cast<index_t>(static_cast<double>(dim) * mlp_ratio), dim});
+  f.require("param.mlp.fc1.weight",
+            {static_cast<index_t>(static_cast<double>(dim) * mlp_ratio), dim});
   Initializer init(0);
   Block<1, float, B> block(dim, heads, mlp_ratio, 0, 0.02, init);
   const Group parameters(f, "param.");
@@ -34,8 +35,14 @@ void check_transformer_block(Fixture& f) {
   const Var<float, B> normed = block.norm1(tokens.x), attended = block.attn(normed, tokens);
   f.compare("output.norm1", normed.value().reshape(x.shape()), forward);
   f.compare("output.attn", attended.value().reshape(x.shape()), forward);
-  f.compare("output.attn_prob", attention_probabilities(reshape(block.attn.qkv(normed), {batch, length, 3 * dim}), heads).value(), forward);
-  f.compare("output.mlp", block.mlp(block.norm2(Var<float, B>(tokens.x + attended))).value().reshape(x.shape()), forward);
+  f.compare(
+      "output.attn_prob",
+      attention_probabilities(reshape(block.attn.qkv(normed), {batch, length, 3 * dim}), heads)
+          .value(),
+      forward);
+  f.compare("output.mlp",
+            block.mlp(block.norm2(Var<float, B>(tokens.x + attended))).value().reshape(x.shape()),
+            forward);
 }
 
 }  // namespace golden

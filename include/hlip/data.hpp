@@ -1,4 +1,5 @@
-// What is loaded while a model trains, in which order, and what becomes of what cannot be read: nothing medical.
+// What is loaded while a model trains, in which order, and what becomes of what cannot be read:
+// nothing medical.
 #pragma once
 
 #include <hlip/data/dataset.hpp>

@@ -1,4 +1,5 @@
-// Everything in eval/: metrics, intervals, retrieval and zero-shot evaluation. Needs no library beyond fmt.
+// Everything in eval/: metrics, intervals, retrieval and zero-shot evaluation. Needs no library
+// beyond fmt.
 #pragma once
 
 #include <hlip/eval/auc.hpp>

@@ -8,9 +8,7 @@ HLIP_BEGIN
 struct Cpu;        // OpenMP and Eigen
 struct Reference;  // plain loops, double accumulation: the oracle of the conformance tests
 
-template <class T, class B = Cpu>
-class Tensor;
-template <class T, class B = Cpu>
-class Var;
+template <class T, class B = Cpu> class Tensor;
+template <class T, class B = Cpu> class Var;
 
 HLIP_END

@@ -1,5 +1,6 @@
-// Everything that needs only Eigen, OpenMP and fmt. Files and programs need more: hlip/io.hpp, hlip/data.hpp,
-// hlip/text.hpp, hlip/eval.hpp and hlip/train.hpp, each header naming the library it uses.
+// Everything that needs only Eigen, OpenMP and fmt. Files and programs need more: hlip/io.hpp,
+// hlip/data.hpp, hlip/text.hpp, hlip/eval.hpp and hlip/train.hpp, each header naming the library it
+// uses.
 #pragma once
 
 #include <hlip/backend/cpu.hpp>

@@ -1,5 +1,5 @@
-// Volumes with their geometry: NIfTI files, orientation, Hounsfield units, and preparing CT and MRI for a network. DICOM needs DCMTK and
-// has a header of its own, imaging/dicom.hpp. Needs zlib.
+// Volumes with their geometry: NIfTI files, orientation, Hounsfield units, and preparing CT and MRI
+// for a network. DICOM needs DCMTK and has a header of its own, imaging/dicom.hpp. Needs zlib.
 #pragma once
 
 #include <hlip/imaging/ct_grid.hpp>

@@ -1,5 +1,5 @@
-// Files: bounded reads and atomic writes, JSON, CSV, safetensors, PyTorch checkpoints. Needs nlohmann_json, libcsv, libdeflate
-// and zlib.
+// Files: bounded reads and atomic writes, JSON, CSV, safetensors, PyTorch checkpoints. Needs
+// nlohmann_json, libcsv, libdeflate and zlib.
 #pragma once
 
 #include <hlip/io/csv.hpp>

@@ -1,4 +1,5 @@
-// The models. Beside them: load_weights.hpp for weights of other programs; config_json.hpp and hf_text_model.hpp need nlohmann_json.
+// The models. Beside them: load_weights.hpp for weights of other programs; config_json.hpp and
+// hf_text_model.hpp need nlohmann_json.
 #pragma once
 
 #include <hlip/models/bert.hpp>

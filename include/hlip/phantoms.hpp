@@ -1,4 +1,5 @@
-// Synthetic studies with reports, drawn and written as the real ones lie on disk. Needs libcsv, nlohmann_json and zlib.
+// Synthetic studies with reports, drawn and written as the real ones lie on disk. Needs libcsv,
+// nlohmann_json and zlib.
 #pragma once
 
 #include <hlip/phantoms/brain_mri.hpp>

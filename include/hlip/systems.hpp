@@ -1,6 +1,6 @@
-// The systems that are built on the rest: HLIP, trained and as something to use. Needs nlohmann_json, utf8proc and zlib. What knows a data
-// set or weights of other programs is not part of it (systems/hlip/zero_shot_ct.hpp, published_model.hpp): an umbrella may take three
-// seconds.
+// The systems that are built on the rest: HLIP, trained and as something to use. Needs
+// nlohmann_json, utf8proc and zlib. What knows a data set or weights of other programs is not part
+// of it (systems/hlip/zero_shot_ct.hpp, published_model.hpp): an umbrella may take three seconds.
 #pragma once
 
 #include <hlip/systems/hlip/contrastive.hpp>

@@ -1,4 +1,5 @@
-// Training: objectives, the trainer, runs with their checkpoints and logs. What is learned is in hlip/systems.hpp. Needs nlohmann_json and zlib.
+// Training: objectives, the trainer, runs with their checkpoints and logs. What is learned is in
+// hlip/systems.hpp. Needs nlohmann_json and zlib.
 #pragma once
 
 #include <hlip/train/accumulation.hpp>

@@ -18,7 +18,9 @@ struct Layer {
 
 }  // namespace
 
-TEST_CASE("checkpoint: values, gradients and parameter gradients are the same bits as without, random masks included") {
+TEST_CASE(
+    "checkpoint: values, gradients and parameter gradients are the same bits as without, random "
+    "masks included") {
   const Layer layer;
   const Array values = numbers({3, 4}, 3), seed = numbers({3, 4}, 4);
   Array y[2], dx[2], dw[2], db[2];
@@ -36,29 +38,40 @@ TEST_CASE("checkpoint: values, gradients and parameter gradients are the same bi
 }
 
 TEST_CASE("checkpoint: gradients of several inputs are the derivatives") {
-  check_gradient("two inputs", [](const std::vector<Variable>& v) {
-    const Variable scaled = v[0] * 2;
-    return checkpoint([](const Variable& a, const Variable& b) { return Variable(exp(a) * b); }, scaled, v[1]);
-  }, {numbers({3, 4}, 1), numbers({4}, 2)});
+  check_gradient("two inputs",
+                 [](const std::vector<Variable>& v) {
+                   const Variable scaled = v[0] * 2;
+                   return checkpoint(
+                       [](const Variable& a, const Variable& b) { return Variable(exp(a) * b); },
+                       scaled, v[1]);
+                 },
+                 {numbers({3, 4}, 1), numbers({4}, 2)});
 }
 
 TEST_CASE("checkpoint: one inside another") {
-  check_gradient("nested", [](const std::vector<Variable>& v) {
-    return checkpoint([](const Variable& a) {
-      const Variable inner = checkpoint([](const Variable& b) { return Variable(b * b); }, Variable(a + 1));
-      return Variable(inner * a);
-    }, v[0]);
-  }, {numbers({5}, 1)});
+  check_gradient("nested",
+                 [](const std::vector<Variable>& v) {
+                   return checkpoint(
+                       [](const Variable& a) {
+                         const Variable inner = checkpoint(
+                             [](const Variable& b) { return Variable(b * b); }, Variable(a + 1));
+                         return Variable(inner * a);
+                       },
+                       v[0]);
+                 },
+                 {numbers({5}, 1)});
 }
 
 TEST_CASE("checkpoint: nothing inside is kept") {
   const Variable x(numbers({3}, 1), true);
   std::weak_ptr<double> inside;
-  const Variable y = checkpoint([&](const Variable& a) {
-    const Variable middle = exp(a);
-    inside = middle.value().storage();
-    return Variable(middle * middle);
-  }, x);
+  const Variable y = checkpoint(
+      [&](const Variable& a) {
+        const Variable middle = exp(a);
+        inside = middle.value().storage();
+        return Variable(middle * middle);
+      },
+      x);
   CHECK(inside.expired());
   CHECK(operations_behind(y) == 1);
 }
@@ -74,10 +87,12 @@ TEST_CASE("checkpoint: parameters get gradients even when the input needs none")
 TEST_CASE("checkpoint: an input that needs no gradient gets none and costs none") {
   const Variable x(numbers({3}, 1), true), c(numbers({3}, 2));
   bool wanted = true;
-  const Variable y = checkpoint([&](const Variable& a, const Variable& b) {
-    wanted = b.requires_grad();
-    return Variable(a * b);
-  }, x, c);
+  const Variable y = checkpoint(
+      [&](const Variable& a, const Variable& b) {
+        wanted = b.requires_grad();
+        return Variable(a * b);
+      },
+      x, c);
   sum(y).backward();
   CHECK_FALSE(wanted);
   CHECK(same_bits(x.grad(), c.value()));

@@ -16,15 +16,20 @@ TEST_CASE("dropout: drops its share, scales the rest, and repeats with its key")
     CHECK_MESSAGE((v == 0 || v == 1 / 0.7), v);
     dropped += v == 0;
   }
-  CHECK(std::abs(static_cast<double>(dropped) - 30'000) < 5 * std::sqrt(100'000 * 0.3 * 0.7));  // five standard deviations
+  // five standard deviations
+  CHECK(std::abs(static_cast<double>(dropped) - 30'000) < 5 * std::sqrt(100'000 * 0.3 * 0.7));
   CHECK(same_bits(y, dropout(ones, 0.3, key).value()));
   CHECK_FALSE(same_bits(y, dropout(ones, 0.3, key.with_stream(8)).value()));
 }
 
 TEST_CASE("dropout: the gradient sees the same mask, also through views") {
-  const Function fn = [](const std::vector<Variable>& v) { return Variable(dropout(Variable(square(v[0])), 0.5, key) * v[1]); };
+  const Function fn = [](const std::vector<Variable>& v) {
+    return Variable(dropout(Variable(square(v[0])), 0.5, key) * v[1]);
+  };
   check_gradient("dropout", fn, {numbers({4, 5}, 1), numbers({5}, 2)});
-  check_gradient("of a view", [](const std::vector<Variable>& v) { return dropout(v[0], 0.5, key); }, {numbers({5, 4}, 1).transpose(0, 1)});
+  check_gradient("of a view",
+                 [](const std::vector<Variable>& v) { return dropout(v[0], 0.5, key); },
+                 {numbers({5, 4}, 1).transpose(0, 1)});
 }
 
 TEST_CASE("dropout: probability 0 is the identity and nonsense is an error") {

@@ -8,8 +8,17 @@ namespace {
 
 const Array anything = numbers({3, 17}, 1, -2, 2), positive = numbers({3, 17}, 2, 0.2, 3);
 
-#define GRADIENT_OF_ONE(function, x) check_gradient(#function, [](const std::vector<Variable>& v) { return Variable(function(v[0])); }, {x})
-#define GRADIENT_OF_TWO(expression, ...) check_gradient(#expression, [](const std::vector<Variable>& v) { const Variable &a = v[0], &b = v[1]; return Variable(expression); }, __VA_ARGS__)
+#define GRADIENT_OF_ONE(function, x) \
+  check_gradient(#function,          \
+                 [](const std::vector<Variable>& v) { return Variable(function(v[0])); }, {x})
+#define GRADIENT_OF_TWO(expression, ...)     \
+  check_gradient(                            \
+      #expression,                           \
+      [](const std::vector<Variable>& v) {   \
+        const Variable &a = v[0], &b = v[1]; \
+        return Variable(expression);         \
+      },                                     \
+      __VA_ARGS__)
 
 }  // namespace
 
@@ -33,12 +42,16 @@ TEST_CASE("fused statement: the pull-back of every function of one operand is it
   GRADIENT_OF_ONE(silu, anything);
 }
 
-TEST_CASE("fused statement: the pull-back of every function of two operands is its derivative, broadcast or not") {
-  const std::vector<std::vector<Shape>> shapes = {{{3, 17}, {3, 17}}, {{3, 1}, {17}}, {{4, 1, 3}, {2, 1}}, {{}, {2, 3}}, {{2, 3}, {1}}};
+TEST_CASE(
+    "fused statement: the pull-back of every function of two operands is its derivative, broadcast "
+    "or not") {
+  const std::vector<std::vector<Shape>> shapes = {
+      {{3, 17}, {3, 17}}, {{3, 1}, {17}}, {{4, 1, 3}, {2, 1}}, {{}, {2, 3}}, {{2, 3}, {1}}};
   for (const auto& s : shapes) {
     CAPTURE(to_string(s[0]));
     CAPTURE(to_string(s[1]));
-    const std::vector<Array> any = {numbers(s[0], 3), numbers(s[1], 4)}, above_zero = {numbers(s[0], 5, 0.3, 2), numbers(s[1], 6, 0.3, 2)};
+    const std::vector<Array> any = {numbers(s[0], 3), numbers(s[1], 4)},
+                             above_zero = {numbers(s[0], 5, 0.3, 2), numbers(s[1], 6, 0.3, 2)};
     GRADIENT_OF_TWO(a + b, any);
     GRADIENT_OF_TWO(a - b, any);
     GRADIENT_OF_TWO(a * b, any);
@@ -50,12 +63,25 @@ TEST_CASE("fused statement: the pull-back of every function of two operands is i
   }
 }
 
-TEST_CASE("fused statement: numbers beside Vars, clamp, and a power of a negative base by a constant") {
-  check_gradient("numbers", [](const std::vector<Variable>& v) { return Variable(2.0 / (v[0] + 3) - 0.5 * v[0]); }, {anything});
-  check_gradient("clamp", [](const std::vector<Variable>& v) { return Variable(clamp(v[0], -0.5, 1.0) * v[0]); }, {anything});
-  check_gradient("where with a number", [](const std::vector<Variable>& v) { return Variable(where(v[0] > 0, v[0] * v[0], 0.25)); }, {anything});
-  check_gradient("cube", [](const std::vector<Variable>& v) { return Variable(pow(v[0], 3)); }, {anything});
-  check_gradient("floor counts as a constant", [](const std::vector<Variable>& v) { return Variable(v[0] * floor(v[0])); }, {anything});
+TEST_CASE(
+    "fused statement: numbers beside Vars, clamp, and a power of a negative base by a constant") {
+  check_gradient(
+      "numbers",
+      [](const std::vector<Variable>& v) { return Variable(2.0 / (v[0] + 3) - 0.5 * v[0]); },
+      {anything});
+  check_gradient(
+      "clamp",
+      [](const std::vector<Variable>& v) { return Variable(clamp(v[0], -0.5, 1.0) * v[0]); },
+      {anything});
+  check_gradient(
+      "where with a number",
+      [](const std::vector<Variable>& v) { return Variable(where(v[0] > 0, v[0] * v[0], 0.25)); },
+      {anything});
+  check_gradient("cube", [](const std::vector<Variable>& v) { return Variable(pow(v[0], 3)); },
+                 {anything});
+  check_gradient("floor counts as a constant",
+                 [](const std::vector<Variable>& v) { return Variable(v[0] * floor(v[0])); },
+                 {anything});
 }
 
 TEST_CASE("fused statement: the power with exponent 0 has slope 0 everywhere, at 0 too") {
@@ -75,16 +101,27 @@ TEST_CASE("fused statement: ties of minimum and maximum share the gradient, kink
 }
 
 TEST_CASE("fused statement: permuted, sliced and transposed operands") {
-  const auto fn = [](const std::vector<Variable>& v) { return Variable(tanh(v[0]) * v[1] + square(v[1])); };
+  const auto fn = [](const std::vector<Variable>& v) {
+    return Variable(tanh(v[0]) * v[1] + square(v[1]));
+  };
   check_gradient("permuted leaf", fn, {numbers({17, 3}, 1).permute({1, 0}), numbers({3, 17}, 2)});
-  check_gradient("every second column", fn, {numbers({3, 34}, 1).slice(1, 1, 34, 2), numbers({17}, 2)});
-  check_gradient("both views of blocks", fn, {numbers({4, 5, 6}, 1).slice(0, 1, 3).permute({2, 0, 1}), numbers({6, 5, 2}, 2).transpose(1, 2)});
-  check_gradient("views inside", [](const std::vector<Variable>& v) { return Variable(exp(transpose(v[0], 0, 1)) * slice(v[0], 0, 0, 1)); }, {numbers({4, 4}, 3)});
+  check_gradient("every second column", fn,
+                 {numbers({3, 34}, 1).slice(1, 1, 34, 2), numbers({17}, 2)});
+  check_gradient("both views of blocks", fn,
+                 {numbers({4, 5, 6}, 1).slice(0, 1, 3).permute({2, 0, 1}),
+                  numbers({6, 5, 2}, 2).transpose(1, 2)});
+  check_gradient("views inside",
+                 [](const std::vector<Variable>& v) {
+                   return Variable(exp(transpose(v[0], 0, 1)) * slice(v[0], 0, 0, 1));
+                 },
+                 {numbers({4, 4}, 3)});
 }
 
 TEST_CASE("fused statement: odd sizes around the width of a pack") {
   for (index_t n : {1, 15, 16, 17, 33})
-    check_gradient(std::to_string(n), [](const std::vector<Variable>& v) { return Variable(gelu(v[0]) * v[1]); }, {numbers({n}, 1), numbers({2, n}, 2)});
+    check_gradient(std::to_string(n),
+                   [](const std::vector<Variable>& v) { return Variable(gelu(v[0]) * v[1]); },
+                   {numbers({n}, 1), numbers({2, n}, 2)});
 }
 
 TEST_CASE("fused statement: one node per statement, which keeps the leaves and nothing else") {
@@ -98,8 +135,13 @@ TEST_CASE("fused statement: one node per statement, which keeps the leaves and n
 }
 
 TEST_CASE("fused statement: an operand named several times gets all of its gradient") {
-  check_gradient("x three times", [](const std::vector<Variable>& v) { return Variable(v[0] * v[0] + v[0] / (2 + v[0])); }, {numbers({5}, 1)});
-  check_gradient("broadcast twice", [](const std::vector<Variable>& v) { return Variable(v[0] * v[1] + v[0]); }, {numbers({3, 1}, 1), numbers({4}, 2)});
+  check_gradient(
+      "x three times",
+      [](const std::vector<Variable>& v) { return Variable(v[0] * v[0] + v[0] / (2 + v[0])); },
+      {numbers({5}, 1)});
+  check_gradient("broadcast twice",
+                 [](const std::vector<Variable>& v) { return Variable(v[0] * v[1] + v[0]); },
+                 {numbers({3, 1}, 1), numbers({4}, 2)});
   const Variable x(Array::from_values({2}, {1, 2}), true), xx = x * x;
   xx.backward(Array::ones({2}));
   CHECK(x.grad().to_vector() == std::vector<double>{2, 4});

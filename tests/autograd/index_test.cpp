@@ -9,19 +9,34 @@ using Ids = Tensor<std::int64_t, Cpu>;
 }
 
 TEST_CASE("index_select of Vars: rows named several times collect every gradient") {
-  const Ids flat = Ids::from_values({5}, {2, 0, 2, 3, 2}), square_ids = Ids::from_values({2, 2}, {1, 1, 0, 3});
+  const Ids flat = Ids::from_values({5}, {2, 0, 2, 3, 2}),
+            square_ids = Ids::from_values({2, 2}, {1, 1, 0, 3});
   for (const Ids& ids : {flat, square_ids}) {
-    check_gradient("rows", [&](const std::vector<Variable>& v) { return index_select(v[0], ids); }, {numbers({4, 3}, 1)});
-    check_gradient("blocks", [&](const std::vector<Variable>& v) { return index_select(v[0], ids); }, {numbers({4, 2, 3}, 1)});
-    check_gradient("numbers", [&](const std::vector<Variable>& v) { return index_select(v[0], ids); }, {numbers({4}, 1)});
-    check_gradient("a transposed table", [&](const std::vector<Variable>& v) { return index_select(v[0], ids.transpose(0, -1)); }, {numbers({3, 4}, 1).transpose(0, 1)});
+    check_gradient("rows", [&](const std::vector<Variable>& v) { return index_select(v[0], ids); },
+                   {numbers({4, 3}, 1)});
+    check_gradient("blocks",
+                   [&](const std::vector<Variable>& v) { return index_select(v[0], ids); },
+                   {numbers({4, 2, 3}, 1)});
+    check_gradient("numbers",
+                   [&](const std::vector<Variable>& v) { return index_select(v[0], ids); },
+                   {numbers({4}, 1)});
+    check_gradient(
+        "a transposed table",
+        [&](const std::vector<Variable>& v) { return index_select(v[0], ids.transpose(0, -1)); },
+        {numbers({3, 4}, 1).transpose(0, 1)});
   }
 }
 
 TEST_CASE("scatter_add of Vars: every row gets the gradient of the place it was added to") {
   const Ids ids = Ids::from_values({2, 2}, {1, 1, 0, 3});
-  check_gradient("rows", [&](const std::vector<Variable>& v) { return Variable(square(scatter_add(v[0], ids, 5))); }, {numbers({2, 2, 3}, 1)});
-  check_gradient("a view", [&](const std::vector<Variable>& v) { return Variable(square(scatter_add(v[0], ids, 5))); }, {numbers({3, 2, 2}, 1).permute({2, 1, 0})});
+  check_gradient(
+      "rows",
+      [&](const std::vector<Variable>& v) { return Variable(square(scatter_add(v[0], ids, 5))); },
+      {numbers({2, 2, 3}, 1)});
+  check_gradient(
+      "a view",
+      [&](const std::vector<Variable>& v) { return Variable(square(scatter_add(v[0], ids, 5))); },
+      {numbers({3, 2, 2}, 1).permute({2, 1, 0})});
 }
 
 TEST_CASE("index_select of Vars: an index out of range names itself") {

@@ -4,12 +4,16 @@
 
 using namespace test;
 
-TEST_CASE("interpolate of Vars: gradients in one, two and three dimensions, growing and shrinking") {
+TEST_CASE(
+    "interpolate of Vars: gradients in one, two and three dimensions, growing and shrinking") {
   using enum Interpolation;
-  for (Interpolation mode : {nearest, nearest_exact, linear, cubic, linear_antialias, cubic_antialias}) {
+  for (Interpolation mode :
+       {nearest, nearest_exact, linear, cubic, linear_antialias, cubic_antialias}) {
     CAPTURE(static_cast<int>(mode));
     const auto resize = [mode](std::vector<index_t> sizes) -> Function {
-      return [mode, sizes](const std::vector<Variable>& v) { return interpolate(v[0], std::span<const index_t>(sizes), mode); };
+      return [mode, sizes](const std::vector<Variable>& v) {
+        return interpolate(v[0], std::span<const index_t>(sizes), mode);
+      };
     };
     check_gradient("1-D", resize({7}), {numbers({2, 4}, 1)});
     check_gradient("2-D", resize({3, 9}), {numbers({2, 5, 4}, 2)});
@@ -21,5 +25,8 @@ TEST_CASE("interpolate of Vars: gradients in one, two and three dimensions, grow
 
 TEST_CASE("interpolate of Vars: more sizes than axes is an error") {
   const index_t sizes[] = {2, 2, 2};
-  CHECK(error_of([&] { interpolate(Variable(Array::ones({2, 2})), std::span<const index_t>(sizes), Interpolation::linear); }) == "interpolate: 3 sizes for a tensor of shape (2, 2)");
+  CHECK(error_of([&] {
+          interpolate(Variable(Array::ones({2, 2})), std::span<const index_t>(sizes),
+                      Interpolation::linear);
+        }) == "interpolate: 3 sizes for a tensor of shape (2, 2)");
 }

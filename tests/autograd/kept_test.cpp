@@ -26,12 +26,14 @@ Step attention_step(index_t rows) {
   const index_t dim = 32;
   std::vector<Var<float, Cpu>> leaves;
   std::uint32_t stream = 0;
-  for (const Shape& shape : {Shape{rows, dim}, Shape{3 * dim, dim}, Shape{dim, dim}}) leaves.emplace_back(Single(cast<float>(numbers(shape, stream++))), true);
+  for (const Shape& shape : {Shape{rows, dim}, Shape{3 * dim, dim}, Shape{dim, dim}})
+    leaves.emplace_back(Single(cast<float>(numbers(shape, stream++))), true);
   auto& used = memory_statistics<Cpu>();
   const std::size_t before = used.now().total();
   Var<float, Cpu> loss;
   {
-    const auto mixed = attention(linear(leaves[0], leaves[1], {}), TokenLayout::plain(2, rows / 2), 2);
+    const auto mixed = attention(linear(leaves[0], leaves[1], {}), TokenLayout::plain(2, rows / 2),
+                                 2);
     loss = sum(square(linear(mixed, leaves[2], {})));
   }
   Step step;
@@ -64,13 +66,16 @@ TEST_CASE("kept: with rounded products it is a copy in bfloat16") {
   CHECK(same_bits(kept.rows(2, 4).as(), x.slice(0, 2, 4).to<bfloat16>().to<float>()));
 }
 
-TEST_CASE("kept: an attention with rounded products waits with half of the memory and gives the gradients of float to two digits") {
+TEST_CASE(
+    "kept: an attention with rounded products waits with half of the memory and gives the "
+    "gradients of float to two digits") {
   if (!has_bfloat16_products(Cpu{})) return;
   const index_t rows = 2400;  // more than is taken back at a time
   const Step exact = attention_step(rows);
   const RoundedProducts precision;
   const Step rounded = attention_step(rows);
-  // q, k, v and mixed in 2 bytes instead of 4; log-sum-exps, the last product and the loss as before
+  // q, k, v and mixed in 2 bytes instead of 4; log-sum-exps, the last product and the loss as
+  // before
   CHECK(exact.kept - rounded.kept == static_cast<std::size_t>(rows) * 4 * 32 * 2);
   for (std::size_t i = 0; i < exact.gradients.size(); ++i) {
     double most = 0, largest = 0;

@@ -8,9 +8,9 @@ using namespace test;
 
 namespace {
 
-/// Runs fn in a thread whose stack is much smaller than a walk by recursion over the graphs below would need.
-template <class Fn>
-void with_small_stack(Fn fn) {
+/// Runs fn in a thread whose stack is much smaller than a walk by recursion over the graphs below
+/// would need.
+template <class Fn> void with_small_stack(Fn fn) {
   pthread_attr_t attributes;
   REQUIRE(pthread_attr_init(&attributes) == 0);
   REQUIRE(pthread_attr_setstacksize(&attributes, 512 * 1024) == 0);

@@ -8,11 +8,13 @@ namespace {
 using Ids = Tensor<std::int64_t, Cpu>;
 }
 
-TEST_CASE("softmax: rows add up to 1, large numbers do no harm, and the gradient is the derivative") {
+TEST_CASE(
+    "softmax: rows add up to 1, large numbers do no harm, and the gradient is the derivative") {
   const Variable y = softmax(Variable(numbers({3, 18}, 1, 990, 1000)));
   CHECK(largest_difference(sum(y.value(), {1}), Array::ones({3})) < 1e-14);
   const Function fn = [](const std::vector<Variable>& v) { return softmax(v[0]); };
-  for (const Shape& s : {Shape{1, 1}, Shape{5}, Shape{3, 18}, Shape{2, 2, 3}}) check_gradient(to_string(s), fn, {numbers(s, 1)});
+  for (const Shape& s : {Shape{1, 1}, Shape{5}, Shape{3, 18}, Shape{2, 2, 3}})
+    check_gradient(to_string(s), fn, {numbers(s, 1)});
   check_gradient("a view", fn, {numbers({5, 3}, 1).transpose(0, 1)});
 }
 
@@ -29,12 +31,21 @@ TEST_CASE("cross_entropy: the mean of -log softmax at the labels, with its gradi
   const Function fn = [&](const std::vector<Variable>& v) { return cross_entropy(v[0], labels); };
   check_gradient("logits", fn, {x});
   check_gradient("a view", fn, {numbers({4, 6}, 2).slice(1, 0, 6, 2).transpose(0, 1)});
-  check_gradient("scaled", [&](const std::vector<Variable>& v) { return Variable(cross_entropy(v[0], labels) * v[1]); }, {x, Array::scalar(0.5)});
+  check_gradient(
+      "scaled",
+      [&](const std::vector<Variable>& v) { return Variable(cross_entropy(v[0], labels) * v[1]); },
+      {x, Array::scalar(0.5)});
 }
 
 TEST_CASE("cross_entropy: labels and shapes that do not fit are errors") {
   const Variable x(numbers({3, 4}, 1));
-  CHECK(error_of([&] { cross_entropy(x, Ids::from_values({3}, {0, 4, 1})); }) == "cross_entropy: label 1 is 4, expected 0 to 3");
-  CHECK(error_of([&] { cross_entropy(x, Ids::from_values({2}, {0, 1})); }) == "cross_entropy: labels is (2), expected (rows = 3)");
-  CHECK(error_of([&] { cross_entropy(Variable(Array::zeros({0, 4})), Ids::zeros({0})); }) == "cross_entropy: logits has no rows");
+  CHECK(error_of([&] {
+          cross_entropy(x, Ids::from_values({3}, {0, 4, 1}));
+        }) == "cross_entropy: label 1 is 4, expected 0 to 3");
+  CHECK(error_of([&] {
+          cross_entropy(x, Ids::from_values({2}, {0, 1}));
+        }) == "cross_entropy: labels is (2), expected (rows = 3)");
+  CHECK(error_of([&] {
+          cross_entropy(Variable(Array::zeros({0, 4})), Ids::zeros({0}));
+        }) == "cross_entropy: logits has no rows");
 }

@@ -1,4 +1,5 @@
-// Operands that lie in bfloat16 from the operation that makes them on (ResultFor::products), in the builds whose backend takes such.
+// Operands that lie in bfloat16 from the operation that makes them on (ResultFor::products), in the
+// builds whose backend takes such.
 #if defined(HLIP_WITH_DEVICE)
 
 #include <hlip/backend/cuda.hpp>
@@ -25,11 +26,11 @@ struct RoundedProducts {
 template <class T, class B>
 Var<T, B> leaf(const Shape& shape, std::uint32_t stream, double scale = 1) {
   std::vector<T> v(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<T>(static_cast<float>(scale * normal_at({41, stream, 0}, i)));
+  for (std::size_t i = 0; i < v.size(); ++i)
+    v[i] = static_cast<T>(static_cast<float>(scale * normal_at({41, stream, 0}, i)));
   return Var<T, B>(Tensor<T, B>::from_values(shape, std::span<const T>(v)), true);
 }
-template <class T, class B>
-Numbers values(const Tensor<T, B>& x) {
+template <class T, class B> Numbers values(const Tensor<T, B>& x) {
   const std::vector<T> v = x.to_vector();
   return Numbers(v.begin(), v.end());
 }
@@ -45,27 +46,36 @@ double apart(const Numbers& got, const Numbers& want) {
   return std::sqrt(difference / size);
 }
 
-/// A block of a transformer on two sequences of 21 tokens, with two readers of a stored result; then its loss and all gradients.
-template <class T, class B>
-std::vector<Numbers> block_step(bool separate, bool recorded = true) {
+/// A block of a transformer on two sequences of 21 tokens, with two readers of a stored result;
+/// then its loss and all gradients.
+template <class T, class B> std::vector<Numbers> block_step(bool separate, bool recorded = true) {
   const index_t dim = 32, rows = 42, heads = 2;
   const ResultFor products = ResultFor::products;
-  std::vector<Var<T, B>> p = {leaf<T, B>({rows, dim}, 1), leaf<T, B>({dim}, 2), leaf<T, B>({dim}, 3), leaf<T, B>({3 * dim, dim}, 4, 0.2), leaf<T, B>({3 * dim}, 5, 0.1), leaf<T, B>({dim, dim}, 6, 0.2), leaf<T, B>({dim}, 7, 0.1),
-                              leaf<T, B>({4 * dim, dim}, 8, 0.2), leaf<T, B>({4 * dim}, 9, 0.1), leaf<T, B>({dim, 4 * dim}, 10, 0.1), leaf<T, B>({dim}, 11, 0.1)};
+  std::vector<Var<T, B>> p = {leaf<T, B>({rows, dim}, 1),    leaf<T, B>({dim}, 2),
+                              leaf<T, B>({dim}, 3),          leaf<T, B>({3 * dim, dim}, 4, 0.2),
+                              leaf<T, B>({3 * dim}, 5, 0.1), leaf<T, B>({dim, dim}, 6, 0.2),
+                              leaf<T, B>({dim}, 7, 0.1),     leaf<T, B>({4 * dim, dim}, 8, 0.2),
+                              leaf<T, B>({4 * dim}, 9, 0.1), leaf<T, B>({dim, 4 * dim}, 10, 0.1),
+                              leaf<T, B>({dim}, 11, 0.1)};
   const TokenLayout layout = TokenLayout::plain(2, rows / 2);
   std::vector<std::uint8_t> visible(static_cast<std::size_t>(rows), 1);
   visible[5] = visible[40] = 0;
-  const auto mask = Tensor<std::uint8_t, B>::from_values({2, rows / 2}, std::span<const std::uint8_t>(visible));
+  const auto mask = Tensor<std::uint8_t, B>::from_values({2, rows / 2},
+                                                         std::span<const std::uint8_t>(visible));
   const Var<T, B> normed = layer_norm(p[0], p[1], p[2], 1e-6, products);
   Var<T, B> mixed;
   if (separate) {
-    const auto part = [&](index_t i) { return linear(normed, slice(p[3], 0, i * dim, (i + 1) * dim), slice(p[4], 0, i * dim, (i + 1) * dim), {.result = products}); };
+    const auto part = [&](index_t i) {
+      return linear(normed, slice(p[3], 0, i * dim, (i + 1) * dim),
+                    slice(p[4], 0, i * dim, (i + 1) * dim), {.result = products});
+    };
     mixed = attention(part(0), part(1), part(2), layout, heads, mask, {0.1, {1, 2, 3}});
   } else {
     mixed = attention(linear(normed, p[3], p[4], {.result = products}), layout, heads);
   }
   const Var<T, B> x = linear(mixed, p[5], p[6], {.residual = p[0]});
-  const Var<T, B> hidden = linear(layer_norm(x, p[1], p[2], 1e-6, products), p[7], p[8], {.activation = Activation::gelu, .result = products});
+  const Var<T, B> hidden = linear(layer_norm(x, p[1], p[2], 1e-6, products), p[7], p[8],
+                                  {.activation = Activation::gelu, .result = products});
   const Var<T, B> y = linear(hidden, p[9], p[10], {.residual = x});
   const Var<T, B> loss = sum(square(y)) * T(0.01) + sum(hidden * hidden) * T(0.01) + sum(mixed);
   std::vector<Numbers> out{values(loss.value()), values(y.value())};
@@ -77,17 +87,21 @@ std::vector<Numbers> block_step(bool separate, bool recorded = true) {
 
 }  // namespace
 
-TEST_CASE("stored operands: a block and its gradients agree with the reference as far as bfloat16 goes, and repeat in every bit") {
+TEST_CASE(
+    "stored operands: a block and its gradients agree with the reference as far as bfloat16 goes, "
+    "and repeat in every bit") {
   for (const bool separate : {false, true}) {
     CAPTURE(separate);
-    const auto want = block_step<double, Reference>(separate), exact = block_step<float, Cuda>(separate);
+    const auto want = block_step<double, Reference>(separate),
+               exact = block_step<float, Cuda>(separate);
     const RoundedProducts precision;
     const auto got = block_step<float, Cuda>(separate);
     REQUIRE(got.size() == want.size());
     for (std::size_t i = 0; i < want.size(); ++i) {
       CAPTURE(i);
       CHECK(apart(exact[i], want[i]) < 1e-5);
-      CHECK(apart(got[i], want[i]) < 0x1p-6);  // roundings of half a unit, 2⁻⁹, in the dozen tensors between
+      // roundings of half a unit, 2⁻⁹, in the dozen tensors between
+      CHECK(apart(got[i], want[i]) < 0x1p-6);
       if (i >= 1) CHECK(apart(got[i], exact[i]) > 1e-4);
     }
     CHECK(block_step<float, Cuda>(separate) == got);
@@ -98,13 +112,18 @@ TEST_CASE("stored operands: a block and its gradients agree with the reference a
   }
 }
 
-TEST_CASE("stored operands: they lie in 16 bits only where products round to bfloat16, and look like any other value") {
-  const auto x = leaf<float, Cuda>({6, 16}, 1), w = leaf<float, Cuda>({8, 16}, 2), b = leaf<float, Cuda>({8}, 3);
+TEST_CASE(
+    "stored operands: they lie in 16 bits only where products round to bfloat16, and look like any "
+    "other value") {
+  const auto x = leaf<float, Cuda>({6, 16}, 1), w = leaf<float, Cuda>({8, 16}, 2),
+             b = leaf<float, Cuda>({8}, 3);
   const LinearOptions<float, Cuda> for_products{.result = ResultFor::products};
   CHECK_FALSE(linear(x, w, b, for_products).stored());
   const RoundedProducts precision;
   CHECK_FALSE(linear(x, w, b).stored());
-  CHECK_FALSE(linear(x, w, b, {.residual = leaf<float, Cuda>({6, 8}, 4), .result = ResultFor::products}).stored());
+  CHECK_FALSE(
+      linear(x, w, b, {.residual = leaf<float, Cuda>({6, 8}, 4), .result = ResultFor::products})
+          .stored());
   const auto y = linear(x, w, b, for_products);
   CHECK(y.stored());
   CHECK(y.shape() == Shape{6, 8});
@@ -118,7 +137,8 @@ TEST_CASE("stored operands: they lie in 16 bits only where products round to bfl
   CHECK(nothing.stored());
   CHECK(nothing.value().shape() == Shape{0, 8});
   const auto twice = leaf<double, Cuda>({6, 16}, 1);
-  CHECK_FALSE(linear(twice, leaf<double, Cuda>({8, 16}, 2), {}, {.result = ResultFor::products}).stored());
+  CHECK_FALSE(
+      linear(twice, leaf<double, Cuda>({8, 16}, 2), {}, {.result = ResultFor::products}).stored());
 }
 
 TEST_CASE("stored operands: a branch under drop path, and its gradient") {
@@ -128,7 +148,8 @@ TEST_CASE("stored operands: a branch under drop path, and its gradient") {
     const auto branch = linear(x, w, {}, {.result = ResultFor::branch});
     const auto y = drop_path_add(x, branch, 0.5, layout, key, Tensor<float, Cuda>::empty({18, 8}));
     sum(square(y)).backward();
-    return std::vector<Numbers>{{branch.stored() ? 1.0 : 0.0}, values(y.value()), values(x.grad()), values(w.grad())};
+    return std::vector<Numbers>{
+        {branch.stored() ? 1.0 : 0.0}, values(y.value()), values(x.grad()), values(w.grad())};
   };
   const auto exact = run({4, 5, 6});
   const RoundedProducts precision;
@@ -141,9 +162,12 @@ TEST_CASE("stored operands: a branch under drop path, and its gradient") {
   }
 }
 
-TEST_CASE("stored operands: a single gradient of a stored result stays in 16 bits, others are added as floats") {
+TEST_CASE(
+    "stored operands: a single gradient of a stored result stays in 16 bits, others are added as "
+    "floats") {
   const RoundedProducts precision;
-  const auto x = leaf<float, Cuda>({6, 16}, 1), w = leaf<float, Cuda>({8, 16}, 2), v = leaf<float, Cuda>({4, 8}, 3);
+  const auto x = leaf<float, Cuda>({6, 16}, 1), w = leaf<float, Cuda>({8, 16}, 2),
+             v = leaf<float, Cuda>({4, 8}, 3);
   const auto y = linear(x, w, {}, {.result = ResultFor::products});
   const auto seed = Tensor<bfloat16, Cuda>::ones({6, 8});
   y.node()->accumulate(seed);

@@ -74,19 +74,23 @@ TEST_CASE("var: a graph serves once, or as often as wanted with retain_graph") {
   const Array twice = x.grad();
   CHECK(largest_difference(twice, 2 * exp(x.value())) < 1e-15);
   y.backward();
-  CHECK(error_of([&] { y.backward(); }) == "backward: the graph through 'sum' was already used (hint: backward(true) keeps it)");
+  CHECK(error_of([&] { y.backward(); }) ==
+        "backward: the graph through 'sum' was already used (hint: backward(true) keeps it)");
 }
 
 TEST_CASE("var: a part shared by two results can be used again only while it is kept") {
   const Variable x(numbers({4}, 1), true);
   const Variable shared = exp(x), a = sum(shared), b = sum(Variable(shared * 2));
   a.backward();
-  CHECK(error_of([&] { b.backward(); }) == "backward: the graph through 'elementwise' was already used (hint: backward(true) keeps it)");
+  CHECK(
+      error_of([&] { b.backward(); }) ==
+      "backward: the graph through 'elementwise' was already used (hint: backward(true) keeps it)");
 }
 
 TEST_CASE("var: a backward that fails leaves no trace in what is used afterwards") {
   const Variable x(numbers({4}, 1), true), other(numbers({4}, 2), true);
-  const Variable waiting = other * 3, later = x * 2;  // the newer one is pulled first, while the other waits
+  // the newer one is pulled first, while the other waits
+  const Variable waiting = other * 3, later = x * 2;
   sum(later).backward();
   const Variable both = waiting + later;
   CHECK_THROWS_AS(sum(both).backward(), error);
@@ -98,11 +102,17 @@ TEST_CASE("var: a backward that fails leaves no trace in what is used afterwards
 TEST_CASE("var: what cannot be done is said") {
   const Variable x(numbers({2, 3}, 1), true), c(numbers({1}, 1));
   Variable y = x * 2;
-  CHECK(error_of([&] { y.backward(); }) == "backward: called on shape (2, 3), expected one element (hint: give dL/dy as backward(seed))");
-  CHECK(error_of([&] { y.backward(Array::ones({3, 2})); }) == "backward: seed is (3, 2), expected (2, 3)");
+  CHECK(error_of([&] { y.backward(); }) ==
+        "backward: called on shape (2, 3), expected one element (hint: give dL/dy as "
+        "backward(seed))");
+  CHECK(error_of([&] {
+          y.backward(Array::ones({3, 2}));
+        }) == "backward: seed is (3, 2), expected (2, 3)");
   CHECK(error_of([&] { c.backward(); }) == "backward: nothing here requires a gradient");
-  CHECK(error_of([&] { x.grad(); }) == "grad: no gradient here (hint: is requires_grad set, and has backward() run?)");
-  CHECK(error_of([&] { y.set_requires_grad(false); }) == "requires_grad: only leaves can be switched, this is the result of elementwise");
+  CHECK(error_of([&] { x.grad(); }) ==
+        "grad: no gradient here (hint: is requires_grad set, and has backward() run?)");
+  CHECK(error_of([&] { y.set_requires_grad(false); }) ==
+        "requires_grad: only leaves can be switched, this is the result of elementwise");
 }
 
 TEST_CASE("var: a leaf is switched off and on") {
@@ -122,7 +132,8 @@ TEST_CASE("var: a gradient that is set may be any view and is added to like any 
   CHECK_THROWS_AS(x.set_grad(Array::zeros({2})), error);
 }
 
-TEST_CASE("var: the value of a function that records keeps its graph after the arguments are gone") {
+TEST_CASE(
+    "var: the value of a function that records keeps its graph after the arguments are gone") {
   const Variable x(Array::from_values({2}, {3, 4}), true);
   const auto length = [](const Variable& v) {
     const Variable squares = v * v;

@@ -3,11 +3,16 @@
 
 using namespace conformance;
 
-using RowOps = std::tuple<LayerNormOf<false>, LayerNormOf<true>, conformance::Softmax, conformance::CrossEntropy, conformance::GatherScatter,
+using RowOps = std::tuple<LayerNormOf<false>, LayerNormOf<true>, conformance::Softmax,
+                          conformance::CrossEntropy, conformance::GatherScatter,
                           conformance::Resample, conformance::AdamW, conformance::SumsOfSquares>;
 
-TEST_CASE("backends: row-wise, index, resampling and optimiser kernels agree with the reference") { expect_agreement_everywhere<RowOps>(); }
-TEST_CASE("tested backend: row-wise, index, resampling and optimiser kernels give the same bits at 1, 2 and 4 threads") {
+TEST_CASE("backends: row-wise, index, resampling and optimiser kernels agree with the reference") {
+  expect_agreement_everywhere<RowOps>();
+}
+TEST_CASE(
+    "tested backend: row-wise, index, resampling and optimiser kernels give the same bits at 1, 2 "
+    "and 4 threads") {
   expect_same_bits_at_any_thread_count<RowOps>();
 }
 
@@ -26,16 +31,23 @@ TEST_CASE("backends: indices and labels outside the table are named") {
         }
         return "";
       };
-      CHECK(message([&] { gather_rows(B{}, table.data(), index.data(), out.data(), 2, 2, 3); }).find(want) != std::string::npos);
-      CHECK(message([&] { scatter_add_rows(B{}, table.data(), index.data(), out.data(), 2, 2, 3); }).find(want) != std::string::npos);
-      CHECK(message([&] { cross_entropy_forward(B{}, table.data(), index.data(), out.data(), out.data() + 2, 2, 3); }).find("label 1 is " + std::to_string(wrong)) !=
-            std::string::npos);
+      CHECK(message([&] {
+              gather_rows(B{}, table.data(), index.data(), out.data(), 2, 2, 3);
+            }).find(want) != std::string::npos);
+      CHECK(message([&] {
+              scatter_add_rows(B{}, table.data(), index.data(), out.data(), 2, 2, 3);
+            }).find(want) != std::string::npos);
+      CHECK(message([&] {
+              cross_entropy_forward(B{}, table.data(), index.data(), out.data(), out.data() + 2, 2,
+                                    3);
+            }).find("label 1 is " + std::to_string(wrong)) != std::string::npos);
     });
   }
 }
 
 #if defined(HLIP_WITH_DEVICE)
-TEST_CASE("cuda: a wrong index is passed over, and named with its module when a value is read, once") {
+TEST_CASE(
+    "cuda: a wrong index is passed over, and named with its module when a value is read, once") {
   const auto message_of_read = [](const Buffer<float, Cuda>& buffer) -> std::string {
     try {
       buffer.values();
@@ -51,7 +63,8 @@ TEST_CASE("cuda: a wrong index is passed over, and named with its module when a 
     gather_rows(Cuda{}, table.data(), index.data(), out.data(), 3, 2, 3);
   }
   scatter_add_rows(Cuda{}, table.data(), index.data(), sums.data(), 3, 2, 3);
-  CHECK(message_of_read(table) == "embeddings (gather_rows): index 1 is 3, expected 0 to 2 (the table has 3 rows)");
+  CHECK(message_of_read(table) ==
+        "embeddings (gather_rows): index 1 is 3, expected 0 to 2 (the table has 3 rows)");
   CHECK(out.values() == std::vector<double>{5, 6, 0, 0, 0, 0});
   CHECK(sums.values() == std::vector<double>{0, 0, 0, 0, 1, 2});
 
@@ -66,6 +79,7 @@ TEST_CASE("cuda: a wrong index is passed over, and named with its module when a 
   const Buffer<std::int64_t, Cuda> places(many);
   const Buffer<float, Cuda> rows(10000);
   gather_rows(Cuda{}, table.data(), places.data(), rows.data(), 5000, 2, 3);
-  CHECK(message_of_read(rows) == "gather_rows: index 2049 is -5, expected 0 to 2 (the table has 3 rows)");
+  CHECK(message_of_read(rows) ==
+        "gather_rows: index 2049 is -5, expected 0 to 2 (the table has 3 rows)");
 }
 #endif

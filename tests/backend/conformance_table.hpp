@@ -1,6 +1,7 @@
-// The conformance table: every kernel of the contract (backend/backend.hpp) on every backend, type and shape, held against
-// Reference in double. A new backend is one more name in `HLIP_TEST_BACKENDS`, a new kernel one more name in the list of ops of one
-// of the conformance_*_test.cpp files (several, so that they compile side by side).
+// The conformance table: every kernel of the contract (backend/backend.hpp) on every backend, type
+// and shape, held against Reference in double. A new backend is one more name in
+// `HLIP_TEST_BACKENDS`, a new kernel one more name in the list of ops of one of the
+// conformance_*_test.cpp files (several, so that they compile side by side).
 #pragma once
 
 #include "conformance.hpp"
@@ -16,15 +17,14 @@ namespace conformance {
 
 using Backends = std::tuple<HLIP_TEST_BACKENDS>;
 
-template <class List, class Fn>
-void for_each_type(Fn fn) {
+template <class List, class Fn> void for_each_type(Fn fn) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (fn(std::type_identity<std::tuple_element_t<I, List>>{}), ...);
-  }(std::make_index_sequence<std::tuple_size_v<List>>{});
+  }
+  (std::make_index_sequence<std::tuple_size_v<List>>{});
 }
 
-template <class Ops, class On = Backends>
-void expect_agreement_everywhere() {
+template <class Ops, class On = Backends> void expect_agreement_everywhere() {
   for_each_type<Ops>([]<class Op>(std::type_identity<Op>) {
     for_each_type<On>([]<class B>(std::type_identity<B>) {
       expect_agreement<Op, float, B>();
@@ -34,8 +34,7 @@ void expect_agreement_everywhere() {
 }
 
 /// Results must not depend on the number of threads, in any bit (a NaN equals itself here).
-template <class Ops>
-void expect_same_bits_at_any_thread_count() {
+template <class Ops> void expect_same_bits_at_any_thread_count() {
 #if defined(_OPENMP)
   const int before = omp_get_max_threads();
   for_each_type<Ops>([]<class Op>(std::type_identity<Op>) {
@@ -52,7 +51,8 @@ void expect_same_bits_at_any_thread_count() {
           CAPTURE(one[k].name);
           bool same = one[k].values.size() == many[k].values.size();
           for (std::size_t i = 0; same && i < one[k].values.size(); ++i)
-            same = std::bit_cast<std::uint64_t>(one[k].values[i]) == std::bit_cast<std::uint64_t>(many[k].values[i]);
+            same = std::bit_cast<std::uint64_t>(one[k].values[i]) ==
+                   std::bit_cast<std::uint64_t>(many[k].values[i]);
           CHECK(same);
         }
       }

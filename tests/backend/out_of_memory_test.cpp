@@ -4,7 +4,9 @@
 
 using namespace conformance;
 
-TEST_CASE("allocate: when memory is short the message says what was asked for, and what tensors hold and for what") {
+TEST_CASE(
+    "allocate: when memory is short the message says what was asked for, and what tensors hold and "
+    "for what") {
   const MemoryScope scope(MemoryCategory::parameters);
   const auto held = Tensor<float, Tested>::empty({3 << 18});
   std::string message;
@@ -14,7 +16,9 @@ TEST_CASE("allocate: when memory is short the message says what was asked for, a
     message = e.what();
   }
   CAPTURE(message);
-  CHECK(message.find("out of memory: asked for 1125899906842624 bytes (1073741824.0 MiB)") != std::string::npos);
-  CHECK(message.find("tensors on " + std::string(Tested::name) + " hold 3.0 MiB, parameters 3.0 MiB") != std::string::npos);
+  CHECK(message.find("out of memory: asked for 1125899906842624 bytes (1073741824.0 MiB)") !=
+        std::string::npos);
+  CHECK(message.find("tensors on " + std::string(Tested::name) +
+                     " hold 3.0 MiB, parameters 3.0 MiB") != std::string::npos);
   CHECK(message.find("hint") != std::string::npos);
 }

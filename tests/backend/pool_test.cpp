@@ -29,7 +29,8 @@ TEST_CASE("memory pool: what was freed is used again, and the system is asked on
 }
 
 TEST_CASE("memory pool: free neighbours become one piece, whatever the order they are freed in") {
-  for (const auto& order : {std::vector<std::size_t>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}}) {
+  for (const auto& order :
+       {std::vector<std::size_t>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}}) {
     MemoryPool pool;
     std::vector<void*> pieces;
     for (int i = 0; i < 3; ++i) pieces.push_back(pool.take(8 * mib));
@@ -61,7 +62,8 @@ TEST_CASE("memory pool: pieces never overlap, and trim gives everything back tha
     } else if (!live.empty()) {
       const auto k = static_cast<std::size_t>(random.uniform() * static_cast<double>(live.size()));
       bool intact = true;
-      for (std::size_t b = 0; b < live[k].size; b += 61) intact = intact && live[k].at[b] == live[k].mark;
+      for (std::size_t b = 0; b < live[k].size; b += 61)
+        intact = intact && live[k].at[b] == live[k].mark;
       CHECK(intact);
       pool.give(live[k].at);
       live.erase(live.begin() + static_cast<std::ptrdiff_t>(k));

@@ -1,7 +1,8 @@
-// A third backend, as docs/backends.md builds it. What it computes is Reference's. What it is for is to prove two things:
-// that the contract (backend/backend.hpp) is all that the library asks of a backend, and that nothing above it touches a
-// backend's memory by itself. Toy memory is closed to the processor, like that of a graphics card, except while a function
-// of the contract runs: whoever else reads or writes it is stopped by a fault.
+// A third backend, as docs/backends.md builds it. What it computes is Reference's. What it is for
+// is to prove two things: that the contract (backend/backend.hpp) is all that the library asks of a
+// backend, and that nothing above it touches a backend's memory by itself. Toy memory is closed to
+// the processor, like that of a graphics card, except while a function of the contract runs:
+// whoever else reads or writes it is stopped by a fault.
 #pragma once
 
 #include <hlip/backend/contract.hpp>
@@ -40,18 +41,24 @@ class Memory {
       same.pop_back();
       return p;
     }
-    if (bytes > reserved - used_) hlip::fail("allocate", "the toy has {} bytes left, {} were asked for", reserved - used_, bytes);
+    if (bytes > reserved - used_)
+      hlip::fail("allocate", "the toy has {} bytes left, {} were asked for", reserved - used_,
+                 bytes);
     return base_ + std::exchange(used_, used_ + bytes);
   }
   void give(void* p, std::size_t bytes) { free_[rounded(bytes)].push_back(p); }
-  void allow(bool access) { mprotect(base_, (used_ + 4095) / 4096 * 4096, access ? PROT_READ | PROT_WRITE : PROT_NONE); }
+  void allow(bool access) {
+    mprotect(base_, (used_ + 4095) / 4096 * 4096, access ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
 
   std::map<std::string, int> calls;  ///< of each function of the contract
 
  private:
   static constexpr std::size_t reserved = std::size_t{1} << 30;
   static std::size_t rounded(std::size_t bytes) { return (bytes + 64) / 64 * 64; }
-  Memory() : base_(static_cast<std::byte*>(mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+  Memory()
+      : base_(static_cast<std::byte*>(mmap(nullptr, reserved, PROT_NONE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
     if (base_ == MAP_FAILED) hlip::fail("allocate", "no address space for the toy");
   }
   std::byte* base_;
@@ -87,8 +94,7 @@ inline void copy_from_host(Toy, void* to, const void* from, std::size_t bytes) {
   const Call call("copy_from_host");
   if (bytes) std::memcpy(to, from, bytes);
 }
-template <class Fn>
-void upload_ahead(Toy, Fn&& fn) {
+template <class Fn> void upload_ahead(Toy, Fn&& fn) {
   ++Memory::instance().calls["upload_ahead"];
   fn();
 }
@@ -99,17 +105,15 @@ inline void copy_to_host(Toy, void* to, const void* from, std::size_t bytes) {
 
 // ---- loops: this one is written out, the others are those of Reference
 
-template <class Fn>
-void for_each_index(Toy, index_t n, Fn fn) {
+template <class Fn> void for_each_index(Toy, index_t n, Fn fn) {
   const Call call("for_each_index");
   for (index_t i = 0; i < n; ++i) fn(i);
 }
 
 // The same function of Reference, on the same arguments, within a Call.
-#define TOY_FORWARDS(function)                                \
-  template <class... Args>                                    \
-  auto function(Toy, Args&&... args) {                        \
-    const Call call(#function);                               \
+#define TOY_FORWARDS(function)                                       \
+  template <class... Args> auto function(Toy, Args&&... args) {      \
+    const Call call(#function);                                      \
     return function(hlip::Reference{}, std::forward<Args>(args)...); \
   }
 TOY_FORWARDS(map)

@@ -22,7 +22,8 @@ using toy::Toy;
 
 namespace {
 
-/// Whether the processor may read a byte: the system looks, and answers instead of stopping the program.
+/// Whether the processor may read a byte: the system looks, and answers instead of stopping the
+/// program.
 bool readable(const void* p) {
   int ends[2];
   REQUIRE(pipe(ends) == 0);
@@ -41,7 +42,12 @@ ClipConfig small_config() {
   c.vision.embed_dim = 12, c.vision.num_heads = 2, c.vision.depth = 3;
   c.vision.blocks_of_level = {{0}, {1}, {2}};
   c.vision.drop_path = 0.3, c.vision.patch_dropout = 0.25, c.vision.reg_tokens = 1;
-  c.text = {.vocab_size = 20, .hidden_size = 6, .num_layers = 2, .num_heads = 2, .intermediate_size = 12, .max_positions = 16};
+  c.text = {.vocab_size = 20,
+            .hidden_size = 6,
+            .num_layers = 2,
+            .num_heads = 2,
+            .intermediate_size = 12,
+            .max_positions = 16};
   c.siglip = true;
   return c;
 }
@@ -52,17 +58,17 @@ struct Twins {
   int size() const { return 2; }
   void barrier() const {}
   void all_gather(const void* mine, void* all, std::size_t bytes) const {
-    for (int r = 0; r < 2; ++r) std::memcpy(static_cast<char*>(all) + static_cast<std::size_t>(r) * bytes, mine, bytes);
+    for (int r = 0; r < 2; ++r)
+      std::memcpy(static_cast<char*>(all) + static_cast<std::size_t>(r) * bytes, mine, bytes);
   }
-  template <class T>
-  void all_reduce_sum(std::span<T> values) const {
+  template <class T> void all_reduce_sum(std::span<T> values) const {
     for (T& v : values) v *= 2;
   }
 };
 
-/// Everything a training step computes, as numbers on the host: losses, the gradient norm, the parameters and their averages after it.
-template <class B>
-std::vector<double> training_step(bool checkpointing) {
+/// Everything a training step computes, as numbers on the host: losses, the gradient norm, the
+/// parameters and their averages after it.
+template <class B> std::vector<double> training_step(bool checkpointing) {
   ClipConfig config = small_config();
   config.vision.grad_checkpointing = checkpointing;
   Clip<3, float, B> model(config, 1);
@@ -71,16 +77,21 @@ std::vector<double> training_step(bool checkpointing) {
   Ema<float, B> average(named, 0.5);
 
   std::vector<float> voxels(2 * 3 * 4 * 8 * 8);
-  for (std::size_t i = 0; i < voxels.size(); ++i) voxels[i] = static_cast<float>(normal_at({3, 1, 0}, i));
-  const Var<float, B> x(Tensor<float, B>::from_values({2, 3, 1, 4, 8, 8}, std::span<const float>(voxels)));
+  for (std::size_t i = 0; i < voxels.size(); ++i)
+    voxels[i] = static_cast<float>(normal_at({3, 1, 0}, i));
+  const Var<float, B> x(
+      Tensor<float, B>::from_values({2, 3, 1, 4, 8, 8}, std::span<const float>(voxels)));
   const auto ids = Tensor<std::int64_t, B>::from_values({2, 5}, {2, 7, 3, 0, 0, 2, 9, 9, 4, 3});
   const Context context{true, {7, 1, 2}};
   const auto image = model.encode_image(x, context), text = model.encode_text(ids, context);
   const Var<float, B> scale = exp(model.logit_scale);
-  const auto clip = clip_loss(image, text, scale), siglip = siglip_loss(image, text, scale, model.logit_bias);
+  const auto clip = clip_loss(image, text, scale),
+             siglip = siglip_loss(image, text, scale, model.logit_bias);
   const Var<float, B> loss = clip + siglip * 0.1;
   loss.backward();
-  std::vector<double> result = {static_cast<double>(clip.item()), static_cast<double>(siglip.item()), grad_norm(optimizer.parameters())};
+  std::vector<double> result = {static_cast<double>(clip.item()),
+                                static_cast<double>(siglip.item()),
+                                grad_norm(optimizer.parameters())};
   optimizer.step(0.01, clip_scale(result.back(), 1.0));
   average.update();
   average.swap_with_parameters();
@@ -100,7 +111,9 @@ struct Study {
 struct Studies {
   index_t size() const { return 16; }
   std::string name(index_t i) const { return "study_" + std::to_string(i); }
-  Study get(index_t i) const { return {Tensor<float>::full({3, 4, 8, 8}, 0.1f * static_cast<float>(i)), {2, 1 + i, 3}, {}}; }
+  Study get(index_t i) const {
+    return {Tensor<float>::full({3, 4, 8, 8}, 0.1f * static_cast<float>(i)), {2, 1 + i, 3}, {}};
+  }
 };
 
 /// How often the host waits for the device while a run makes so many steps and writes a checkpoint.
@@ -113,7 +126,10 @@ int waits_of_run(std::int64_t steps, index_t accum_freq) {
   options.log_every_n_steps = 1000;
   ContrastiveSettings settings;
   settings.ema_decay = 0.5, settings.siglip = true;
-  ContrastiveObjective objective(model, settings, [&](const ImageTextBatch<Toy>& batch, const Context& context) { return encode_pairs(model, batch, context); });
+  ContrastiveObjective objective(model, settings,
+                                 [&](const ImageTextBatch<Toy>& batch, const Context& context) {
+                                   return encode_pairs(model, batch, context);
+                                 });
   Trainer trainer(objective, options, CheckpointStore(folder.string(), {"step"}));
   MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
   ProgressLine progress;
@@ -121,9 +137,12 @@ int waits_of_run(std::int64_t steps, index_t accum_freq) {
   loading.sampler = {.batch_size = 2, .seed = 5};
   DataLoader loader(Studies{}, loading, CollateImageText<Toy>{});
   toy::Memory::instance().calls.clear();
-  REQUIRE(trainer.run(loader, [](const std::string&) {}, &log, progress, [](std::int64_t) {}) == TrainOutcome::finished);
+  REQUIRE(trainer.run(
+              loader, [](const std::string&) {}, &log, progress, [](std::int64_t) {}) ==
+          TrainOutcome::finished);
   CHECK(trainer.skipped_steps() == 0);
-  CHECK(toy::Memory::instance().calls["upload_ahead"] == 2 * steps * accum_freq);  // volumes and texts of every batch
+  // volumes and texts of every batch
+  CHECK(toy::Memory::instance().calls["upload_ahead"] == 2 * steps * accum_freq);
   return toy::Memory::instance().calls["copy_to_host"];
 }
 
@@ -142,7 +161,8 @@ TEST_CASE("contract: all backends have everything, and one that lacks something 
   CHECK(!Backend<int>);
 }
 
-TEST_CASE("toy backend: its memory can be read by the functions of the contract and by nobody else") {
+TEST_CASE(
+    "toy backend: its memory can be read by the functions of the contract and by nobody else") {
   const auto x = Tensor<float, Toy>::from_values({3}, {1, 2, 3});
   CHECK_FALSE(readable(x.data()));
   {
@@ -152,11 +172,15 @@ TEST_CASE("toy backend: its memory can be read by the functions of the contract 
   CHECK_FALSE(readable(x.data()));
   CHECK(x.to_vector() == std::vector<float>{1, 2, 3});
   for (float v : Tensor<float, Toy>::empty({3}).to_vector()) CHECK(std::isnan(v));
-  CHECK_THROWS_AS(gather_rows(Toy{}, x.data(), Tensor<std::int64_t, Toy>::arange(1, 5).data(), x.data(), 1, 1, 3), error);
+  CHECK_THROWS_AS(gather_rows(Toy{}, x.data(), Tensor<std::int64_t, Toy>::arange(1, 5).data(),
+                              x.data(), 1, 1, 3),
+                  error);
   CHECK_FALSE(readable(x.data()));  // closed after an error, too
 }
 
-TEST_CASE("contract: a training step touches a backend's memory through it only, and gives the numbers of the Cpu") {
+TEST_CASE(
+    "contract: a training step touches a backend's memory through it only, and gives the numbers "
+    "of the Cpu") {
   for (bool checkpointing : {false, true}) {
     CAPTURE(checkpointing);
     toy::Memory::instance().calls.clear();
@@ -169,8 +193,26 @@ TEST_CASE("contract: a training step touches a backend's memory through it only,
     }
     CHECK(most < 2e-5);
     auto& calls = toy::Memory::instance().calls;
-    for (const char* function : {"allocate", "copy_from_host", "copy_to_host", "copy_strided", "fill_strided", "map", "map_pull", "for_each_index", "reduce", "gemm", "attention_forward",
-                                 "attention_backward", "layer_norm_forward", "layer_norm_backward", "cross_entropy_forward", "cross_entropy_backward", "gather_rows", "scatter_add_rows", "adamw_update", "sums_of_squares"})
+    for (const char* function : {"allocate",
+                                 "copy_from_host",
+                                 "copy_to_host",
+                                 "copy_strided",
+                                 "fill_strided",
+                                 "map",
+                                 "map_pull",
+                                 "for_each_index",
+                                 "reduce",
+                                 "gemm",
+                                 "attention_forward",
+                                 "attention_backward",
+                                 "layer_norm_forward",
+                                 "layer_norm_backward",
+                                 "cross_entropy_forward",
+                                 "cross_entropy_backward",
+                                 "gather_rows",
+                                 "scatter_add_rows",
+                                 "adamw_update",
+                                 "sums_of_squares"})
       CHECK_MESSAGE(calls[function] > 0, function);
   }
 }
@@ -182,13 +224,19 @@ TEST_CASE("contract: a training step waits for the device once, whatever belongs
   }
 }
 
-TEST_CASE("contract: features of several ranks, and files, do not touch a backend's memory either") {
+TEST_CASE(
+    "contract: features of several ranks, and files, do not touch a backend's memory either") {
   const auto run = [&]<class B>(std::type_identity<B>) {
     std::vector<float> values(12);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(normal_at({3, 2, 0}, i));
-    const Var<float, B> x(Tensor<float, B>::from_values({3, 4}, std::span<const float>(values)), true), y(x.value() * 0.5f + 0.1f, true);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(normal_at({3, 2, 0}, i));
+    const Var<float, B> x(Tensor<float, B>::from_values({3, 4}, std::span<const float>(values)),
+                          true),
+        y(x.value() * 0.5f + 0.1f, true);
     const Var<float, B> scale(Tensor<float, B>::scalar(2)), bias(Tensor<float, B>::scalar(-1));
-    const Var<float, B> loss = clip_loss(x, y, scale, {}, Twins{}, {.local_loss = true, .gather_with_grad = true}) + siglip_loss(x, y, scale, bias, Twins{});
+    const Var<float, B> loss = clip_loss(x, y, scale, {}, Twins{},
+                                         {.local_loss = true, .gather_with_grad = true}) +
+                               siglip_loss(x, y, scale, bias, Twins{});
     loss.backward();
     const TempFolder folder;
     SafetensorsWriter writer;
@@ -203,7 +251,8 @@ TEST_CASE("contract: features of several ranks, and files, do not touch a backen
   };
   const auto got = run(std::type_identity<Toy>{}), want = run(std::type_identity<Cpu>{});
   REQUIRE(got.size() == want.size());
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
 }
 
 TEST_CASE("contract: functions that a training step has no use for") {
@@ -214,10 +263,12 @@ TEST_CASE("contract: functions that a training step has no use for") {
     const Var<float, B> y = sum(softmax(v) * Var<float, B>(x));
     y.backward();
     auto all = v.grad().to_vector();
-    for (float f : interpolate(x.reshape({1, 1, 2, 4}), {3, 5}, Interpolation::linear).to_vector()) all.push_back(f);
+    for (float f : interpolate(x.reshape({1, 1, 2, 4}), {3, 5}, Interpolation::linear).to_vector())
+      all.push_back(f);
     return all;
   };
   const auto got = run(std::type_identity<Toy>{}), want = run(std::type_identity<Cpu>{});
   REQUIRE(got.size() == want.size());
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }

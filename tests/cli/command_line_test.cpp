@@ -18,11 +18,12 @@ int run(std::vector<const char*> words, std::string* seen = nullptr) {
   app.add_option("--steps", steps);
   app.add_option("--seed", seed);
   words.insert(words.begin(), "tester");
-  return run_program(app, static_cast<int>(words.size()), const_cast<char**>(words.data()), [&]() -> int {
-    if (name == "bad") fail("tester", "a failed run");
-    if (seen) *seen = config_text(app);
-    return 0;
-  });
+  return run_program(app, static_cast<int>(words.size()), const_cast<char**>(words.data()),
+                     [&]() -> int {
+                       if (name == "bad") fail("tester", "a failed run");
+                       if (seen) *seen = config_text(app);
+                       return 0;
+                     });
 }
 }  // namespace
 
@@ -34,10 +35,13 @@ TEST_CASE("command line: exit codes are 0 done, 1 failed, 2 wrong usage") {
   CHECK(run({"--version"}) == 0);
 }
 
-TEST_CASE("command line: a number is decimal, finite and in the range of its type, or it is refused") {
+TEST_CASE(
+    "command line: a number is decimal, finite and in the range of its type, or it is refused") {
   std::string text;
   run({"--steps", "010", "--seed", "+18446744073709551615", "--learning-rate", "+.5e-3"}, &text);
-  CHECK(text == "name = \"nobody\"\nlearning-rate = \"+.5e-3\"\nsteps = \"10\"\nseed = \"18446744073709551615\"\n");
+  CHECK(text ==
+        "name = \"nobody\"\nlearning-rate = \"+.5e-3\"\nsteps = \"10\"\nseed = "
+        "\"18446744073709551615\"\n");
   for (const char* wrong : {"nan", "inf", "-inf", "1e999", "0x10", "1,5", "1 ", "", "+-1"}) {
     CAPTURE(wrong);
     CHECK(run({"--learning-rate", wrong}) == 2);
@@ -64,7 +68,8 @@ TEST_CASE("command line: edit distance") {
 }
 
 TEST_CASE("command line: a suggestion is near what was given, or there is none") {
-  const std::vector<std::string> names{"steps", "text-steps", "lr", "lr-scheduler", "batch-size", "warmup", "out"};
+  const std::vector<std::string> names{"steps",      "text-steps", "lr", "lr-scheduler",
+                                       "batch-size", "warmup",     "out"};
   CHECK(nearest_name("stesp", names) == "steps");
   CHECK(nearest_name("batch_size", names) == "batch-size");
   CHECK(nearest_name("batchsize", names) == "batch-size");
@@ -74,13 +79,17 @@ TEST_CASE("command line: a suggestion is near what was given, or there is none")
   CHECK(nearest_name("zzzzzzz", names).empty());
   CHECK(nearest_name("x", names).empty());
   CHECK(nearest_name("", names).empty());
-  CHECK(nearest_name("vit_base_multiscan_h3_token1167", {"vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176"}) == "vit_base_multiscan_h3_token1176");
+  CHECK(nearest_name("vit_base_multiscan_h3_token1167",
+                     {"vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176"}) ==
+        "vit_base_multiscan_h3_token1176");
 }
 
 TEST_CASE("flat toml: every text comes back as it was written") {
   std::string all;
   for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
-  for (const std::string& text : {std::string(), all, std::string("a # b"), std::string("\\"), std::string("\"quoted\" and 'quoted'"), std::string("[1, 2]"), std::string(" \r\n ")}) {
+  for (const std::string& text :
+       {std::string(), all, std::string("a # b"), std::string("\\"),
+        std::string("\"quoted\" and 'quoted'"), std::string("[1, 2]"), std::string(" \r\n ")}) {
     const auto entries = parse_flat_toml("name = " + toml_string(text) + " # said\r\n", "x.toml");
     REQUIRE(entries.size() == 1);
     CHECK(entries[0].name == "name");
@@ -89,7 +98,10 @@ TEST_CASE("flat toml: every text comes back as it was written") {
 }
 
 TEST_CASE("flat toml: what people write is read") {
-  const auto entries = parse_flat_toml("# options\n\nlr=1e-5\n  epochs = 20 # as published\nsiglip = true\ninput-info = [ -1150, # low\n  '350',\n \"crop\", ]\nout = 'a\\b'\nnote = \"\\u00e9\\U0001F600\"", "x.toml");
+  const auto entries = parse_flat_toml(
+      "# options\n\nlr=1e-5\n  epochs = 20 # as published\nsiglip = true\ninput-info = [ -1150, # "
+      "low\n  '350',\n \"crop\", ]\nout = 'a\\b'\nnote = \"\\u00e9\\U0001F600\"",
+      "x.toml");
   REQUIRE(entries.size() == 6);
   CHECK(entries[0].values == std::vector<std::string>{"1e-5"});
   CHECK(entries[1].values == std::vector<std::string>{"20"});
@@ -101,8 +113,26 @@ TEST_CASE("flat toml: what people write is read") {
 }
 
 TEST_CASE("flat toml: anything else is refused with its line") {
-  for (const char* text : {"[table]", "a.b = 1", "= 1", "a", "a =", "a = b", "a = 1 2", "a = \"b", "a = \"b\nc\"", "a = \"\\q\"", "a = \"\\ud800\"", "a = \"\\u12\"", "a = \"\\", "a = [1", "a = [1 2]",
-                                  "a = [[1]]", "a = \"\"\"b\"\"\"", "a = 1\na = 1", "a = 1979-05-27", "a = 1_000"}) {
+  for (const char* text : {"[table]",
+                           "a.b = 1",
+                           "= 1",
+                           "a",
+                           "a =",
+                           "a = b",
+                           "a = 1 2",
+                           "a = \"b",
+                           "a = \"b\nc\"",
+                           "a = \"\\q\"",
+                           "a = \"\\ud800\"",
+                           "a = \"\\u12\"",
+                           "a = \"\\",
+                           "a = [1",
+                           "a = [1 2]",
+                           "a = [[1]]",
+                           "a = \"\"\"b\"\"\"",
+                           "a = 1\na = 1",
+                           "a = 1979-05-27",
+                           "a = 1_000"}) {
     CAPTURE(text);
     try {
       parse_flat_toml(text, "x.toml");
@@ -115,7 +145,9 @@ TEST_CASE("flat toml: anything else is refused with its line") {
   CHECK_THROWS_AS(parse_flat_toml(std::string("a = 1\n\0b = 2", 12), "x.toml"), error);
 }
 
-TEST_CASE("progress: off a terminal a line comes with every milestone, and when the last one is a while ago") {
+TEST_CASE(
+    "progress: off a terminal a line comes with every milestone, and when the last one is a while "
+    "ago") {
   const ProgressLine fresh(std::chrono::seconds(3600)), late(std::chrono::seconds(0));
   if (fresh.terminal()) return;
   CHECK(fresh.wants(true));

@@ -9,8 +9,7 @@ TEST_CASE("process time: goes forward, and laps add up to it") {
   CHECK(first >= 0);
   StartUpTimes times;
   times.lap("start");
-  while (seconds_since_start() < first + 0.02) {
-  }
+  while (seconds_since_start() < first + 0.02) {}
   times.lap("model", true);
   const double all = seconds_since_start();
   CHECK(all >= first + 0.02);

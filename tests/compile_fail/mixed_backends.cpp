@@ -7,4 +7,6 @@ using Other = hlip::Cpu;
 using Other = hlip::Reference;
 #endif
 
-hlip::Tensor<float> f(const hlip::Tensor<float>& a, const hlip::Tensor<float, Other>& b) { return a + b; }
+hlip::Tensor<float> f(const hlip::Tensor<float>& a, const hlip::Tensor<float, Other>& b) {
+  return a + b;
+}

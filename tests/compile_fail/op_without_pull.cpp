@@ -5,15 +5,9 @@
 
 struct Cube {
   static constexpr std::string_view name = "cube";
-  template <class V>
-  V operator()(V x) const {
-    return x * x * x;
-  }
+  template <class V> V operator()(V x) const { return x * x * x; }
 #if defined(HLIP_CONTROL)
-  template <class V>
-  V pull(V x, V, V dy) const {
-    return V(3) * x * x * dy;
-  }
+  template <class V> V pull(V x, V, V dy) const { return V(3) * x * x * dy; }
 #endif
 };
 

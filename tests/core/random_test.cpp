@@ -11,17 +11,20 @@ using Words = std::array<std::uint32_t, 4>;
 }
 
 TEST_CASE("Philox 4x32-10: the known answers of its authors") {
-  // Counter words (c0, c1, c2, c3) = (index low, index high, step low, step high), key words = (seed low, seed high), stream 0.
-  // Source: Random123, known-answer tests of philox4x32-10.
+  // Counter words (c0, c1, c2, c3) = (index low, index high, step low, step high), key words =
+  // (seed low, seed high), stream 0. Source: Random123, known-answer tests of philox4x32-10.
   CHECK(philox({0, 0, 0}, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(philox({~0ull, 0, ~0ull}, ~0ull) == Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-  CHECK(philox({0x299f31d0a4093822ull, 0, 0x0370734413198a2eull}, 0x85a308d3243f6a88ull) == Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+  CHECK(philox({0x299f31d0a4093822ull, 0, 0x0370734413198a2eull}, 0x85a308d3243f6a88ull) ==
+        Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
 TEST_CASE("random keys: every field counts, and equal keys draw the same") {
   const RandomKey key{1, 2, 3};
   CHECK(philox(key, 4) == philox({1, 2, 3}, 4));
-  for (const RandomKey& other : {RandomKey{2, 2, 3}, RandomKey{1, 3, 3}, RandomKey{1, 2, 4}, RandomKey{1ull << 32, 2, 3}, RandomKey{1, 2, 3 + (1ull << 32)}}) CHECK(philox(other, 4) != philox(key, 4));
+  for (const RandomKey& other : {RandomKey{2, 2, 3}, RandomKey{1, 3, 3}, RandomKey{1, 2, 4},
+                                 RandomKey{1ull << 32, 2, 3}, RandomKey{1, 2, 3 + (1ull << 32)}})
+    CHECK(philox(other, 4) != philox(key, 4));
   CHECK(philox(key, 4 + (1ull << 32)) != philox(key, 4));
   CHECK(philox(key.with_stream(9), 4) == philox({1, 9, 3}, 4));
 }

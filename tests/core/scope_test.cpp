@@ -9,12 +9,15 @@
 using namespace hlip;
 using test::error_of;
 
-TEST_CASE("module path: nested scopes are joined by dots, empty names left out, and gone after their block") {
+TEST_CASE(
+    "module path: nested scopes are joined by dots, empty names left out, and gone after their "
+    "block") {
   CHECK(located("linear") == "linear");
   {
     ModuleScope a("visual"), empty(""), b("trunk.blocks.3");
     CHECK(located("linear") == "visual.trunk.blocks.3 (linear)");
-    CHECK(error_of([] { expect(1 + 1 == 3, "linear", "{} is not {}", 2, 3); }) == "visual.trunk.blocks.3 (linear): 2 is not 3");
+    CHECK(error_of([] { expect(1 + 1 == 3, "linear", "{} is not {}", 2, 3); }) ==
+          "visual.trunk.blocks.3 (linear): 2 is not 3");
   }
   CHECK(located("linear") == "linear");
 }

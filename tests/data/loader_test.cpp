@@ -26,7 +26,8 @@ struct Numbers {
   std::string name(index_t i) const { return "study_" + std::to_string(i); }
   Sample get(index_t i, const RandomKey& key) const {
     if (alive) ++*alive;
-    if (slow) std::this_thread::sleep_for(std::chrono::microseconds(300 * ((i * 7) % 5)));  // finish out of order
+    // finish out of order
+    if (slow) std::this_thread::sleep_for(std::chrono::microseconds(300 * ((i * 7) % 5)));
     if (alive) --*alive;
     if (loaded) ++*loaded;
     if (broken.count(i)) fail("nifti", "file of study {} is cut off", i);
@@ -93,7 +94,8 @@ TEST_CASE("loader: the same batches and draws for any number of workers and any 
   }
 }
 
-TEST_CASE("loader: an epoch is the sampler's order cut into batches, the last one kept on request") {
+TEST_CASE(
+    "loader: an epoch is the sampler's order cut into batches, the last one kept on request") {
   auto options = with_workers(2, 7);
   options.sampler.drop_last = false;
   const auto batches = read_epochs(Numbers{}, options, 1);
@@ -150,7 +152,8 @@ TEST_CASE("loader: a sample that cannot be read stops the run at its batch, with
     Loader loader(data, options, {});
     CHECK(loader.next());
     CHECK(loader.next());
-    const auto message = fmt::format("data loader: sample {} \"study_{}\": nifti: file of study {} is cut off", bad, bad, bad);
+    const auto message = fmt::format(
+        "data loader: sample {} \"study_{}\": nifti: file of study {} is cut off", bad, bad, bad);
     CHECK_THROWS_WITH_AS(loader.next(), message.c_str(), error);
     CHECK_THROWS_WITH_AS(loader.next(), message.c_str(), error);
     CHECK(loader.statistics().batches == 2);
@@ -158,13 +161,16 @@ TEST_CASE("loader: a sample that cannot be read stops the run at its batch, with
   }
 }
 
-TEST_CASE("loader: skip_bad records bad samples and fills up in the sampler's order, for any number of workers") {
+TEST_CASE(
+    "loader: skip_bad records bad samples and fills up in the sampler's order, for any number of "
+    "workers") {
   Numbers data;
   data.slow = true;
   for (index_t i = 0; i < 40; i += 3) data.broken.insert(i);
   auto options = with_workers(0, 5);
   std::vector<index_t> good, bad;
-  for (const index_t i : Sampler(data.size(), options.sampler).order(0)) (data.broken.count(i) ? bad : good).push_back(i);
+  for (const index_t i : Sampler(data.size(), options.sampler).order(0))
+    (data.broken.count(i) ? bad : good).push_back(i);
   options.skip_bad = true;
   for (const index_t workers : {0, 1, 4}) {
     options.workers = workers;
@@ -179,12 +185,15 @@ TEST_CASE("loader: skip_bad records bad samples and fills up in the sampler's or
     for (std::size_t i = 0; i < bad.size(); ++i) {
       CHECK(loader.bad_samples()[i].index == bad[i]);
       CHECK(loader.bad_samples()[i].name == data.name(bad[i]));
-      CHECK(loader.bad_samples()[i].message == fmt::format("nifti: file of study {} is cut off", bad[i]));
+      CHECK(loader.bad_samples()[i].message ==
+            fmt::format("nifti: file of study {} is cut off", bad[i]));
     }
   }
 }
 
-TEST_CASE("loader: an epoch without a readable sample is an error, more bad samples than are prefetched are not") {
+TEST_CASE(
+    "loader: an epoch without a readable sample is an error, more bad samples than are prefetched "
+    "are not") {
   Numbers data;
   for (index_t i = 0; i < 40; ++i) data.broken.insert(i);
   for (const index_t workers : {0, 4}) {
@@ -192,7 +201,9 @@ TEST_CASE("loader: an epoch without a readable sample is an error, more bad samp
     options.prefetch_batches = 1;
     options.skip_bad = true;
     Loader none(data, options, {});
-    CHECK_THROWS_WITH_AS(none.next(), doctest::Contains("no batch could be formed in epoch 0: 40 samples are bad"), error);
+    CHECK_THROWS_WITH_AS(
+        none.next(), doctest::Contains("no batch could be formed in epoch 0: 40 samples are bad"),
+        error);
     auto few = data;
     const auto order = Sampler(40, options.sampler).order(0);
     few.broken.erase(order[38]), few.broken.erase(order[39]);
@@ -228,8 +239,11 @@ TEST_CASE("loader: a collate that throws names the batch") {
     options.sampler.shuffle = false;
     DataLoader loader(Numbers{}, options, picky);
     CHECK(loader.next()->data == 4);
-    CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("from 4 \"study_4\" to 7 \"study_7\" cannot be put together: stack: volume is"),
-                         error);
+    CHECK_THROWS_WITH_AS(
+        loader.next(),
+        doctest::Contains(
+            "from 4 \"study_4\" to 7 \"study_7\" cannot be put together: stack: volume is"),
+        error);
   }
 }
 
@@ -281,11 +295,15 @@ TEST_CASE("loader: a position at the end of an epoch gives no batch and does not
     CHECK_FALSE(loader.next());
     loader.start({1, 0});
     CHECK(loader.next());
-    CHECK_THROWS_WITH_AS(loader.start({0, 41}), doctest::Contains("position 41 does not exist in an epoch of 40 samples"), error);
+    CHECK_THROWS_WITH_AS(loader.start({0, 41}),
+                         doctest::Contains("position 41 does not exist in an epoch of 40 samples"),
+                         error);
   }
 }
 
-TEST_CASE("loader: waiting for a batch can be given up, between samples or beside busy workers, and goes on with the same batch") {
+TEST_CASE(
+    "loader: waiting for a batch can be given up, between samples or beside busy workers, and goes "
+    "on with the same batch") {
   static std::atomic<int> loaded;
   static int wanted;  // samples after which it is given up
   Numbers data{.slow = true, .loaded = &loaded};
@@ -296,7 +314,8 @@ TEST_CASE("loader: waiting for a batch can be given up, between samples or besid
     options.workers = workers;
     loaded = 0;
     wanted = workers == 0 ? 5 : 0;
-    if (workers > 0) data.count = 100'000, options.sampler.batch_size = 4000;  // not within a tenth of a second
+    // not within a tenth of a second
+    if (workers > 0) data.count = 100'000, options.sampler.batch_size = 4000;
     Loader loader(data, options, {});
     {
       const Interruptible scope([] { return loaded >= wanted; });
@@ -319,7 +338,8 @@ TEST_CASE("loader: options that make no sense are refused") {
   options = with_workers(0);
   options.skip_bad = true;
   options.sampler.world_size = 2;
-  CHECK_THROWS_WITH_AS(Loader(Numbers{}, options, {}), doctest::Contains("leave the bad samples out"), error);
+  CHECK_THROWS_WITH_AS(Loader(Numbers{}, options, {}),
+                       doctest::Contains("leave the bad samples out"), error);
 }
 
 TEST_CASE("subset: the chosen samples of a data set under their own names") {

@@ -21,7 +21,8 @@ Indices sorted(Indices v) {
 }  // namespace
 
 TEST_CASE("sampler: every epoch is another permutation, a function of seed and epoch alone") {
-  const Sampler a(50, {.batch_size = 8, .seed = 3}), b(50, {.batch_size = 8, .seed = 3}), c(50, {.batch_size = 8, .seed = 4});
+  const Sampler a(50, {.batch_size = 8, .seed = 3}), b(50, {.batch_size = 8, .seed = 3}),
+      c(50, {.batch_size = 8, .seed = 4});
   std::set<Indices> seen;
   for (index_t epoch = 0; epoch < 10; ++epoch) {
     CHECK(sorted(a.order(epoch)) == counted(50));
@@ -38,7 +39,8 @@ TEST_CASE("sampler: permutations of few samples are about equally frequent") {
   std::map<Indices, int> frequency;
   for (index_t epoch = 0; epoch < 6000; ++epoch) ++frequency[s.order(epoch)];
   CHECK(frequency.size() == 6);
-  for (const auto& [order, count] : frequency) CHECK(std::abs(count - 1000) < 150);  // five standard deviations
+  // five standard deviations
+  for (const auto& [order, count] : frequency) CHECK(std::abs(count - 1000) < 150);
 }
 
 TEST_CASE("sampler: processes together see the batches one process would") {
@@ -54,7 +56,8 @@ TEST_CASE("sampler: processes together see the batches one process would") {
   }
   for (std::size_t b = 0; b < 8; ++b)
     for (const auto& p : parts)
-      together.insert(together.end(), p.begin() + static_cast<long>(4 * b), p.begin() + static_cast<long>(4 * b + 4));
+      together.insert(together.end(), p.begin() + static_cast<long>(4 * b),
+                      p.begin() + static_cast<long>(4 * b + 4));
   CHECK(together == Indices(order.begin(), order.begin() + 96));
 }
 
@@ -72,7 +75,8 @@ TEST_CASE("sampler: without drop_last every sample is seen once by one process")
 }
 
 TEST_CASE("sampler: senseless options are refused") {
-  CHECK_THROWS_WITH_AS(Sampler(10, {.batch_size = 16}), doctest::Contains("10 samples make no full batch of 16"), error);
+  CHECK_THROWS_WITH_AS(Sampler(10, {.batch_size = 16}),
+                       doctest::Contains("10 samples make no full batch of 16"), error);
   CHECK_THROWS_AS(Sampler(0, {}), error);
   CHECK_THROWS_AS(Sampler(10, {.batch_size = 0}), error);
   CHECK_THROWS_AS(Sampler(10, {.rank = 2, .world_size = 2}), error);

@@ -17,19 +17,27 @@ void add_scan(const std::string& folder) {
 
 // Two sound studies; the order of names is not that of the file.
 std::string add_tree(const TempFolder& folder) {
-  for (const char* scan : {"b/T2", "b/T1", "a/FLAIR"}) add_scan(folder / ("train/" + std::string(scan)));
+  for (const char* scan : {"b/T2", "b/T1", "a/FLAIR"})
+    add_scan(folder / ("train/" + std::string(scan)));
   const std::string json = folder / "train_studies.json";
-  atomic_write(json, R"({"b": {"series": {"T2": {"num_slices": 20, "view": "axial"}, "T1": {"num_slices": 20, "view": "coronal"}}, "report_length": 2, "report": ["One.", "Two."]},
-                         "a": {"series": {"FLAIR": {"num_slices": 20, "view": "axial"}}, "report_length": 1, "report": ["Three."]}})");
+  atomic_write(
+      json,
+      R"({"b": {"series": {"T2": {"num_slices": 20, "view": "axial"}, "T1": {"num_slices": 20,)"
+      R"( "view": "coronal"}}, "report_length": 2, "report": ["One.", "Two."]},
+                         "a": {"series": {"FLAIR": {"num_slices": 20, "view": "axial"}},
+                         "report_length": 1, "report": ["Three."]}})");
   return json;
 }
 
 }  // namespace
 
-TEST_CASE("brain mri: the published layout is read with studies and scans sorted by name, whatever the file's order") {
+TEST_CASE(
+    "brain mri: the published layout is read with studies and scans sorted by name, whatever the "
+    "file's order") {
   TempFolder folder;
   const std::string json = add_tree(folder);
-  for (const auto check : {VolumeCheck::none, VolumeCheck::exists, VolumeCheck::header, VolumeCheck::voxels}) {
+  for (const auto check :
+       {VolumeCheck::none, VolumeCheck::exists, VolumeCheck::header, VolumeCheck::voxels}) {
     const BrainDataset data = read_brain_mri(folder.string() + "/", json, {"", "", true, check});
     CHECK(data.problems.empty());
     CHECK(data.split == "train");
@@ -73,7 +81,10 @@ TEST_CASE("brain mri: every fault is found, and a study with one bad scan is lef
         std::string::npos);
   CHECK(blank.problems[1].find("b/T2/img.nii: no voxel is finite") != std::string::npos);
 
-  atomic_write(json, R"({"../b": {"series": {"T1": {}}, "report": ["x"]}, "a": {"series": {"../T1": {}}, "report": ["x"]}, "c": {"series": {}, "report": ["x"]}, "d": {"series": {"T1": {}}}})");
+  atomic_write(
+      json,
+      R"({"../b": {"series": {"T1": {}}, "report": ["x"]}, "a": {"series": {"../T1": {}},)"
+      R"( "report": ["x"]}, "c": {"series": {}, "report": ["x"]}, "d": {"series": {"T1": {}}}})");
   const auto faulty = read_brain_mri(folder.string(), json);
   CHECK(faulty.studies.empty());
   REQUIRE(faulty.problems.size() == 4);
@@ -82,11 +93,14 @@ TEST_CASE("brain mri: every fault is found, and a study with one bad scan is lef
   CHECK_THROWS_AS(read_brain_mri(folder.string(), json, {.split = "../x"}), error);
 }
 
-TEST_CASE("brain mri: labels belong to studies by name; rows that say anything but 0 or 1, come twice or are missing are faults") {
+TEST_CASE(
+    "brain mri: labels belong to studies by name; rows that say anything but 0 or 1, come twice or "
+    "are missing are faults") {
   TempFolder folder;
   const std::string json = add_tree(folder), labels = folder / "labels.csv";
   atomic_write(labels, "Glioma,study,Acute stroke\n0,b,1\n1,a,0\n");
-  const auto data = read_brain_mri(folder.string(), json, {.labels = labels, .need_reports = false});
+  const auto data = read_brain_mri(folder.string(), json,
+                                   {.labels = labels, .need_reports = false});
   CHECK(data.problems.empty());
   CHECK(data.findings == std::vector<std::string>{"Glioma", "Acute stroke"});
   REQUIRE(data.studies.size() == 2);
@@ -96,7 +110,8 @@ TEST_CASE("brain mri: labels belong to studies by name; rows that say anything b
   atomic_write(labels, "study,Glioma\na,yes\na,1\na,0\n");
   const auto faulty = read_brain_mri(folder.string(), json, {.labels = labels});
   REQUIRE(faulty.problems.size() == 3);
-  CHECK(faulty.problems[0].find("line 2, column Glioma: is \"yes\", expected 0 or 1") != std::string::npos);
+  CHECK(faulty.problems[0].find("line 2, column Glioma: is \"yes\", expected 0 or 1") !=
+        std::string::npos);
   CHECK(faulty.problems[1].find("study \"a\" is given twice") != std::string::npos);
   CHECK(faulty.problems[2].find("study \"b\" has no row") != std::string::npos);
   std::string wrong = "study,Glioma\n";
@@ -107,5 +122,7 @@ TEST_CASE("brain mri: labels belong to studies by name; rows that say anything b
   REQUIRE(many.problems.size() == 23);
   CHECK(many.problems[20] == labels + ": and 80 more faults");
   atomic_write(labels, "study\na\n");
-  CHECK(test::error_of([&] { read_brain_mri(folder.string(), json, {.labels = labels}); }).find("has no column beside study") != std::string::npos);
+  CHECK(test::error_of([&] {
+          read_brain_mri(folder.string(), json, {.labels = labels});
+        }).find("has no column beside study") != std::string::npos);
 }

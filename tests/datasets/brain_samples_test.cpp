@@ -14,14 +14,18 @@ namespace {
 const MriPreset small{4, 8, 8};
 
 std::shared_ptr<const WordPieceTokenizer> tokenizer() {
-  std::vector<std::string> words{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "this", "mri", "study", "shows", ":", "."};
-  for (char c = 'a'; c <= 'z'; ++c) words.push_back(std::string(1, c)), words.push_back("##" + std::string(1, c));
+  std::vector<std::string> words{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "this",
+                                 "mri",   "study", "shows", ":",     "."};
+  for (char c = 'a'; c <= 'z'; ++c)
+    words.push_back(std::string(1, c)), words.push_back("##" + std::string(1, c));
   return std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer(Vocabulary(words)));
 }
 
 }  // namespace
 
-TEST_CASE("draw_scans: real scans in random order, repeated to the number wanted, every one before any comes again") {
+TEST_CASE(
+    "draw_scans: real scans in random order, repeated to the number wanted, every one before any "
+    "comes again") {
   std::set<std::vector<std::size_t>> orders;
   for (std::uint64_t i = 0; i < 60; ++i) {
     RandomStream random({1, 0, i});
@@ -38,9 +42,12 @@ TEST_CASE("draw_scans: real scans in random order, repeated to the number wanted
   CHECK(orders.size() == 6);
 }
 
-TEST_CASE("brain samples: the same key gives the same scans and text, with and without a cache; evaluation takes all scans by name") {
+TEST_CASE(
+    "brain samples: the same key gives the same scans and text, with and without a cache; "
+    "evaluation takes all scans by name") {
   TempFolder folder;
-  const auto set = write_brain_phantom_dataset(folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 6, 1, 1);
+  const auto set = write_brain_phantom_dataset(
+      folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 6, 1, 1);
   const auto studies = read_brain_mri(set.root, set.train_json).studies;
   BrainSamples::Options options{small, 6, 64, false, false, 0};
   const BrainSamples plain(studies, tokenizer(), options);
@@ -55,7 +62,9 @@ TEST_CASE("brain samples: the same key gives the same scans and text, with and w
     CHECK(a.volume.to_vector() == b.volume.to_vector());
     CHECK(a.ids == b.ids);
     CHECK(a.ids == c.ids);
-    for (index_t i = 0; i < a.volume.numel(); ++i) CHECK(std::abs(a.volume.data()[i] - c.volume.data()[i]) <= 2e-3f);  // float16
+    // float16
+    for (index_t i = 0; i < a.volume.numel(); ++i)
+      CHECK(std::abs(a.volume.data()[i] - c.volume.data()[i]) <= 2e-3f);
     texts.insert(a.ids);
   }
   CHECK(texts.size() > 1);  // sentences are shuffled
@@ -63,15 +72,20 @@ TEST_CASE("brain samples: the same key gives the same scans and text, with and w
   const BrainVolumes all(studies, small);
   const auto x = all.get(0);
   REQUIRE(x.shape() == Shape{4, 4, 8, 8});
-  for (std::size_t s = 0; s < 4; ++s) CHECK(x.slice(0, static_cast<index_t>(s), static_cast<index_t>(s) + 1).contiguous().to_vector() == load_brain_scan(studies[0].scans[s], small).to_vector());
-  const auto batch = CollateImageText{}(std::vector<BrainSample>{plain.get(0, {1, 0, 0}), plain.get(1, {1, 0, 0})});
+  for (std::size_t s = 0; s < 4; ++s)
+    CHECK(
+        x.slice(0, static_cast<index_t>(s), static_cast<index_t>(s) + 1).contiguous().to_vector() ==
+        load_brain_scan(studies[0].scans[s], small).to_vector());
+  const auto batch = CollateImageText{}(
+      std::vector<BrainSample>{plain.get(0, {1, 0, 0}), plain.get(1, {1, 0, 0})});
   CHECK(batch.volumes.shape() == Shape{2, 6, 1, 4, 8, 8});
   CHECK(batch.ids.dim(0) == 2);
 }
 
 TEST_CASE("brain samples: the control deals the reports out anew, and nothing else changes") {
   TempFolder folder;
-  const auto set = write_brain_phantom_dataset(folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 12, 1, 1);
+  const auto set = write_brain_phantom_dataset(
+      folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 12, 1, 1);
   const auto studies = read_brain_mri(set.root, set.train_json).studies;
   BrainSamples::Options options{small, 4, 64, false, false, 3};
   const BrainSamples plain(studies, tokenizer(), options);
@@ -84,13 +98,16 @@ TEST_CASE("brain samples: the control deals the reports out anew, and nothing el
     const auto x = plain.text_pair(i, a).second, y = shuffled.text_pair(i, b).second;
     before.insert(x), after.insert(y);
     moved += x != y;
-    CHECK(plain.get(i, {1, 0, 0}).volume.to_vector() == shuffled.get(i, {1, 0, 0}).volume.to_vector());
+    CHECK(plain.get(i, {1, 0, 0}).volume.to_vector() ==
+          shuffled.get(i, {1, 0, 0}).volume.to_vector());
   }
   CHECK(before == after);
   CHECK(moved >= 8);
 }
 
-TEST_CASE("brain samples: a scan that shows nothing is a fault in training, however loosely the tree was checked") {
+TEST_CASE(
+    "brain samples: a scan that shows nothing is a fault in training, however loosely the tree was "
+    "checked") {
   const TempFolder folder;
   write_brain_scan(folder / "img.safetensors", Tensor<float>::zeros({4, 8, 8}), {});
   const std::vector<BrainStudy> studies{

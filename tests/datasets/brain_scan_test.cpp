@@ -27,10 +27,13 @@ BrainScan at(const std::string& path) { return {"scan", "folder", path}; }
 
 }  // namespace
 
-TEST_CASE("brain scan: a prepared scan comes back within half a grey value, and is not resampled when its size is right") {
+TEST_CASE(
+    "brain scan: a prepared scan comes back within half a grey value, and is not resampled when "
+    "its size is right") {
   TempFolder folder;
   const auto x = Tensor<float>::empty({6, 14, 14});
-  for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = static_cast<float>(uniform_at({1, 0, 0}, static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < x.numel(); ++i)
+    x.data()[i] = static_cast<float>(uniform_at({1, 0, 0}, static_cast<std::uint64_t>(i)));
   write_brain_scan(folder / "img.safetensors", x, {{"view", "axial"}});
   const SafetensorsFile file(folder / "img.safetensors");
   CHECK(file.metadata("view") == "axial");
@@ -57,7 +60,9 @@ TEST_CASE("brain scan: the published img.pt is read, and img.safetensors goes be
   CHECK(brain_scan_file(folder.string()) == folder / "img.safetensors");
 }
 
-TEST_CASE("brain scan: NIfTI is turned to RPI with the widest axis first, and gives what its prepared file gives") {
+TEST_CASE(
+    "brain scan: NIfTI is turned to RPI with the widest axis first, and gives what its prepared "
+    "file gives") {
   TempFolder folder;
   // i to the left, j to the head, k to the back; the widest spacing is along k: a coronal scan
   const Affine affine = {{{-1, 0, 0, 0}, {0, 0, -5, 0}, {0, 1, 0, 0}, {0, 0, 0, 1}}};
@@ -65,7 +70,8 @@ TEST_CASE("brain scan: NIfTI is turned to RPI with the widest axis first, and gi
   const MriSlices scan = mri_slices(read_nifti(folder / "img.nii"));
   CHECK(scan.view == "coronal");
   REQUIRE(scan.voxels.shape() == Shape{3, 4, 5});
-  // RPI: rows lead from head to foot, columns from left to right, slices from front to back as they lie in the file
+  // RPI: rows lead from head to foot, columns from left to right, slices from front to back as they
+  // lie in the file
   CHECK(scan.voxels.at({0, 0, 0}) == 34);
   CHECK(scan.voxels.at({2, 3, 4}) == 200);
   CHECK(mri_slices(read_nifti(folder / "img.nii"), true).view == "axial");
@@ -73,9 +79,11 @@ TEST_CASE("brain scan: NIfTI is turned to RPI with the widest axis first, and gi
 
   const MriSlices scaled = read_raw_scan(folder / "img.nii");
   write_brain_scan(folder / "img.safetensors", fit_mri(scaled.voxels, small), {});
-  const auto raw = load_brain_scan(at(folder / "img.nii"), small), prepared = load_brain_scan(at(folder / "img.safetensors"), small);
+  const auto raw = load_brain_scan(at(folder / "img.nii"), small),
+             prepared = load_brain_scan(at(folder / "img.safetensors"), small);
   REQUIRE(raw.shape() == Shape{6, 14, 14});
-  for (index_t i = 0; i < raw.numel(); ++i) CHECK(std::abs(raw.data()[i] - prepared.data()[i]) <= 0.5f / 255 / 0.226f + 1e-5f);
+  for (index_t i = 0; i < raw.numel(); ++i)
+    CHECK(std::abs(raw.data()[i] - prepared.data()[i]) <= 0.5f / 255 / 0.226f + 1e-5f);
 }
 
 TEST_CASE("brain scan: a turned scan of equal spacings is axial, as it is by its pixdim") {
@@ -103,7 +111,9 @@ TEST_CASE("brain scan: the two volumes of a diffusion file lie one behind the ot
   TempFolder folder;
   write_nifti<float>(folder / "img.nii", numbered(4, 3, 3), {4, 3, 3}, scaling_affine({3, 1, 1}));
   auto bytes = read_file(folder / "img.nii");  // the same voxels read as two volumes of two slices
-  const auto put = [&](std::size_t offset, std::int16_t value) { std::memcpy(bytes.data() + offset, &value, 2); };
+  const auto put = [&](std::size_t offset, std::int16_t value) {
+    std::memcpy(bytes.data() + offset, &value, 2);
+  };
   put(40, 4), put(46, 2), put(48, 2);
   atomic_write(folder / "two.nii", bytes);
   CHECK(read_raw_scan(folder / "two.nii").voxels.dim(0) == 4);
@@ -153,19 +163,36 @@ TEST_CASE("brain scan: what is no prepared scan is refused with its name and fau
     file.write(path);
     return test::error_of([&] { load_brain_scan(at(path), small); });
   };
-  CHECK(refused([](SafetensorsWriter& f) { f.add("image", Tensor<float>::zeros({1, 2, 2})); }).find("it has no tensor \"img\"") != std::string::npos);
-  CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<float>::zeros({2, 2})); }).find("img is (2, 2), expected (slices, rows, columns)") != std::string::npos);
-  CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<std::int64_t>::zeros({1, 2, 2})); }).find("img is I64") != std::string::npos);
-  CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<float>::full({1, 2, 2}, 255.f)); }).find("go from 0 to 255, expected 0 to 1 (or uint8)") != std::string::npos);
-  CHECK(refused([](SafetensorsWriter& f) { f.add("img", Tensor<float>::full({1, 2, 2}, std::nanf(""))); }).find("voxel 0 is not finite") != std::string::npos);
-  CHECK(test::error_of([&] { load_brain_scan({"T1", "train/s1/T1", ""}, small); }).find("train/s1/T1: holds no scan, expected img.safetensors, img.pt, img.nii.gz or img.nii") != std::string::npos);
+  CHECK(refused([](SafetensorsWriter& f) {
+          f.add("image", Tensor<float>::zeros({1, 2, 2}));
+        }).find("it has no tensor \"img\"") != std::string::npos);
+  CHECK(refused([](SafetensorsWriter& f) {
+          f.add("img", Tensor<float>::zeros({2, 2}));
+        }).find("img is (2, 2), expected (slices, rows, columns)") != std::string::npos);
+  CHECK(refused([](SafetensorsWriter& f) {
+          f.add("img", Tensor<std::int64_t>::zeros({1, 2, 2}));
+        }).find("img is I64") != std::string::npos);
+  CHECK(refused([](SafetensorsWriter& f) {
+          f.add("img", Tensor<float>::full({1, 2, 2}, 255.f));
+        }).find("go from 0 to 255, expected 0 to 1 (or uint8)") != std::string::npos);
+  CHECK(refused([](SafetensorsWriter& f) {
+          f.add("img", Tensor<float>::full({1, 2, 2}, std::nanf("")));
+        }).find("voxel 0 is not finite") != std::string::npos);
+  CHECK(test::error_of([&] {
+          load_brain_scan({"T1", "train/s1/T1", ""}, small);
+        })
+            .find("train/s1/T1: holds no scan, expected img.safetensors, img.pt, img.nii.gz or "
+                  "img.nii") != std::string::npos);
 }
 
-TEST_CASE("mri preset: the text of a preset reads back, and what cannot be carried out is refused") {
+TEST_CASE(
+    "mri preset: the text of a preset reads back, and what cannot be carried out is refused") {
   CHECK(parse_mri_preset(to_string(mri_preset(48, 224))) == mri_preset(48, 224));
   CHECK(mri_preset(48, 224).resize == 256);
-  CHECK(to_string(mri_preset(48, 224)) == "mri num_slices=48 resize=256 crop=224 mean=0.449 std=0.226");
-  for (const char* bad : {"mri crop=300", "mri num_slices=0", "mri std=0", "mri slices=3", "mri crop=many", "mri crop"}) {
+  CHECK(to_string(mri_preset(48, 224)) ==
+        "mri num_slices=48 resize=256 crop=224 mean=0.449 std=0.226");
+  for (const char* bad : {"mri crop=300", "mri num_slices=0", "mri std=0", "mri slices=3",
+                          "mri crop=many", "mri crop"}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse_mri_preset(bad), error);
   }

@@ -33,7 +33,8 @@ TEST_CASE("ct_cache: values, geometry, unit and source come back") {
                    {"row 1", "file 1"}, "0000abcd");
     const auto v = read_ct_cache(folder / "a.safetensors");
     const auto got = v.voxels.to_vector(), want = scan().voxels.to_vector();
-    for (std::size_t i = 0; i < want.size(); ++i) CHECK(std::abs(got[i] - want[i]) <= (std::abs(want[i]) > 2048 ? 1.f : 0.5f));
+    for (std::size_t i = 0; i < want.size(); ++i)
+      CHECK(std::abs(got[i] - want[i]) <= (std::abs(want[i]) > 2048 ? 1.f : 0.5f));
     CHECK(v.affine == scan().affine);
     CHECK(v.spacing == scan().spacing);
     CHECK(v.unit == Unit::hounsfield);
@@ -46,11 +47,14 @@ TEST_CASE("ct_cache: values, geometry, unit and source come back") {
 TEST_CASE("ct_cache: other settings have another key, broken files no stamp") {
   CtPreset a, b;
   b.spacing = {3, 1, 1.5};
-  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) != ct_cache_key(ct_cache_settings(b, CacheType::float16)));
-  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) != ct_cache_key(ct_cache_settings(a, CacheType::int16)));
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) !=
+        ct_cache_key(ct_cache_settings(b, CacheType::float16)));
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::float16)) !=
+        ct_cache_key(ct_cache_settings(a, CacheType::int16)));
   b.spacing = a.spacing;
   b.window_hu = {-1000, 1000};
-  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::int16)) == ct_cache_key(ct_cache_settings(b, CacheType::int16)));
+  CHECK(ct_cache_key(ct_cache_settings(a, CacheType::int16)) ==
+        ct_cache_key(ct_cache_settings(b, CacheType::int16)));
   TempFolder folder;
   CHECK(ct_cache_stamp(folder / "none") == CtCacheStamp{});
   atomic_write(folder / "bad", "xx");
@@ -61,13 +65,17 @@ TEST_CASE("ct_cache: other settings have another key, broken files no stamp") {
                        doctest::Contains("expected HU"), error);
 }
 
-TEST_CASE("ct_cache: a cached volume becomes the network's input as the volume in memory does, resampled only at another spacing") {
+TEST_CASE(
+    "ct_cache: a cached volume becomes the network's input as the volume in memory does, resampled "
+    "only at another spacing") {
   TempFolder folder;
   CtPreset made, other;
   made.spacing = {2, 2, 2};
   Volume v;
   v.voxels = Tensor<float>::empty({12, 30, 20});
-  for (index_t i = 0; i < v.voxels.numel(); ++i) v.voxels.data()[i] = static_cast<float>(static_cast<int>(1600 * uniform_at({1, 1, 1}, static_cast<std::uint64_t>(i))) - 1100);
+  for (index_t i = 0; i < v.voxels.numel(); ++i)
+    v.voxels.data()[i] = static_cast<float>(
+        static_cast<int>(1600 * uniform_at({1, 1, 1}, static_cast<std::uint64_t>(i))) - 1100);
   v.spacing = {2.1, 2.02, 2.05};  // at 2 mm as far as whole voxels allow
   v.affine = scaling_affine(v.spacing);
   v.unit = Unit::hounsfield;
@@ -75,11 +83,13 @@ TEST_CASE("ct_cache: a cached volume becomes the network's input as the volume i
     write_ct_cache(folder / "a.safetensors", v, type, ct_cache_settings(made, type));
     const CtCacheFile file(folder / "a.safetensors");
     const auto hu = read_ct_cache(folder / "a.safetensors");
-    for (const std::array<index_t, 3>& size : {std::array<index_t, 3>{8, 16, 16}, {20, 40, 24}, {6, 40, 10}})
+    for (const std::array<index_t, 3>& size :
+         {std::array<index_t, 3>{8, 16, 16}, {20, 40, 24}, {6, 40, 10}})
       for (const FitMode mode : {FitMode::crop, FitMode::resize}) {
         made.size = other.size = size;
         made.mode = other.mode = mode;
-        CHECK(preprocess_ct(file, made).to_vector() == ct_network_input(hu.voxels, made).to_vector());
+        CHECK(preprocess_ct(file, made).to_vector() ==
+              ct_network_input(hu.voxels, made).to_vector());
         CHECK(preprocess_ct(file, other).to_vector() == preprocess_ct(hu, other).to_vector());
       }
   }
@@ -95,16 +105,26 @@ TEST_CASE("ct_cache: files that are none are refused with a reason") {
     fill(file);
     file.write(folder / "x.safetensors");
     CHECK_THROWS_WITH_AS(CtCacheFile(folder / "x.safetensors"), doctest::Contains(why), error);
-    CHECK_THROWS_WITH_AS(read_ct_cache(folder / "x.safetensors"), doctest::Contains("x.safetensors"), error);
+    CHECK_THROWS_WITH_AS(read_ct_cache(folder / "x.safetensors"),
+                         doctest::Contains("x.safetensors"), error);
   };
   const auto hu = Tensor<std::int16_t>::zeros({1, 2, 2});
   const auto spacing = Tensor<double>::ones({3});
   refused("absent", [&](SafetensorsWriter& f) { f.add("hu", hu); });
-  refused("expected (D, H, W)", [&](SafetensorsWriter& f) { f.add("hu", hu.reshape({4})), f.add("spacing", spacing); });
-  refused("expected F16 or I16", [&](SafetensorsWriter& f) { f.add("hu", Tensor<float>::zeros({1, 2, 2})), f.add("spacing", spacing); });
-  refused("spacing is 0 mm", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", Tensor<double>::zeros({3})); });
-  refused("spacing 3", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", Tensor<double>::ones({4})); });
-  refused("its unit is \"stored\"", [&](SafetensorsWriter& f) { f.add("hu", hu), f.add("spacing", spacing), f.metadata("unit", "stored"); });
+  refused("expected (D, H, W)",
+          [&](SafetensorsWriter& f) { f.add("hu", hu.reshape({4})), f.add("spacing", spacing); });
+  refused("expected F16 or I16", [&](SafetensorsWriter& f) {
+    f.add("hu", Tensor<float>::zeros({1, 2, 2})), f.add("spacing", spacing);
+  });
+  refused("spacing is 0 mm", [&](SafetensorsWriter& f) {
+    f.add("hu", hu), f.add("spacing", Tensor<double>::zeros({3}));
+  });
+  refused("spacing 3", [&](SafetensorsWriter& f) {
+    f.add("hu", hu), f.add("spacing", Tensor<double>::ones({4}));
+  });
+  refused("its unit is \"stored\"", [&](SafetensorsWriter& f) {
+    f.add("hu", hu), f.add("spacing", spacing), f.metadata("unit", "stored");
+  });
   refused("run preprocess_ct_rate again", [&](SafetensorsWriter& f) {
     f.add("hu", hu), f.add("spacing", spacing), f.metadata("settings", "ct-cache=1 spacing=3,1,1");
   });
@@ -155,13 +175,16 @@ TEST_CASE(
   CHECK(CtCacheStamp::of(recon).row != was.row);
 }
 
-TEST_CASE("load_ct_rate_volume: the table's rescale values and spacing are used, and disagreement is said") {
+TEST_CASE(
+    "load_ct_rate_volume: the table's rescale values and spacing are used, and disagreement is "
+    "said") {
   TempFolder folder;
   const std::vector<std::int16_t> stored{24, 0, 1000, 1060, 1100, 3000};
   CtRateVolume recon;
   recon.path = folder / "a.nii.gz";
   write_nifti<std::int16_t>(recon.path, stored, {1, 2, 3}, scaling_affine({5, 0.8, 0.7}));
-  CHECK_THROWS_WITH_AS(load_ct_rate_volume(recon, {}), doctest::Contains("no slope and intercept"), error);
+  CHECK_THROWS_WITH_AS(load_ct_rate_volume(recon, {}), doctest::Contains("no slope and intercept"),
+                       error);
   recon.has_metadata = true;
   recon.intercept = -1024;
   recon.spacing = {5, 0.8, 0.6};

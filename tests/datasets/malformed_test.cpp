@@ -15,21 +15,38 @@ namespace {
 
 std::string shared_folder(const std::string& name) {
   const char* shared = std::getenv("HLIP_SHARED");
-  return (shared ? std::string(shared) : std::string(HLIP_SOURCE_DIR) + "/../shared") + "/data/" + name + "/";
+  return (shared ? std::string(shared) : std::string(HLIP_SOURCE_DIR) + "/../shared") + "/data/" +
+         name + "/";
 }
 std::string malformed_folder() { return shared_folder("malformed"); }
 
 // The choices docs/bad_input.md documents, where the collection leaves one.
 const std::map<std::string, bool>& choices() {
   static const std::map<std::string, bool> table = {
-      {"nifti/bad_crc.nii.gz", false},          {"nifti/trailing_garbage.nii.gz", true}, {"nifti/plain_named_gz.nii.gz", true},
-      {"nifti/wrong_sizeof_hdr.nii", false},    {"nifti/nan_pixdim.nii", true},          {"nifti/inf_pixdim.nii", true},
-      {"nifti/zero_pixdim.nii", true},          {"nifti/negative_pixdim.nii", true},     {"nifti/nan_sform.nii", true},
-      {"nifti/dim0_two.nii", true},             {"nifti/vox_offset_small.nii", true},    {"nifti/bitpix_mismatch.nii", false},
-      {"nifti/quaternion_unnormal.nii", true},  {"nifti/rgb.nii.gz", false},             {"nifti/sheared_sform.nii.gz", true},
-      {"nifti/analyze75/old.hdr", false},       {"csv/cr_only.csv", true},               {"csv/stray_quote.csv", false},
-      {"csv/duplicate_ids.csv", false},         {"csv/latin1.csv", false},               {"csv/nul_byte.csv", false},
-      {"json/dup_keys.json", false},            {"json/bom.json", false},                {"json/lone_surrogate.json", false},
+      {"nifti/bad_crc.nii.gz", false},
+      {"nifti/trailing_garbage.nii.gz", true},
+      {"nifti/plain_named_gz.nii.gz", true},
+      {"nifti/wrong_sizeof_hdr.nii", false},
+      {"nifti/nan_pixdim.nii", true},
+      {"nifti/inf_pixdim.nii", true},
+      {"nifti/zero_pixdim.nii", true},
+      {"nifti/negative_pixdim.nii", true},
+      {"nifti/nan_sform.nii", true},
+      {"nifti/dim0_two.nii", true},
+      {"nifti/vox_offset_small.nii", true},
+      {"nifti/bitpix_mismatch.nii", false},
+      {"nifti/quaternion_unnormal.nii", true},
+      {"nifti/rgb.nii.gz", false},
+      {"nifti/sheared_sform.nii.gz", true},
+      {"nifti/analyze75/old.hdr", false},
+      {"csv/cr_only.csv", true},
+      {"csv/stray_quote.csv", false},
+      {"csv/duplicate_ids.csv", false},
+      {"csv/latin1.csv", false},
+      {"csv/nul_byte.csv", false},
+      {"json/dup_keys.json", false},
+      {"json/bom.json", false},
+      {"json/lone_surrogate.json", false},
       {"json/big_number.json", false},
   };
   return table;
@@ -61,12 +78,16 @@ TEST_CASE("malformed: every file of the collection has its documented outcome") 
     CHECK(report.ok() == expect_ok(file, expected));
     for (const auto& p : report.problems) {
       CAPTURE(p);
-      CHECK(p.starts_with(folder + file.substr(0, file.rfind('/') + 1)));  // names the file (of a pair, either)
+      // names the file (of a pair, either)
+      CHECK(p.starts_with(folder + file.substr(0, file.rfind('/') + 1)));
       CHECK(p.size() < 1500);
       CHECK(find_invalid_utf8(p) == std::string::npos);
-      CHECK(std::none_of(p.begin(), p.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }));
+      CHECK(
+          std::none_of(p.begin(), p.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }));
     }
-    if (expected.starts_with("ok ")) CHECK(std::to_string(report.rows) + (report.rows == 1 ? " row" : " rows") == expected.substr(3));
+    if (expected.starts_with("ok "))
+      CHECK(std::to_string(report.rows) + (report.rows == 1 ? " row" : " rows") ==
+            expected.substr(3));
     if (expected.starts_with("row a ok")) CHECK(report.rows == 1);
   }
 }
@@ -108,9 +129,14 @@ TEST_CASE("malformed: files that hold the same volume give the same voxels") {
   }
   const auto good = read_nifti(folder + "good.nii");
   const auto values = good.voxels.to_vector();
-  for (const char* name : {"good.nii.gz", "two_members.nii.gz", "trailing_garbage.nii.gz", "plain_named_gz.nii.gz", "nan_pixdim.nii", "inf_pixdim.nii", "negative_pixdim.nii", "nan_sform.nii",
-                           "nan_scl.nii", "scl_slope_zero.nii", "vox_offset_small.nii", "no_orientation.nii", "big_endian.nii", "nifti2.nii.gz", "four_d.nii.gz", "four_d_single.nii.gz",
-                           "analyze75/pair.hdr", "analyze75/pair.img", "oblique_20deg.nii.gz", "sheared_sform.nii.gz"}) {
+  for (const char* name :
+       {"good.nii.gz",           "two_members.nii.gz",   "trailing_garbage.nii.gz",
+        "plain_named_gz.nii.gz", "nan_pixdim.nii",       "inf_pixdim.nii",
+        "negative_pixdim.nii",   "nan_sform.nii",        "nan_scl.nii",
+        "scl_slope_zero.nii",    "vox_offset_small.nii", "no_orientation.nii",
+        "big_endian.nii",        "nifti2.nii.gz",        "four_d.nii.gz",
+        "four_d_single.nii.gz",  "analyze75/pair.hdr",   "analyze75/pair.img",
+        "oblique_20deg.nii.gz",  "sheared_sform.nii.gz"}) {
     CAPTURE(name);
     CHECK(read_nifti(folder + name).voxels.to_vector() == values);
   }
@@ -131,17 +157,21 @@ TEST_CASE("malformed: files that hold the same volume give the same voxels") {
     const auto back = reorient(v, orientation_code(good.affine));
     CHECK(back.voxels.to_vector() == values);
     for (std::size_t r = 0; r < 3; ++r)
-      for (std::size_t c = 0; c < 4; ++c) CHECK(back.affine[r][c] == doctest::Approx(good.affine[r][c]).epsilon(1e-4));
+      for (std::size_t c = 0; c < 4; ++c)
+        CHECK(back.affine[r][c] == doctest::Approx(good.affine[r][c]).epsilon(1e-4));
   }
 }
 
-TEST_CASE("malformed: files that would fill the machine are refused or read in proportion to their size, with a few lines of messages") {
+TEST_CASE(
+    "malformed: files that would fill the machine are refused or read in proportion to their size, "
+    "with a few lines of messages") {
   const auto folder = shared_folder("hostile");
   if (!std::filesystem::exists(folder)) {
     MESSAGE("skipped: the shared data are absent (set HLIP_SHARED)");
     return;
   }
-  const std::set<std::string> readable = {"b2b_long_key_unfold.pt", "vox_offset_348_351.nii"};  // of no use, but small
+  // of no use, but small
+  const std::set<std::string> readable = {"b2b_long_key_unfold.pt", "vox_offset_348_351.nii"};
   TempFolder unpacked;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     std::string path = file.path(), name = file.path().filename();
@@ -151,7 +181,8 @@ TEST_CASE("malformed: files that would fill the machine are refused or read in p
       const std::string packed = read_file(path);
       const auto bytes = gunzip(std::as_bytes(std::span(packed)), std::size_t{1} << 28, path);
       path = unpacked / name.substr(0, name.size() - 3);
-      atomic_write(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+      atomic_write(path,
+                   std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
     }
     FileReport report;
     const auto cost = test::allocations_of([&] { report = inspect_file(path); });

@@ -1,4 +1,5 @@
-// The evaluations of Rad-ChestCT, Pub-Brain-5, RSNA and CQ500, from scores to tables, against values found by hand.
+// The evaluations of Rad-ChestCT, Pub-Brain-5, RSNA and CQ500, from scores to tables, against
+// values found by hand.
 #include "../io/temp_folder.hpp"
 #include "../support/errors.hpp"
 
@@ -26,7 +27,8 @@ constexpr BootstrapOptions few = {.resamples = 50};
 TEST_CASE("rad_chestct: fifteen prompts, of which the calcifications become one class") {
   const auto prompts = rad_chestct_prompts(PromptTemplate::organ);
   REQUIRE(prompts.size() == 15);
-  CHECK(prompts[6].name == "Peribronchial thickening");  // no "Mosaic attenuation pattern" before it
+  // no "Mosaic attenuation pattern" before it
+  CHECK(prompts[6].name == "Peribronchial thickening");
   CHECK(prompts[13].positive == "The heart shows: Coronary artery wall calcification.");
   std::vector<double> scores;
   std::vector<std::int64_t> labels;
@@ -56,19 +58,26 @@ TEST_CASE("auc_table: ranks only; a finding without positives is left out of the
   CHECK(std::isnan(table.rows()[2].auc));
   CHECK(table.macro_auc() == 0.6875);
   CHECK(table.left_out() == std::vector<std::string>{"never"});
-  CHECK(says(table.to_text(), "left out of the mean, because all studies have the same label: never"));
-  CHECK(table.to_csv().starts_with("finding,positives,negatives,auc,auc_low,auc_high,interval_note\na,2,2,0.75,"));
+  CHECK(says(table.to_text(),
+             "left out of the mean, because all studies have the same label: never"));
+  CHECK(table.to_csv().starts_with(
+      "finding,positives,negatives,auc,auc_low,auc_high,interval_note\na,2,2,0.75,"));
   CHECK(says(table.to_csv(), "\n\"b, c\",2,2,0.625,"));
   CHECK(says(table.to_csv(), "\nnever,0,4,,,,\nmean,,,0.6875,"));
   CHECK(table.to_text().find(interval_mark) == std::string::npos);
-  const AucTable sole(std::vector<std::string>{"a"}, std::vector<double>{0.1, 0.9, 0.2}, std::vector<std::int64_t>{0, 1, 0}, few);
+  const AucTable sole(std::vector<std::string>{"a"}, std::vector<double>{0.1, 0.9, 0.2},
+                      std::vector<std::int64_t>{0, 1, 0}, few);
   CHECK(says(sole.to_text(), "1.000-1.000†\n† too narrow"));
   CHECK(says(sole.to_csv(), "\na,1,2,1,1,1,one positive: too narrow\n"));
 }
 
 TEST_CASE("head CT prompts: one template for RSNA, eighteen for CQ500") {
-  CHECK(rsna_prompts().filled() == std::vector<std::string>{"This CT study shows: intracranial hemorrhage.", "This CT study shows: intraparenchymal hemorrhage.", "This CT study shows: intraventricular hemorrhage.",
-                                                            "This CT study shows: subarachnoid hemorrhage.", "This CT study shows: subdural hemorrhage."});
+  CHECK(rsna_prompts().filled() ==
+        std::vector<std::string>{"This CT study shows: intracranial hemorrhage.",
+                                 "This CT study shows: intraparenchymal hemorrhage.",
+                                 "This CT study shows: intraventricular hemorrhage.",
+                                 "This CT study shows: subarachnoid hemorrhage.",
+                                 "This CT study shows: subdural hemorrhage."});
   const auto cq500 = cq500_prompts();
   CHECK(cq500.findings.size() == 11);
   CHECK(cq500.templates.size() == 18);
@@ -79,13 +88,18 @@ TEST_CASE("head CT prompts: one template for RSNA, eighteen for CQ500") {
 }
 
 TEST_CASE("pub_brain_5: who takes part, and metrics by hand") {
-  const std::vector<std::string> studies = {"x/open_bhb/1", "x/open_bhb/2", "x/stroke/1", "x/stroke/2", "x/brats23/glioma/1", "x/brats23/meningioma/1", "x/nyu_mets/1", "x/ucsf_mets/1"};
+  const std::vector<std::string> studies = {
+      "x/open_bhb/1",       "x/open_bhb/2",           "x/stroke/1",   "x/stroke/2",
+      "x/brats23/glioma/1", "x/brats23/meningioma/1", "x/nyu_mets/1", "x/ucsf_mets/1"};
   const std::vector<std::size_t> labels = {0, 0, 1, 1, 2, 3, 4, 4};
-  const std::vector<double> logits = {5, 1, 1, 1, 1,  1, 2, 9, 1, 1,  1, 3, 1, 1, 1,  2, 1, 1, 1, 1,  1, 1, 4, 1, 1,  1, 1, 4, 1, 1,  1, 1, 1, 1, 6,  0, 1, 2, 1, 3};
+  const std::vector<double> logits = {5, 1, 1, 1, 1, 1, 2, 9, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1, 1,
+                                      1, 1, 4, 1, 1, 1, 1, 4, 1, 1, 1, 1, 1, 1, 6, 0, 1, 2, 1, 3};
   std::vector<PubBrainResult> results;
-  for (const auto& task : pub_brain_5_tasks()) results.push_back(score_pub_brain_task(task, studies, logits, labels, few));
+  for (const auto& task : pub_brain_5_tasks())
+    results.push_back(score_pub_brain_task(task, studies, logits, labels, few));
   REQUIRE(results.size() == 6);
-  // stroke: margins (stroke - normal) are -4, 1 for normal and 2, -1 for stroke. Right: normal 1 of 2, stroke 1 of 2; pairs 3 of 4.
+  // stroke: margins (stroke - normal) are -4, 1 for normal and 2, -1 for stroke. Right: normal 1 of
+  // 2, stroke 1 of 2; pairs 3 of 4.
   CHECK(results[0].counts == std::vector<std::int64_t>{2, 2});
   CHECK(results[0].balanced_accuracy == 0.5);
   CHECK(results[0].auc == 0.75);
@@ -100,12 +114,16 @@ TEST_CASE("pub_brain_5: who takes part, and metrics by hand") {
   CHECK(results[4].counts == std::vector<std::int64_t>{1, 1, 2});
   CHECK(results[4].balanced_accuracy == doctest::Approx(2.0 / 3));
   CHECK(std::isnan(results[4].recall));
-  // disease: normal 1 of 2 (the other is called glioma), stroke 1 of 2, glioma, no meningioma, metastasis 2 of 2.
+  // disease: normal 1 of 2 (the other is called glioma), stroke 1 of 2, glioma, no meningioma,
+  // metastasis 2 of 2.
   CHECK(results[5].studies() == 8);
   CHECK(results[5].balanced_accuracy == doctest::Approx((0.5 + 0.5 + 1 + 0 + 1) / 5));
   CHECK(results[5].auc_interval.low <= results[5].auc);
   const auto p = row_softmax(logits, 5);
-  CHECK(results[5].auc == doctest::Approx(macro_roc_auc(p, std::vector<std::int64_t>(labels.begin(), labels.end()), 5)).epsilon(1e-14));
+  CHECK(
+      results[5].auc ==
+      doctest::Approx(macro_roc_auc(p, std::vector<std::int64_t>(labels.begin(), labels.end()), 5))
+          .epsilon(1e-14));
   CHECK(says(pub_brain_csv(results), "\nstroke,4,0.5,"));
   CHECK(says(pub_brain_text(results), "disease"));
   CHECK(results[0].note().empty());
@@ -113,16 +131,23 @@ TEST_CASE("pub_brain_5: who takes part, and metrics by hand") {
   CHECK(says(pub_brain_text(results), "† too narrow"));
 }
 
-TEST_CASE("pub_brain_5: a task with one class has no metrics, a label outside of the task is refused") {
+TEST_CASE(
+    "pub_brain_5: a task with one class has no metrics, a label outside of the task is refused") {
   const std::vector<std::string> studies = {"open_bhb/1", "open_bhb/2"};
   const std::vector<double> logits(10, 0.0);
   const auto tasks = pub_brain_5_tasks();
-  const auto r = score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 0}, few);
+  const auto r = score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 0},
+                                      few);
   CHECK(r.studies() == 2);
   CHECK(std::isnan(r.auc));
   CHECK(std::isnan(r.balanced_accuracy));
-  CHECK(std::isnan(score_pub_brain_task(tasks[4], studies, logits, std::vector<std::size_t>{0, 0}, few).auc));  // nobody takes part
-  CHECK(says(test::error_of([&] { score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 2}, few); }), "study open_bhb/2 is labelled Glioma"));
+  // nobody takes part
+  CHECK(std::isnan(
+      score_pub_brain_task(tasks[4], studies, logits, std::vector<std::size_t>{0, 0}, few).auc));
+  CHECK(says(test::error_of([&] {
+               score_pub_brain_task(tasks[0], studies, logits, std::vector<std::size_t>{0, 2}, few);
+             }),
+             "study open_bhb/2 is labelled Glioma"));
 }
 
 TEST_CASE("score tables: numbers come back exactly, studies meet by their bare names") {
@@ -139,7 +164,8 @@ TEST_CASE("score tables: numbers come back exactly, studies meet by their bare n
   CHECK(bare_name("valid_1_a_1.nii.gz") == "valid_1_a_1");
 
   atomic_write(folder / "labels.csv", "id,a,Merged,C\ns2,1.0,0,0\ns1,0,1,1\nmore,0,0,0\n");
-  const auto labels = read_label_table(folder / "labels.csv", "id", {{"A", "a"}, {"B", "Merged"}}, plain);
+  const auto labels = read_label_table(folder / "labels.csv", "id", {{"A", "a"}, {"B", "Merged"}},
+                                       plain);
   CHECK(labels.columns == std::vector<std::string>{"A", "B"});
   CHECK(labels_of(table, labels, "labels.csv") == std::vector<std::int64_t>{0, 1, 1, 0});
 }
@@ -156,23 +182,32 @@ TEST_CASE("score tables: faults are named with their place") {
   CHECK(says(scores("study,B\nx,1\n"), "column A is absent"));
   const auto labels = [&](const std::string& text) {
     atomic_write(folder / "l.csv", text);
-    return test::error_of([&] { read_label_table(folder / "l.csv", "study", {{"A", "a"}}, plain); });
+    return test::error_of([&] {
+      read_label_table(folder / "l.csv", "study", {{"A", "a"}}, plain);
+    });
   };
   CHECK(says(labels("study,A\nx,2\n"), "line 2, column A: is \"2\", expected 0 or 1"));
   CHECK(says(labels("study,A\nx,1\nx,1\n"), "is already in line 2"));
   CHECK(says(labels("study,B\nx,1\n"), "column A is absent"));
   atomic_write(folder / "l.csv", "study,A\nx,1\n");
   const auto table = read_label_table(folder / "l.csv", "study", {{"A"}}, plain);
-  CHECK(says(test::error_of([&] { labels_of({{"A"}, {"y"}, {0.5}}, table, "l.csv"); }), "study \"y\" has scores but no row of labels"));
+  CHECK(says(test::error_of([&] {
+               labels_of({{"A"}, {"y"}, {0.5}}, table, "l.csv");
+             }),
+             "study \"y\" has scores but no row of labels"));
 }
 
-TEST_CASE("zero-shot tables: what was written is read, to the last digit, and nothing is computed again") {
+TEST_CASE(
+    "zero-shot tables: what was written is read, to the last digit, and nothing is computed "
+    "again") {
   TempFolder folder;
   const std::vector<std::string> names = {"a", "b, c", "never"};
   std::vector<double> scores;
   std::vector<std::int64_t> labels;
   for (int i = 0; i < 30; ++i)
-    for (int c = 0; c < 3; ++c) scores.push_back(uniform_at({3, 1, 0}, static_cast<std::uint64_t>(3 * i + c))), labels.push_back(c < 2 && (i + c) % 3 == 0);
+    for (int c = 0; c < 3; ++c)
+      scores.push_back(uniform_at({3, 1, 0}, static_cast<std::uint64_t>(3 * i + c))),
+          labels.push_back(c < 2 && (i + c) % 3 == 0);
   const ZeroShotTable table(names, scores, labels, few);
   atomic_write(folder / "t.csv", table.to_csv());
   const ZeroShotTable back = read_zero_shot_table(folder / "t.csv");
@@ -182,7 +217,8 @@ TEST_CASE("zero-shot tables: what was written is read, to the last digit, and no
   CHECK(back.left_out() == std::vector<std::string>{"never"});
   const std::string csv = table.to_csv();
   atomic_write(folder / "t.csv", csv.substr(0, csv.find("\nmean") + 1));
-  CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "expected a last row \"mean\"; is the file cut?"));
+  CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }),
+             "expected a last row \"mean\"; is the file cut?"));
   atomic_write(folder / "t.csv", csv.substr(0, csv.find('\n') + 1));
   CHECK(says(test::error_of([&] { read_zero_shot_table(folder / "t.csv"); }), "t.csv: "));
 }

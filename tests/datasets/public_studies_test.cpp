@@ -11,8 +11,10 @@ using namespace hlip;
 namespace {
 
 std::string npy(const std::string& descr, const std::string& shape, const std::string& values) {
-  const std::string header = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
-  return std::string("\x93NUMPY\1\0", 8) + static_cast<char>(header.size() & 255) + static_cast<char>(header.size() >> 8) + header + values;
+  const std::string header = "{'descr': '" + descr +
+                             "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+  return std::string("\x93NUMPY\1\0", 8) + static_cast<char>(header.size() & 255) +
+         static_cast<char>(header.size() >> 8) + header + values;
 }
 bool says(const std::string& message, std::string_view part) {
   if (message.find(part) != std::string::npos) return true;
@@ -28,19 +30,27 @@ constexpr ScanPreparation small = {
 TEST_CASE("public studies: a folder's scans are found in order, masks and other files are none") {
   TempFolder folder;
   CHECK(says(test::error_of([&] { scan_files(folder.string()); }), "holds no scans"));
-  for (const char* name : {"t2.nii.gz", "flair.npy", "t1_seg.nii.gz", "brain_mask.npy", "img.pt", ".hidden.npy", "a.safetensors"}) atomic_write(folder / name, "x");
-  CHECK(scan_files(folder.string()) == std::vector<std::string>{folder / "a.safetensors", folder / "flair.npy", folder / "img.pt", folder / "t2.nii.gz"});
+  for (const char* name : {"t2.nii.gz", "flair.npy", "t1_seg.nii.gz", "brain_mask.npy", "img.pt",
+                           ".hidden.npy", "a.safetensors"})
+    atomic_write(folder / name, "x");
+  CHECK(scan_files(folder.string()) ==
+        std::vector<std::string>{folder / "a.safetensors", folder / "flair.npy", folder / "img.pt",
+                                 folder / "t2.nii.gz"});
   CHECK(says(test::error_of([&] { scan_files(folder / "absent"); }), "cannot be listed"));
   CHECK(says(test::error_of([&] { folders_in(folder.string()); }), "holds no folders"));
 }
 
-TEST_CASE("public studies: prepared arrays of bytes are divided by 255, values beyond 0 to 1 are refused") {
+TEST_CASE(
+    "public studies: prepared arrays of bytes are divided by 255, values beyond 0 to 1 are "
+    "refused") {
   TempFolder folder;
-  atomic_write(folder / "u.npy", npy("|u1", "(2, 2, 2)", std::string("\xff\0\x33\xff\0\xff\0\xff", 8)));
+  atomic_write(folder / "u.npy",
+               npy("|u1", "(2, 2, 2)", std::string("\xff\0\x33\xff\0\xff\0\xff", 8)));
   const auto x = load_public_scan(folder / "u.npy", small).input;
   CHECK(x.shape() == Shape{2, 2, 2});
   CHECK(x.to_vector() == std::vector<float>{1, 0, 0.2f, 1, 0, 1, 0, 1});
-  atomic_write(folder / "four.npy", npy("|u1", "(1, 2, 2, 2)", std::string("\xff\1\0\2\xff\3\xff\4", 8)));
+  atomic_write(folder / "four.npy",
+               npy("|u1", "(1, 2, 2, 2)", std::string("\xff\1\0\2\xff\3\xff\4", 8)));
   CHECK(load_public_scan(folder / "four.npy", small).input.to_vector() ==
         std::vector<float>{1, 0, 1, 1, 1, 0, 1, 1});  // first channel, one slice for two
   atomic_write(folder / "hu.npy", npy("<f4", "(1, 1, 1)", std::string("\0\0\x7a\xc4", 4)));
@@ -63,7 +73,10 @@ TEST_CASE("public studies: the published .pt files are read like arrays, without
   const Volume ct = read_rad_chestct(folder / "u.pt");
   CHECK(ct.spacing == std::array<double, 3>{3, 1, 1});
   CHECK(ct.voxels.to_vector() == std::vector<float>{255, 0, 51, 255, 0, 255, 0, 255});
-  atomic_write(folder / "two.pt", test::torch::checkpoint(test::torch::dict(test::torch::text("w") + test::torch::tensor(test::torch::storage("0", 6), 0, {2, 3}, {3, 1}))));
+  atomic_write(folder / "two.pt",
+               test::torch::checkpoint(test::torch::dict(
+                   test::torch::text("w") +
+                   test::torch::tensor(test::torch::storage("0", 6), 0, {2, 3}, {3, 1}))));
   CHECK(says(test::error_of([&] { load_public_scan(folder / "two.pt", small); }),
              "it has no tensor \"img\""));
 }

@@ -12,8 +12,7 @@ using namespace hlip;
 
 namespace {
 
-template <class Fn>
-void on_ranks(const ThreadGroup& group, Fn fn) {
+template <class Fn> void on_ranks(const ThreadGroup& group, Fn fn) {
   std::vector<std::thread> threads;
   for (int r = 0; r < group.size(); ++r) threads.emplace_back([&, r] { fn(group.rank(r)); });
   for (auto& t : threads) t.join();
@@ -44,7 +43,9 @@ TEST_CASE("thread group: everybody gets everybody's bytes in rank order, again a
         const int mine[2] = {c.rank(), round};
         std::vector<int> all(2 * static_cast<std::size_t>(size));
         c.all_gather(mine, all.data(), sizeof mine);
-        for (int r = 0; r < size; ++r) wrong += all[2 * static_cast<std::size_t>(r)] != r || all[2 * static_cast<std::size_t>(r) + 1] != round;
+        for (int r = 0; r < size; ++r)
+          wrong += all[2 * static_cast<std::size_t>(r)] != r ||
+                   all[2 * static_cast<std::size_t>(r) + 1] != round;
       }
     });
     CHECK(wrong == 0);
@@ -77,7 +78,9 @@ TEST_CASE("thread group: empty messages are fine, and a barrier waits for all") 
   CHECK(early == 0);
 }
 
-TEST_CASE("agreement: what is so on one rank is so for all, and a fault of one ends all, each with a reason") {
+TEST_CASE(
+    "agreement: what is so on one rank is so for all, and a fault of one ends all, each with a "
+    "reason") {
   const ThreadGroup group(3);
   std::atomic<int> yes{0}, own{0}, others{0}, silent{0};
   on_ranks(group, [&](const auto& rank) {
@@ -97,5 +100,6 @@ TEST_CASE("agreement: what is so on one rank is so for all, and a fault of one e
   CHECK(silent == 3);
   CHECK(own == 1);
   CHECK(others == 2);
-  CHECK_THROWS_AS(agree_on_faults(SingleProcess{}, [] { throw std::runtime_error("as it is"); }), std::runtime_error);
+  CHECK_THROWS_AS(agree_on_faults(SingleProcess{}, [] { throw std::runtime_error("as it is"); }),
+                  std::runtime_error);
 }

@@ -22,7 +22,8 @@ void draw(std::uint64_t seed, std::size_t n, Scores& scores, Labels& labels) {
   scores.clear(), labels.clear();
   for (std::size_t i = 0; i < n; ++i) {
     labels.push_back(random.chance(0.4));
-    scores.push_back(static_cast<double>(random.below(12)) / 12 + 0.2 * static_cast<double>(labels.back()));
+    scores.push_back(static_cast<double>(random.below(12)) / 12 +
+                     0.2 * static_cast<double>(labels.back()));
   }
   labels[0] = 0, labels[1] = 1;
 }
@@ -44,9 +45,12 @@ TEST_CASE("roc_auc: a missing class is NaN, senseless input is refused") {
   CHECK(std::isnan(roc_auc(Scores{0.1, 0.2}, Labels{1, 1})));
   CHECK(std::isnan(roc_auc(Scores{0.1, 0.2}, Labels{0, 0})));
   CHECK(std::isnan(roc_auc(Scores{}, Labels{})));
-  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1}, Labels{}), doctest::Contains("1 scores, but 0 labels"), error);
-  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1, not_a_number}, Labels{0, 1}), doctest::Contains("score 1 is not a number"), error);
-  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1, 0.2}, Labels{0, -1}), doctest::Contains("label 1 is -1, expected 0 or 1"), error);
+  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1}, Labels{}), doctest::Contains("1 scores, but 0 labels"),
+                       error);
+  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1, not_a_number}, Labels{0, 1}),
+                       doctest::Contains("score 1 is not a number"), error);
+  CHECK_THROWS_WITH_AS(roc_auc(Scores{0.1, 0.2}, Labels{0, -1}),
+                       doctest::Contains("label 1 is -1, expected 0 or 1"), error);
 }
 
 TEST_CASE("roc_auc: weights count a sample as often as if it were repeated") {
@@ -63,11 +67,13 @@ TEST_CASE("roc_auc: weights count a sample as often as if it were repeated") {
   CHECK(std::isnan(RocAuc(s, y).value(Labels(s.size(), 0))));
 }
 
-TEST_CASE("bootstrap: the interval holds the estimate, repeats exactly and narrows with more studies") {
+TEST_CASE(
+    "bootstrap: the interval holds the estimate, repeats exactly and narrows with more studies") {
   Scores s;
   Labels y;
   draw(1, 100, s, y);
-  const auto small = bootstrap_auc(s, y), again = bootstrap_auc(s, y), other = bootstrap_auc(s, y, {.seed = 7});
+  const auto small = bootstrap_auc(s, y), again = bootstrap_auc(s, y),
+             other = bootstrap_auc(s, y, {.seed = 7});
   CHECK(small.low < roc_auc(s, y));
   CHECK(small.high > roc_auc(s, y));
   CHECK(small.low == again.low);

@@ -6,7 +6,8 @@
 
 using namespace hlip;
 
-TEST_CASE("principal components: points of a plane in eight dimensions come back with their distances") {
+TEST_CASE(
+    "principal components: points of a plane in eight dimensions come back with their distances") {
   RandomStream random({1, 2, 3});
   std::vector<double> flat, high;
   const double u[8] = {.5, .5, .5, .5, 0, 0, 0, 0}, v[8] = {0, 0, 0, 0, .5, -.5, .5, -.5};
@@ -20,7 +21,8 @@ TEST_CASE("principal components: points of a plane in eight dimensions come back
   CHECK(p.explained[0] > p.explained[1]);
   CHECK(p.explained[2] == 0);
   for (int i = 1; i < 40; ++i) {
-    const double want = std::hypot(flat[2 * i] - flat[0], flat[2 * i + 1] - flat[1]), got = std::hypot(p.scores[3 * i] - p.scores[0], p.scores[3 * i + 1] - p.scores[1]);
+    const double want = std::hypot(flat[2 * i] - flat[0], flat[2 * i + 1] - flat[1]),
+                 got = std::hypot(p.scores[3 * i] - p.scores[0], p.scores[3 * i + 1] - p.scores[1]);
     CHECK(got == doctest::Approx(want).epsilon(1e-9));
   }
 }
@@ -42,7 +44,8 @@ TEST_CASE("roc curve: the area under it is the AUC, ties are one straight step")
   CHECK(curve.front() == std::pair{0.0, 0.0});
   CHECK(curve.back() == std::pair{1.0, 1.0});
   double area = 0;
-  for (std::size_t i = 1; i < curve.size(); ++i) area += (curve[i].first - curve[i - 1].first) * (curve[i].second + curve[i - 1].second) / 2;
+  for (std::size_t i = 1; i < curve.size(); ++i)
+    area += (curve[i].first - curve[i - 1].first) * (curve[i].second + curve[i - 1].second) / 2;
   CHECK(area == doctest::Approx(roc_auc(scores, labels)).epsilon(1e-12));
   CHECK(roc_curve(scores, std::vector<std::int64_t>(8, 1)).empty());
 }

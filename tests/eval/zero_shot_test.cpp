@@ -9,7 +9,8 @@
 using namespace hlip;
 
 TEST_CASE("ct_rate_prompts: sixteen pairs, with the exceptions of both templates") {
-  const auto volume = ct_rate_prompts(PromptTemplate::volume), organ = ct_rate_prompts(PromptTemplate::organ);
+  const auto volume = ct_rate_prompts(PromptTemplate::volume),
+             organ = ct_rate_prompts(PromptTemplate::organ);
   REQUIRE(volume.size() == 16);
   REQUIRE(organ.size() == 16);
   CHECK(volume.front().positive == "The volume shows: Emphysema.");
@@ -31,7 +32,8 @@ TEST_CASE("ct_rate_prompts: sixteen pairs, with the exceptions of both templates
     for (const auto& c : list) all.insert(c.negative), all.insert(c.positive);
   CHECK(all.size() == 64);
   CHECK(prompt_template("organ") == PromptTemplate::organ);
-  CHECK_THROWS_WITH_AS(prompt_template("scan"), doctest::Contains("expected volume or organ"), error);
+  CHECK_THROWS_WITH_AS(prompt_template("scan"), doctest::Contains("expected volume or organ"),
+                       error);
 }
 
 TEST_CASE("binary_metrics: counts by hand, and NaN throughout when a class is absent") {
@@ -51,12 +53,15 @@ TEST_CASE("binary_metrics: counts by hand, and NaN throughout when a class is ab
 }
 
 TEST_CASE("threshold_fitted_on_labels: of equally good thresholds the last wins") {
-  const double t = threshold_fitted_on_labels(std::vector<double>{0.2, 0.8}, std::vector<std::int64_t>{0, 1});
+  const double t = threshold_fitted_on_labels(std::vector<double>{0.2, 0.8},
+                                              std::vector<std::int64_t>{0, 1});
   CHECK(t < 0.8);
   CHECK(t + 1.0 / 99 >= 0.8);
 }
 
-TEST_CASE("ZeroShotClassifier: probabilities are the softmax of each pair, and the encoder is called once") {
+TEST_CASE(
+    "ZeroShotClassifier: probabilities are the softmax of each pair, and the encoder is called "
+    "once") {
   const auto classes = ct_rate_prompts(PromptTemplate::volume);
   int calls = 0;
   // Negative prompts point along the first axis, positive ones along the second.
@@ -100,7 +105,8 @@ TEST_CASE("ZeroShotTable: classes without both answers are named and left out of
   CHECK(std::isnan(table.rows()[1].auc_interval.low));
 
   const auto text = table.to_text(true);
-  CHECK(text.find("left out of the means, because all studies have the same label: " + names[1]) != std::string::npos);
+  CHECK(text.find("left out of the means, because all studies have the same label: " + names[1]) !=
+        std::string::npos);
   CHECK(text.find("fitted on these same test labels") != std::string::npos);
   CHECK(table.to_text().find('*') == std::string::npos);
   const auto csv = table.to_csv();
@@ -110,7 +116,9 @@ TEST_CASE("ZeroShotTable: classes without both answers are named and left out of
   CHECK(table.scalars().front().second == 50);
 }
 
-TEST_CASE("ZeroShotTable: an interval of a finding with one positive or one negative is marked as too narrow") {
+TEST_CASE(
+    "ZeroShotTable: an interval of a finding with one positive or one negative is marked as too "
+    "narrow") {
   CHECK(interval_note(2, 2).empty());
   CHECK(interval_note(0, 1).empty());  // no metrics at all, which is said elsewhere
   CHECK(interval_note(1, 7) == "one positive: too narrow");
@@ -152,14 +160,16 @@ TEST_CASE(
 }
 
 TEST_CASE("macro_auc_line: has the promised form") {
-  CHECK(macro_auc_line(0.87249, {0.8611, 0.8839}, 400) == "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)");
+  CHECK(macro_auc_line(0.87249, {0.8611, 0.8839}, 400) ==
+        "macro AUC 0.872 (95 % CI 0.861-0.884, 400 studies)");
 }
 
 TEST_CASE("ZeroShotTable: sizes that do not fit are refused") {
   const std::vector<std::string> names = {"a", "b"};
   const std::vector<double> scores = {0.1, 0.2, 0.3};
   const std::vector<std::int64_t> labels = {0, 1, 0};
-  CHECK_THROWS_WITH_AS(ZeroShotTable(names, scores, labels), doctest::Contains("rows of 2 classes"), error);
+  CHECK_THROWS_WITH_AS(ZeroShotTable(names, scores, labels), doctest::Contains("rows of 2 classes"),
+                       error);
   CHECK_THROWS_AS(ZeroShotTable({}, scores, labels), error);
 }
 

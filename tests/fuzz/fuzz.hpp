@@ -1,5 +1,5 @@
-// What the fuzz targets share. Foreign bytes are answered with a result or with hlip::error, in memory and time that are in proportion to them;
-// whatever else happens is a finding.
+// What the fuzz targets share. Foreign bytes are answered with a result or with hlip::error, in
+// memory and time that are in proportion to them; whatever else happens is a finding.
 #pragma once
 
 #include <hlip/core/error.hpp>
@@ -20,21 +20,24 @@
 
 namespace fuzz {
 
-inline std::string_view text(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
-inline std::span<const std::byte> bytes(const std::uint8_t* data, std::size_t size) { return std::as_bytes(std::span(data, size)); }
+inline std::string_view text(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+inline std::span<const std::byte> bytes(const std::uint8_t* data, std::size_t size) {
+  return std::as_bytes(std::span(data, size));
+}
 
 /// Runs a reader; hlip::error is the answer expected of bad input.
-template <class Fn>
-int answer(Fn fn) {
+template <class Fn> int answer(Fn fn) {
   try {
     fn();
-  } catch (const hlip::error&) {
-  }
+  } catch (const hlip::error&) {}
   return 0;
 }
 
-/// What reading an input may cost: `base` bytes and `each` more for each byte of the input at a time, four times as many in all allocations
-/// together (which is what copying the same thing over and over shows in), and two seconds and 20 µs for each byte.
+/// What reading an input may cost: `base` bytes and `each` more for each byte of the input at a
+/// time, four times as many in all allocations together (which is what copying the same thing over
+/// and over shows in), and two seconds and 20 µs for each byte.
 struct Budget {
   std::size_t base, each;
 };
@@ -54,7 +57,8 @@ inline void count_block(const volatile void* block, std::size_t bytes) {
   if (!block) return;
   meter.now += bytes;
   meter.all += bytes;
-  if (meter.most_now < meter.now - meter.before) too_much("bytes at a time", meter.now - meter.before, meter.most_now);
+  if (meter.most_now < meter.now - meter.before)
+    too_much("bytes at a time", meter.now - meter.before, meter.most_now);
   if (meter.most_all < meter.all) too_much("bytes of all allocations", meter.all, meter.most_all);
 }
 inline void forget_block(const volatile void* block) {
@@ -63,12 +67,12 @@ inline void forget_block(const volatile void* block) {
 inline std::size_t processor_milliseconds() {
   timespec t{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<std::size_t>(t.tv_sec) * 1000 + static_cast<std::size_t>(t.tv_nsec) / 1'000'000;
+  return static_cast<std::size_t>(t.tv_sec) * 1000 +
+         static_cast<std::size_t>(t.tv_nsec) / 1'000'000;
 }
 
 /// Runs a reader on an input of `size` bytes, within its budget.
-template <class Fn>
-int within(Budget budget, std::size_t size, Fn fn) {
+template <class Fn> int within(Budget budget, std::size_t size, Fn fn) {
   static const int hooked = __sanitizer_install_malloc_and_free_hooks(count_block, forget_block);
   if (hooked == 0) std::abort();
   const std::size_t memory = budget.base + budget.each * size, began = processor_milliseconds();

@@ -1,4 +1,5 @@
-// JSON: what was read, written and read again is the same. Of an annotation that is wrong everywhere little is said.
+// JSON: what was read, written and read again is the same. Of an annotation that is wrong
+// everywhere little is said.
 #include "fuzz.hpp"
 
 #include <hlip/datasets/study_json.hpp>

@@ -11,7 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     NiftiOptions options;
     options.limits.max_bytes = 1 << 22;
     const Volume volume = read_nifti(fuzz::file(data, size), options);
-    fuzz::promise(volume.voxels.numel() > 0 && static_cast<std::size_t>(volume.voxels.numel()) * sizeof(float) <= options.limits.max_bytes);
+    fuzz::promise(volume.voxels.numel() > 0 &&
+                  static_cast<std::size_t>(volume.voxels.numel()) * sizeof(float) <=
+                      options.limits.max_bytes);
     for (const double s : volume.spacing) fuzz::promise(s > 0);
   });
 }

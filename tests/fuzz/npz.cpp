@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   NpyLimits limits;
   limits.max_bytes = 1 << 22;
   limits.check_crc = false;  // no mutation would get past it
-  constexpr fuzz::Budget budget{1 << 24, 100};  // values of 4 MiB, stored, as float and in another order
+  // values of 4 MiB, stored, as float and in another order
+  constexpr fuzz::Budget budget{1 << 24, 100};
   fuzz::within(budget, size, [&] {
     const auto values = npy_tensor(parse_npy(fuzz::bytes(data, size), "fuzz.npy", "", limits));
     fuzz::promise(static_cast<std::size_t>(values.numel()) <= limits.max_bytes);

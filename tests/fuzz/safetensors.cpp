@@ -9,6 +9,10 @@ using namespace hlip;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::within({1 << 20, 100}, size, [&] {
     const SafetensorsFile file(fuzz::bytes(data, size), "fuzz.safetensors");
-    for (const auto& name : file.names()) fuzz::answer([&] { fuzz::promise(file.values<double>(name).size() == static_cast<std::size_t>(file.info(name).shape.numel())); });
+    for (const auto& name : file.names())
+      fuzz::answer([&] {
+        fuzz::promise(file.values<double>(name).size() ==
+                      static_cast<std::size_t>(file.info(name).shape.numel()));
+      });
   });
 }

@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto read = parse_flat_toml(again, "written.toml");
     fuzz::promise(read.size() == entries.size());
-    for (std::size_t i = 0; i < read.size(); ++i) fuzz::promise(read[i].name == entries[i].name && read[i].values == entries[i].values);
+    for (std::size_t i = 0; i < read.size(); ++i)
+      fuzz::promise(read[i].name == entries[i].name && read[i].values == entries[i].values);
   });
 }

@@ -15,15 +15,19 @@ const Shape shape{9, 40, 30};
 const Affine affine = scaling_affine({5, 0.8, 1.3});
 
 // A body in air, with every value a CT has.
-template <class T>
-std::vector<T> body() {
+template <class T> std::vector<T> body() {
   std::vector<T> v(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<T>(std::is_unsigned_v<T> || sizeof(T) == 1 ? 100 * uniform_at({3, 2, 1}, i) : 3000 * uniform_at({3, 2, 1}, i) - 200);
+  for (std::size_t i = 0; i < v.size(); ++i)
+    v[i] = static_cast<T>(std::is_unsigned_v<T> || sizeof(T) == 1
+                              ? 100 * uniform_at({3, 2, 1}, i)
+                              : 3000 * uniform_at({3, 2, 1}, i) - 200);
   return v;
 }
 
 // What the long way round makes of a file.
-Volume slow(const std::string& path, double slope, double intercept) { return to_hounsfield(read_nifti(path), slope, intercept); }
+Volume slow(const std::string& path, double slope, double intercept) {
+  return to_hounsfield(read_nifti(path), slope, intercept);
+}
 Tensor<float> slow_resample(const Volume& hu, const CtPreset& p) {
   const auto size = resampled_size(hu.voxels.shape(), hu.spacing, p.spacing);
   return interpolate(hu.voxels, std::span<const index_t>(size), Interpolation::linear);
@@ -44,7 +48,8 @@ void check(const std::string& path, double file_slope, double slope, double inte
   CHECK(resampled.affine == want.affine);
   CHECK(resampled.spacing == want.spacing);
   CHECK(resampled.unit == Unit::hounsfield);
-  for (const std::array<index_t, 3>& size : {std::array<index_t, 3>{8, 16, 16}, {20, 50, 60}, {15, 100, 20}})
+  for (const std::array<index_t, 3>& size :
+       {std::array<index_t, 3>{8, 16, 16}, {20, 50, 60}, {15, 100, 20}})
     for (const FitMode mode : {FitMode::crop, FitMode::resize}) {
       p.size = size;
       p.mode = mode;
@@ -56,7 +61,9 @@ void check(const std::string& path, double file_slope, double slope, double inte
 
 }  // namespace
 
-TEST_CASE("ct_scan: one pass gives the bits of the long way round, for every voxel type and any number of threads") {
+TEST_CASE(
+    "ct_scan: one pass gives the bits of the long way round, for every voxel type and any number "
+    "of threads") {
   TempFolder folder;
   const int before = omp_get_max_threads();
   for (const int threads : {1, 3}) {
@@ -75,7 +82,9 @@ TEST_CASE("ct_scan: one pass gives the bits of the long way round, for every vox
   omp_set_num_threads(before);
 }
 
-TEST_CASE("ct_scan: a survey counts odd voxels and warns of values that are no HU, as the whole volume would") {
+TEST_CASE(
+    "ct_scan: a survey counts odd voxels and warns of values that are no HU, as the whole volume "
+    "would") {
   TempFolder folder;
   std::vector<float> v(static_cast<std::size_t>(shape.numel()), 30.f);
   for (std::size_t i = 0; i < v.size(); i += 3) v[i] = -1000;
@@ -94,8 +103,10 @@ TEST_CASE("ct_scan: a survey counts odd voxels and warns of values that are no H
   CHECK(survey(odd).warning == hu_range(to_volume(odd).voxels).warning);
   REQUIRE(odd.frame.warnings.size() == 2);
   CHECK(odd.frame.warnings[0] == "2 voxels are not finite and were replaced");
-  CHECK(odd.frame.warnings[1].find("was the intercept applied?") == std::string::npos);  // voxel 5 is air now
-  CHECK_THROWS_WITH_AS(CtScan(StoredVolume(folder / "odd.nii"), 0, 1), doctest::Contains("give no HU"), error);
+  // voxel 5 is air now
+  CHECK(odd.frame.warnings[1].find("was the intercept applied?") == std::string::npos);
+  CHECK_THROWS_WITH_AS(CtScan(StoredVolume(folder / "odd.nii"), 0, 1),
+                       doctest::Contains("give no HU"), error);
 }
 
 TEST_CASE("ct_scan: a damaged file is refused with or without the fast library") {

@@ -12,7 +12,8 @@ using namespace hlip;
 
 namespace {
 
-constexpr Affine oblique = {{{-0.7, 0, 0.35, 90}, {0, -0.8, 0, 100}, {0.1, 0, 2.45, -300}, {0, 0, 0, 1}}};
+constexpr Affine oblique = {
+    {{-0.7, 0, 0.35, 90}, {0, -0.8, 0, 100}, {0.1, 0, 2.45, -300}, {0, 0, 0, 1}}};
 
 std::vector<std::int16_t> numbers(index_t n) {
   std::vector<std::int16_t> v(static_cast<std::size_t>(n));
@@ -27,8 +28,7 @@ std::string valid_bytes() {
   write_nifti<std::int16_t>(folder / "a.nii", v, {2, 3, 4}, oblique);
   return read_file(folder / "a.nii");
 }
-template <class T>
-std::string with(std::string bytes, std::size_t offset, T value) {
+template <class T> std::string with(std::string bytes, std::size_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof(T));
   return bytes;
 }
@@ -78,7 +78,8 @@ TEST_CASE("nifti: a volume larger than one read step survives") {
   write_nifti<std::int16_t>(folder / "a.nii.gz", v, {70, 130, 131}, scaling_affine({5, 0.8, 0.7}));
   const auto r = read_nifti(folder / "a.nii.gz");
   bool same = true;
-  for (std::size_t i = 0; i < v.size(); ++i) same = same && r.voxels.data()[i] == static_cast<float>(v[i]);
+  for (std::size_t i = 0; i < v.size(); ++i)
+    same = same && r.voxels.data()[i] == static_cast<float>(v[i]);
   CHECK(same);
 }
 
@@ -95,7 +96,9 @@ TEST_CASE("nifti: writing twice gives the same bytes") {
 TEST_CASE("nifti: spoilt headers are refused with the field's name") {
   const auto good = valid_bytes();
   CHECK(load(good).voxels.numel() == 24);
-  const auto fault = [&](const std::string& bytes, const char* part) { CHECK_THROWS_WITH_AS(load(bytes), doctest::Contains(part), error); };
+  const auto fault = [&](const std::string& bytes, const char* part) {
+    CHECK_THROWS_WITH_AS(load(bytes), doctest::Contains(part), error);
+  };
   fault(with(good, 0, std::int32_t{349}), "sizeof_hdr is 349");
   fault(with(good, 40, std::int16_t{0}), "dim[0]: 0 dimensions");
   fault(with(good, 40, std::int16_t{200}), "dim[0]: 200 dimensions");
@@ -107,8 +110,10 @@ TEST_CASE("nifti: spoilt headers are refused with the field's name") {
   fault(with(good, 70, std::int16_t{3}), "datatype: 3");
   fault(with(good, 72, std::int16_t{8}), "bitpix: is 8");
   fault(with(good, 108, 340.f), "vox_offset: is 340");
-  for (const float inside : {348.f, 349.f, 350.f, 351.f}) fault(with(good, 108, inside), "inside the 352 bytes of the header and its extension flag");
-  CHECK(load(with(good, 108, -0.f)).voxels.to_vector() == load(good).voxels.to_vector());  // 0: behind the flag
+  for (const float inside : {348.f, 349.f, 350.f, 351.f})
+    fault(with(good, 108, inside), "inside the 352 bytes of the header and its extension flag");
+  // 0: behind the flag
+  CHECK(load(with(good, 108, -0.f)).voxels.to_vector() == load(good).voxels.to_vector());
   fault(with(good, 108, 1e30f), "vox_offset");
   fault(with(good, 108, 400.f), "do not fit");
   fault(with(good, 116, std::nanf("")), "scl_inter");
@@ -124,7 +129,8 @@ TEST_CASE("nifti: the limit holds before anything is read") {
   options.limits.max_bytes = 24 * 4;
   CHECK(load(valid_bytes(), options).voxels.numel() == 24);
   options.limits.max_bytes = 24 * 4 - 1;
-  CHECK_THROWS_WITH_AS(load(valid_bytes(), options), doctest::Contains("beyond the limit of 95 bytes"), error);
+  CHECK_THROWS_WITH_AS(load(valid_bytes(), options),
+                       doctest::Contains("beyond the limit of 95 bytes"), error);
 }
 
 TEST_CASE("nifti: sform, then qform, then pixdim") {
@@ -144,8 +150,10 @@ TEST_CASE("nifti: sform, then qform, then pixdim") {
   const auto p = load(with(with(bytes, 254, std::int16_t{0}), 256, 2.f));
   CHECK_FALSE(p.orientation_known);
   CHECK(p.spacing[1] == doctest::Approx(0.8));
-  for (const float size : {0.f, 1e-30f, 3e38f})  // a size whose square vanishes or overflows is none
-    CHECK_THROWS_WITH_AS(load(with(with(with(bytes, 254, std::int16_t{0}), 256, 2.f), 84, size)), doctest::Contains("voxel size is unknown"), error);
+  // a size whose square vanishes or overflows is none
+  for (const float size : {0.f, 1e-30f, 3e38f})
+    CHECK_THROWS_WITH_AS(load(with(with(with(bytes, 254, std::int16_t{0}), 256, 2.f), 84, size)),
+                         doctest::Contains("voxel size is unknown"), error);
   NiftiOptions strict;
   strict.strict = true;
   CHECK_THROWS_WITH_AS(load(bytes, strict), doctest::Contains("strict"), error);
@@ -159,12 +167,16 @@ TEST_CASE("nifti: a rotated qform equals the sform of the same rotation") {
   const auto v = load(bytes);
   // q p q* for p = the voxel axes, by quaternion products
   const auto rotate = [&](double x, double y, double z) {
-    const double w1 = -b * x - c * y - d * z, x1 = a * x + c * z - d * y, y1 = a * y + d * x - b * z, z1 = a * z + b * y - c * x;
-    return std::array<double, 3>{-w1 * b + x1 * a - y1 * d + z1 * c, -w1 * c + y1 * a - z1 * b + x1 * d, -w1 * d + z1 * a - x1 * c + y1 * b};
+    const double w1 = -b * x - c * y - d * z, x1 = a * x + c * z - d * y,
+                 y1 = a * y + d * x - b * z, z1 = a * z + b * y - c * x;
+    return std::array<double, 3>{-w1 * b + x1 * a - y1 * d + z1 * c,
+                                 -w1 * c + y1 * a - z1 * b + x1 * d,
+                                 -w1 * d + z1 * a - x1 * c + y1 * b};
   };
   for (std::size_t k = 0; k < 3; ++k) {
     const auto axis = rotate(k == 0, k == 1, k == 2);
-    for (std::size_t r = 0; r < 3; ++r) CHECK(v.affine[r][k] == doctest::Approx(axis[r] * v.spacing[2 - k]).epsilon(1e-5));
+    for (std::size_t r = 0; r < 3; ++r)
+      CHECK(v.affine[r][k] == doctest::Approx(axis[r] * v.spacing[2 - k]).epsilon(1e-5));
   }
 }
 
@@ -196,11 +208,13 @@ TEST_CASE("nifti: a bomb that declares little is stopped, one that declares much
     });
   };
   zip(valid_bytes() + std::string(10'000'000, '\0'));
-  CHECK_THROWS_WITH_AS(read_nifti(folder / "b.nii.gz"), doctest::Contains("go on after the last voxel"), error);
+  CHECK_THROWS_WITH_AS(read_nifti(folder / "b.nii.gz"),
+                       doctest::Contains("go on after the last voxel"), error);
   auto huge = valid_bytes();
   for (const std::size_t d : {42, 44, 46}) huge = with(huge, d, std::int16_t{900});
   zip(huge);
-  CHECK_THROWS_WITH_AS(read_nifti(folder / "b.nii.gz"), doctest::Contains("can hold at most"), error);
+  CHECK_THROWS_WITH_AS(read_nifti(folder / "b.nii.gz"), doctest::Contains("can hold at most"),
+                       error);
 }
 
 TEST_CASE("nifti: spoiling any byte of the header gives a volume or an hlip::error") {
@@ -209,7 +223,8 @@ TEST_CASE("nifti: spoiling any byte of the header gives a volume or an hlip::err
   int read = 0, refused = 0;
   for (int round = 0; round < 3000; ++round) {
     auto bytes = good;
-    for (std::int64_t n = 1 + random.below(4); n > 0; --n) bytes[static_cast<std::size_t>(random.below(352))] = static_cast<char>(random.below(256));
+    for (std::int64_t n = 1 + random.below(4); n > 0; --n)
+      bytes[static_cast<std::size_t>(random.below(352))] = static_cast<char>(random.below(256));
     std::span<const std::byte> view = std::as_bytes(std::span(bytes.data(), bytes.size()));
     try {
       const auto h = parse_nifti_header(view, "x", 1 << 30);

@@ -15,7 +15,8 @@ double difference(const Tensor<float>& got, const Tensor<float>& want) {
   REQUIRE(got.shape() == want.shape());
   const auto g = got.to_vector(), w = want.to_vector();
   double worst = 0;
-  for (std::size_t i = 0; i < g.size(); ++i) worst = std::max(worst, std::abs(double(g[i]) - w[i]) / (1 + std::abs(double(w[i]))));
+  for (std::size_t i = 0; i < g.size(); ++i)
+    worst = std::max(worst, std::abs(double(g[i]) - w[i]) / (1 + std::abs(double(w[i]))));
   return worst;
 }
 double absolute_difference(const Tensor<float>& got, const Tensor<float>& want) {
@@ -29,11 +30,13 @@ double absolute_difference(const Tensor<float>& got, const Tensor<float>& want) 
 double sums_difference(const Tensor<float>& x, const std::vector<double>& want) {
   double sum = 0, squares = 0;
   for (const double v : x.to_vector()) sum += v, squares += v * v;
-  return std::max(std::abs(sum - want[0]) / std::abs(want[0]), std::abs(squares - want[1]) / std::abs(want[1]));
+  return std::max(std::abs(sum - want[0]) / std::abs(want[0]),
+                  std::abs(squares - want[1]) / std::abs(want[1]));
 }
 
 struct Fixture {
-  SafetensorsFile file{std::string(HLIP_SOURCE_DIR) + "/tests/golden/hlip/volume_preparation.safetensors"};
+  SafetensorsFile file{std::string(HLIP_SOURCE_DIR) +
+                       "/tests/golden/hlip/volume_preparation.safetensors"};
   Json config = parse_json(file.metadata("config"), "config");
   Tensor<float> operator()(const std::string& name) const { return file.tensor<float>(name); }
 };
@@ -44,11 +47,15 @@ TEST_CASE("preprocess: resampling kernels equal the reference") {
   const Fixture golden;
   const auto x = golden("input.kernel");
   for (const int i : {0, 1}) {
-    const auto n = golden.config["kernel_out"][static_cast<std::size_t>(i)].get<std::array<index_t, 3>>();
+    const auto n =
+        golden.config["kernel_out"][static_cast<std::size_t>(i)].get<std::array<index_t, 3>>();
     const auto id = std::to_string(i);
-    CHECK(difference(interpolate(x, {n[0], n[1], n[2]}, Interpolation::linear), golden("output.trilinear" + id)) < 1e-5);
-    CHECK(difference(interpolate(x, {n[0], n[1], n[2]}, Interpolation::nearest_exact), golden("output.nearest_exact" + id)) == 0);
-    CHECK(difference(interpolate(x, {n[1], n[2]}, Interpolation::linear), golden("output.bilinear" + id)) < 1e-5);
+    CHECK(difference(interpolate(x, {n[0], n[1], n[2]}, Interpolation::linear),
+                     golden("output.trilinear" + id)) < 1e-5);
+    CHECK(difference(interpolate(x, {n[0], n[1], n[2]}, Interpolation::nearest_exact),
+                     golden("output.nearest_exact" + id)) == 0);
+    CHECK(difference(interpolate(x, {n[1], n[2]}, Interpolation::linear),
+                     golden("output.bilinear" + id)) < 1e-5);
   }
 }
 
@@ -61,7 +68,8 @@ TEST_CASE("preprocess: stored values become HU at 3 x 1 x 1 mm as in the referen
   v.affine = scaling_affine(v.spacing);
   v.unit = Unit::stored;
   const CtPreset preset;
-  const auto hu = resample_to_spacing(to_hounsfield(v, golden.config["slope"], golden.config["intercept"]), preset.spacing);
+  const auto hu = resample_to_spacing(
+      to_hounsfield(v, golden.config["slope"], golden.config["intercept"]), preset.spacing);
   CHECK(hu.unit == Unit::hounsfield);
   CHECK(absolute_difference(hu.voxels, golden("output.stored")) < 5e-3);
 }
@@ -78,9 +86,12 @@ TEST_CASE("preprocess: the network's input equals the reference, cropped and res
       CHECK(x.shape() == Shape{112, 336, 336});
       const auto at = "output." + name + (crop ? ".crop." : ".resize.");
       const double tolerance = crop ? 1e-5 : 2e-4;
-      CHECK(difference(x.slice(0, 0, 112, 8).slice(1, 0, 336, 24).slice(2, 0, 336, 24), golden(at + "sub")) < tolerance);
+      CHECK(difference(x.slice(0, 0, 112, 8).slice(1, 0, 336, 24).slice(2, 0, 336, 24),
+                       golden(at + "sub")) < tolerance);
       CHECK(std::abs(x.at({0, 0, 0}) - golden(at + "corner").item()) < tolerance);
-      if (crop) CHECK(difference(x.slice(0, 52, 60).slice(1, 160, 176).slice(2, 160, 176), golden(at + "centre")) < tolerance);
+      if (crop)
+        CHECK(difference(x.slice(0, 52, 60).slice(1, 160, 176).slice(2, 160, 176),
+                         golden(at + "centre")) < tolerance);
       CHECK(sums_difference(x, golden.file.values<double>(at + "sums")) < (crop ? 1e-5 : 2e-4));
     }
 }
@@ -89,20 +100,24 @@ TEST_CASE("preprocess: MRI scans equal the reference") {
   const Fixture golden;
   for (const std::size_t i : {0, 1, 2}) {
     const auto xyz = golden.config["mri_spacing"][i].get<std::array<double, 3>>();
-    CHECK(difference(scale_by_percentiles(slices_first(golden("input.mri"), {xyz[2], xyz[1], xyz[0]})), golden("output.mri" + std::to_string(i))) < 1e-5);
+    CHECK(difference(
+              scale_by_percentiles(slices_first(golden("input.mri"), {xyz[2], xyz[1], xyz[0]})),
+              golden("output.mri" + std::to_string(i))) < 1e-5);
   }
   MriPreset preset;
   preset.num_slices = golden.config["brain_slices"];
   const auto x = mri_network_input(golden("input.brain"), preset);
   CHECK(x.shape() == Shape{preset.num_slices, 224, 224});
   CHECK(difference(x.slice(1, 0, 224, 16).slice(2, 0, 224, 16), golden("output.brain.sub")) < 2e-4);
-  CHECK(difference(x.select(0, preset.num_slices / 2).slice(0, 104, 120).slice(1, 104, 120), golden("output.brain.centre")) < 2e-4);
+  CHECK(difference(x.select(0, preset.num_slices / 2).slice(0, 104, 120).slice(1, 104, 120),
+                   golden("output.brain.centre")) < 2e-4);
   CHECK(sums_difference(x, golden.file.values<double>("output.brain.sums")) < 1e-5);
 }
 
 TEST_CASE("preprocess: HU are applied once and odd voxels replaced") {
   Volume v;
-  v.voxels = Tensor<float>::from_values({1, 2, 3}, {0, 1024, 2000, std::nanf(""), INFINITY, -INFINITY});
+  v.voxels = Tensor<float>::from_values({1, 2, 3},
+                                        {0, 1024, 2000, std::nanf(""), INFINITY, -INFINITY});
   v.unit = Unit::stored;
   const auto hu = to_hounsfield(v, 1, -1024);
   CHECK(hu.voxels.to_vector() == std::vector<float>{-1024, 0, 976, -1024, 3071, -1024});
@@ -122,14 +137,19 @@ TEST_CASE("preprocess: resampling keeps the scan where it lies") {
   // The outer corners of the first and the last voxel stay in place.
   const auto corner = [](const Volume& w, bool last, std::size_t row) {
     double p = w.affine[row][3];
-    for (std::size_t c = 0; c < 3; ++c) p += w.affine[row][c] * (last ? double(w.voxels.shape()[static_cast<int>(2 - c)]) - 0.5 : -0.5);
+    for (std::size_t c = 0; c < 3; ++c)
+      p += w.affine[row][c] *
+           (last ? double(w.voxels.shape()[static_cast<int>(2 - c)]) - 0.5 : -0.5);
     return p;
   };
   for (std::size_t row = 0; row < 3; ++row)
-    for (const bool last : {false, true}) CHECK(corner(r, last, row) == doctest::Approx(corner(v, last, row)));
-  for (std::size_t d = 0; d < 3; ++d) CHECK(spacing_of(r.affine)[d] == doctest::Approx(r.spacing[d]));
+    for (const bool last : {false, true})
+      CHECK(corner(r, last, row) == doctest::Approx(corner(v, last, row)));
+  for (std::size_t d = 0; d < 3; ++d)
+    CHECK(spacing_of(r.affine)[d] == doctest::Approx(r.spacing[d]));
   v.spacing = {1e-9, 1, 1};
-  CHECK_THROWS_WITH_AS(resample_to_spacing(v, {3, 1, 1}), doctest::Contains("is the spacing right?"), error);
+  CHECK_THROWS_WITH_AS(resample_to_spacing(v, {3, 1, 1}),
+                       doctest::Contains("is the spacing right?"), error);
   v.spacing = {1e9, 1, 1};
   CHECK_THROWS_AS(resample_to_spacing(v, {3, 1, 1}), error);
 }
@@ -150,7 +170,9 @@ TEST_CASE("preprocess: a preset goes through its text unchanged") {
   p.already_hu = true;
   CHECK(parse_ct_preset(to_string(p)) == p);
   CHECK(parse_ct_preset("") == CtPreset{});
-  for (const char* bad : {"size=1,2", "size=1,2,3,4", "size=1,2,x", "size=0,1,1", "size=1.5,1,1", "mode=pad", "colour=red", "spacing", "window_hu=3,3", "spacing=nan,1,1", "std=0"})
+  for (const char* bad :
+       {"size=1,2", "size=1,2,3,4", "size=1,2,x", "size=0,1,1", "size=1.5,1,1", "mode=pad",
+        "colour=red", "spacing", "window_hu=3,3", "spacing=nan,1,1", "std=0"})
     CHECK_THROWS_AS(parse_ct_preset(bad), error);
 }
 
@@ -160,7 +182,8 @@ TEST_CASE("preprocess: the range report tells HU from other values") {
   Volume v;
   v.voxels = trunk;
   v.unit = Unit::stored;
-  CHECK(hu_range(to_hounsfield(v, 1, 1024).voxels).warning.find("was the intercept applied?") != std::string::npos);
+  CHECK(hu_range(to_hounsfield(v, 1, 1024).voxels).warning.find("was the intercept applied?") !=
+        std::string::npos);
   v.voxels = Tensor<float>::from_values({5}, {-1000, -850, -50, 30, 60});
   CHECK(hu_range(to_hounsfield(v, 1, -1024).voxels).warning.find("twice") != std::string::npos);
   CHECK_FALSE(hu_range(Tensor<float>::full({3}, 7)).warning.empty());

@@ -9,14 +9,16 @@ namespace {
 Volume numbered() {
   Volume v;
   v.voxels = Tensor<float>::arange(2 * 3 * 4).reshape({2, 3, 4});
-  v.affine = {{{0.7, 0.02, 0, -11}, {-0.02, 0.8, 0.1, 5}, {0, -0.1, 2.5, 40}, {0, 0, 0, 1}}};  // RAS, slightly oblique
+  // RAS, slightly oblique
+  v.affine = {{{0.7, 0.02, 0, -11}, {-0.02, 0.8, 0.1, 5}, {0, -0.1, 2.5, 40}, {0, 0, 0, 1}}};
   v.spacing = spacing_of(v.affine);
   return v;
 }
 
 std::array<double, 3> place(const Affine& a, index_t i, index_t j, index_t k) {
   std::array<double, 3> p{};
-  for (std::size_t r = 0; r < 3; ++r) p[r] = a[r][0] * double(i) + a[r][1] * double(j) + a[r][2] * double(k) + a[r][3];
+  for (std::size_t r = 0; r < 3; ++r)
+    p[r] = a[r][0] * double(i) + a[r][1] * double(j) + a[r][2] * double(k) + a[r][3];
   return p;
 }
 
@@ -69,7 +71,9 @@ TEST_CASE("volume: spacing is in array order") {
 
 TEST_CASE("volume: impossible codes and unknown orientations are refused") {
   auto v = numbered();
-  for (const char* code : {"RAR", "RA", "XYZ", "", "RASS", "ras"}) CHECK_THROWS_WITH_AS(reorient(v, code), doctest::Contains("is not three letters"), error);
+  for (const char* code : {"RAR", "RA", "XYZ", "", "RASS", "ras"})
+    CHECK_THROWS_WITH_AS(reorient(v, code), doctest::Contains("is not three letters"), error);
   v.orientation_known = false;
-  CHECK_THROWS_WITH_AS(reorient(v, "LPS"), doctest::Contains("does not say how the volume lies"), error);
+  CHECK_THROWS_WITH_AS(reorient(v, "LPS"), doctest::Contains("does not say how the volume lies"),
+                       error);
 }

@@ -13,7 +13,8 @@ TEST_CASE("csv: columns are found by name, whatever their order") {
   CHECK_THROWS_WITH_AS(t.column("d"), doctest::Contains("column d is absent"), error);
 }
 
-TEST_CASE("csv: quotes hold commas, doubled quotes and line breaks, and lines are counted through them") {
+TEST_CASE(
+    "csv: quotes hold commas, doubled quotes and line breaks, and lines are counted through them") {
   const auto t = parse_csv("a,b\r\nx,\"one\ntwo\r\n\"\"three\"\", four\"\r\n\r\ny,\r\n", "t.csv");
   CHECK(t.rows() == 2);
   CHECK(t.at(0, 1) == "one\ntwo\r\n\"three\", four");
@@ -23,8 +24,14 @@ TEST_CASE("csv: quotes hold commas, doubled quotes and line breaks, and lines ar
   CHECK(t.place(1, 1) == "line 6, column b");
 }
 
-TEST_CASE("csv: byte order mark, all line ends, blank lines and a missing last newline make no difference") {
-  for (const char* text : {"a,b\n1,2\n", "\xEF\xBB\xBF" "a,b\n1,2", "a,b\r\n1,2\r\n", "a,b\r1,2\r", "\n\na,b\n\n1,2\n\n\n", "a,b\n\"1\",\"2\""}) {
+TEST_CASE(
+    "csv: byte order mark, all line ends, blank lines and a missing last newline make no "
+    "difference") {
+  for (const char* text :
+       {"a,b\n1,2\n",
+        "\xEF\xBB\xBF"
+        "a,b\n1,2",
+        "a,b\r\n1,2\r\n", "a,b\r1,2\r", "\n\na,b\n\n1,2\n\n\n", "a,b\n\"1\",\"2\""}) {
     const auto t = parse_csv(text, "t.csv", {"a", "b"});
     CHECK(t.rows() == 1);
     CHECK(t.at(0, 0) == "1");
@@ -40,7 +47,9 @@ TEST_CASE("csv: blanks belong to their field") {
 }
 
 TEST_CASE("csv: faults are named with their line") {
-  const auto fault = [](std::string_view text, const char* part) { CHECK_THROWS_WITH_AS(parse_csv(text, "t.csv", {"a", "b"}), doctest::Contains(part), error); };
+  const auto fault = [](std::string_view text, const char* part) {
+    CHECK_THROWS_WITH_AS(parse_csv(text, "t.csv", {"a", "b"}), doctest::Contains(part), error);
+  };
   fault("", "t.csv: is empty");
   fault("\n\n", "has no header");
   fault("a,b\n1\n", "line 2: has 1 fields, the header has 2");
@@ -54,14 +63,19 @@ TEST_CASE("csv: faults are named with their line") {
   fault("a;b\n1;2\n", "not semicolons");
   fault("a,b\n1,n\xF3\n", "line 2, byte 7: is not valid UTF-8");
   fault(std::string_view("a,b\n1,\0\n", 8), "line 2, byte 6: holds a NUL byte");
-  fault(std::string_view("\xFF\xFE" "a\0", 4), "UTF-16");
+  fault(std::string_view("\xFF\xFE"
+                         "a\0",
+                         4),
+        "UTF-16");
 }
 
 TEST_CASE("csv: long fields are kept, endless headers are not") {
   const std::string field(300'000, 'w');
   CHECK(parse_csv("a,b\n1,\"" + field + "\"\n", "t.csv").at(0, 1) == field);
-  CHECK_THROWS_WITH_AS(parse_csv(std::string(10'000, ','), "t.csv"), doctest::Contains("named twice"), error);
+  CHECK_THROWS_WITH_AS(parse_csv(std::string(10'000, ','), "t.csv"),
+                       doctest::Contains("named twice"), error);
   std::string wide;
   for (int i = 0; i < 5000; ++i) wide += std::to_string(i) + ",";
-  CHECK_THROWS_WITH_AS(parse_csv(wide, "t.csv"), doctest::Contains("more than 4096 columns"), error);
+  CHECK_THROWS_WITH_AS(parse_csv(wide, "t.csv"), doctest::Contains("more than 4096 columns"),
+                       error);
 }

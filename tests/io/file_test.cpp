@@ -42,7 +42,8 @@ TEST_CASE("file: the windows of a file are its bytes in order") {
   CHECK(seen == text.size());
   CHECK(windows == 3);
   atomic_write(folder / "empty", "");
-  each_window_of_file(folder / "empty", [](std::span<const std::byte>) { FAIL("an empty file has no window"); });
+  each_window_of_file(folder / "empty",
+                      [](std::span<const std::byte>) { FAIL("an empty file has no window"); });
 }
 
 TEST_CASE("file: a map that copies on writing leaves the file as it is") {
@@ -96,8 +97,10 @@ TEST_CASE("file: missing files, folders and long files are refused by name") {
   atomic_write(folder / "ten", "0123456789");
   CHECK_THROWS_WITH_AS(read_file(folder / "none"), doctest::Contains("none: cannot open"), error);
   CHECK_THROWS_WITH_AS(MappedFile{folder.string()}, doctest::Contains("is a folder"), error);
-  CHECK_THROWS_WITH_AS(read_file(folder / "ten", 9), doctest::Contains("is 10 bytes long, the limit is 9"), error);
-  CHECK_THROWS_WITH_AS(atomic_write(folder / "no/such/place", "x"), doctest::Contains("cannot create"), error);
+  CHECK_THROWS_WITH_AS(read_file(folder / "ten", 9),
+                       doctest::Contains("is 10 bytes long, the limit is 9"), error);
+  CHECK_THROWS_WITH_AS(atomic_write(folder / "no/such/place", "x"),
+                       doctest::Contains("cannot create"), error);
   CHECK(read_file(folder / "ten", 10) == "0123456789");
   CHECK(is_file(folder / "ten"));
   CHECK_FALSE(is_file(folder.string()));
@@ -109,10 +112,13 @@ TEST_CASE("file: an empty file is an empty map") {
   CHECK(MappedFile(folder / "empty").bytes().empty());
 }
 
-TEST_CASE("file: a mapped file that is cut while it is read gives a message, on whatever thread it is read") {
+TEST_CASE(
+    "file: a mapped file that is cut while it is read gives a message, on whatever thread it is "
+    "read") {
   TempFolder folder;
   const std::string path = folder / "a";
-  for (const long left : {0L, 100L, 5000L, 299'990L}) {  // before a page, within one, and within the last one, where no signal comes
+  // before a page, within one, and within the last one, where no signal comes
+  for (const long left : {0L, 100L, 5000L, 299'990L}) {
     CAPTURE(left);
     atomic_write(path, std::string(300'000, 'x'));
     atomic_write(folder / "other", std::string(100'000, 'y'));
@@ -124,20 +130,28 @@ TEST_CASE("file: a mapped file that is cut while it is read gives a message, on 
     };
     CHECK(file.use([&] { return sum(file); }) == 300'000u * 'x');
     REQUIRE(::truncate(path.c_str(), left) == 0);
-    const std::string wanted = fmt::format("a: byte {}: the file, of 300000 bytes when it was opened, was cut here while it was read", left);
-    CHECK_THROWS_WITH_AS(file.use([&] { return sum(file); }), doctest::Contains(wanted.c_str()), error);
+    const std::string wanted = fmt::format(
+        "a: byte {}: the file, of 300000 bytes when it was opened, was cut here while it was read",
+        left);
+    CHECK_THROWS_WITH_AS(file.use([&] { return sum(file); }), doctest::Contains(wanted.c_str()),
+                         error);
     std::string said;
-    std::thread([&] { said = error_of([&] { file.use([&] { fail("reader", "is no JSON"); }); }); }).join();
+    std::thread([&] {
+      said = error_of([&] { file.use([&] { fail("reader", "is no JSON"); }); });
+    }).join();
     CHECK(said.find(wanted) != std::string::npos);  // what a reader makes of zeros is not the fault
     CHECK(other.use([&] { return sum(other); }) == 100'000u * 'y');
   }
-  atomic_write(path, "a shorter one under the same name");  // is another file: the map still has its bytes
+  // is another file: the map still has its bytes
+  atomic_write(path, "a shorter one under the same name");
   const MappedFile file(path);
   atomic_write(path, "");
   CHECK(file.use([&] { return file.text().size(); }) == 33);
 }
 
-TEST_CASE("file: outside of MappedFile::use a page that cannot be read ends the program with a message, and no signal") {
+TEST_CASE(
+    "file: outside of MappedFile::use a page that cannot be read ends the program with a message, "
+    "and no signal") {
   TempFolder folder;
   const std::string path = folder / "weights";
   atomic_write(path, std::string(100'000, 'x'));
@@ -163,5 +177,7 @@ TEST_CASE("file: outside of MappedFile::use a page that cannot be read ends the 
 
 TEST_CASE("file: a disk that fails while a file is read gives a message") {
   // Where no memory of this process lies, its memory reads as a bad sector does.
-  CHECK_THROWS_WITH_AS(each_window_of_file("/proc/self/mem", [](std::span<const std::byte>) {}), doctest::Contains("/proc/self/mem: byte 0: cannot be read: Input/output error"), error);
+  CHECK_THROWS_WITH_AS(
+      each_window_of_file("/proc/self/mem", [](std::span<const std::byte>) {}),
+      doctest::Contains("/proc/self/mem: byte 0: cannot be read: Input/output error"), error);
 }

@@ -53,17 +53,20 @@ TEST_CASE("gzip: reading in small steps gives the same bytes") {
 TEST_CASE("gzip: cut, damaged and followed streams are refused") {
   const auto text = some_text(50'000);
   const auto good = zip(text);
-  for (const std::size_t n : {std::size_t{2}, std::size_t{10}, good.size() / 2, good.size() - 8, good.size() - 1})
+  for (const std::size_t n :
+       {std::size_t{2}, std::size_t{10}, good.size() / 2, good.size() - 8, good.size() - 1})
     CHECK_THROWS_WITH_AS(unzip(good.substr(0, n), 1 << 20), doctest::Contains("x.gz: byte"), error);
   auto crc = good;
   crc[crc.size() - 6] = static_cast<char>(crc[crc.size() - 6] ^ 1);
   CHECK_THROWS_WITH_AS(unzip(crc, 1 << 20), doctest::Contains("damaged"), error);
-  CHECK_THROWS_WITH_AS(unzip(good + "junk", 1 << 20), doctest::Contains("4 bytes that are not gzip"), error);
+  CHECK_THROWS_WITH_AS(unzip(good + "junk", 1 << 20),
+                       doctest::Contains("4 bytes that are not gzip"), error);
   CHECK_THROWS_WITH_AS(unzip("<html>", 1 << 20), doctest::Contains("is not a gzip stream"), error);
 }
 
 TEST_CASE("gzip: a bomb stops at the limit") {
   const auto bomb = zip(std::string(50'000'000, '\0'));
   CHECK(max_inflated_size(bomb.size()) >= 50'000'000);
-  CHECK_THROWS_WITH_AS(unzip(bomb, 1000), doctest::Contains("more than the 1000 bytes allowed"), error);
+  CHECK_THROWS_WITH_AS(unzip(bomb, 1000), doctest::Contains("more than the 1000 bytes allowed"),
+                       error);
 }

@@ -30,7 +30,8 @@ std::string fault_of(const std::string& bytes) {
 }
 
 std::string entry(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-  return R"({"w":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  return R"({"w":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets +
+         "}}";
 }
 
 }  // namespace
@@ -49,7 +50,9 @@ TEST_CASE("safetensors: every type comes back as it was written") {
   const std::vector<std::uint8_t> u8{0, 255};
   const bool flags[] = {true, false, true};
   SafetensorsWriter writer;
-  const auto add = [&](const char* name, const auto& v, Shape shape) { writer.add(name, std::span(v), shape); };
+  const auto add = [&](const char* name, const auto& v, Shape shape) {
+    writer.add(name, std::span(v), shape);
+  };
   add("f64", f64, {3});
   add("f32", f32, {2, 3});
   add("f16", f16, {2});
@@ -84,7 +87,8 @@ TEST_CASE("safetensors: every type comes back as it was written") {
   CHECK(file.info("i32").shape.rank() == 0);
   CHECK_FALSE(file.contains("nothing"));
   CHECK_THROWS_WITH_AS(file.info("nothing"), doctest::Contains("has no tensor \"nothing\""), error);
-  for (const auto& name : file.names()) {  // aligned in the file, so a map of it can be read in place
+  // aligned in the file, so a map of it can be read in place
+  for (const auto& name : file.names()) {
     const auto& info = file.info(name);
     CHECK(reinterpret_cast<std::uintptr_t>(info.bytes.data()) % dtype_size(info.dtype) == 0);
   }
@@ -102,7 +106,9 @@ TEST_CASE("safetensors: values an integer cannot hold exactly are refused") {
   writer.add("i", std::span(i), {1});
   writer.write(folder / "a.safetensors");
   const SafetensorsFile file(folder / "a.safetensors");
-  CHECK_THROWS_WITH_AS(file.values<int>("f"), doctest::Contains("\"f\": element 1 is 2.5, which I32 cannot hold exactly"), error);
+  CHECK_THROWS_WITH_AS(file.values<int>("f"),
+                       doctest::Contains("\"f\": element 1 is 2.5, which I32 cannot hold exactly"),
+                       error);
   CHECK(file.values<int>("whole") == std::vector<int>{3, -4});
   CHECK_THROWS_AS(file.values<std::uint8_t>("whole"), error);
   CHECK_THROWS_AS(file.values<std::int64_t>("large"), error);
@@ -126,7 +132,9 @@ TEST_CASE("safetensors: tensors are written from any view and read into any type
   CHECK(file.tensor<bfloat16>("x").at({1, 2}) == bfloat16(5.f));
 }
 
-TEST_CASE("safetensors: a mapped tensor is the file's memory, outlives the file object, and is written without changing the file") {
+TEST_CASE(
+    "safetensors: a mapped tensor is the file's memory, outlives the file object, and is written "
+    "without changing the file") {
   TempFolder folder;
   const std::string path = folder / "a.safetensors";
   SafetensorsWriter writer;
@@ -141,9 +149,12 @@ TEST_CASE("safetensors: a mapped tensor is the file's memory, outlives the file 
     const SafetensorsFile file(path, {}, MapAccess::copy_on_write);
     a = file.mapped<float>("a");
     b = file.mapped<float>("b");
-    CHECK(static_cast<const void*>(a.data()) == static_cast<const void*>(file.info("a").bytes.data()));
-    CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 64 == 0);  // the first tensor begins as memory of our own would
-    CHECK(file.mapped<float>("h").to_vector() == std::vector<float>{0.5f, -3});  // another type: converted, a copy
+    CHECK(static_cast<const void*>(a.data()) ==
+          static_cast<const void*>(file.info("a").bytes.data()));
+    // the first tensor begins as memory of our own would
+    CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 64 == 0);
+    // another type: converted, a copy
+    CHECK(file.mapped<float>("h").to_vector() == std::vector<float>{0.5f, -3});
     CHECK(file.mapped<float>("none").numel() == 0);
     CHECK_THROWS_WITH_AS(file.mapped<float>("c"), doctest::Contains("has no tensor"), error);
   }
@@ -158,7 +169,8 @@ TEST_CASE("safetensors: a mapped tensor is the file's memory, outlives the file 
 
 TEST_CASE("safetensors: a tensor at an odd address is copied, not mapped") {
   TempFolder folder;
-  const std::string header = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}} )";  // 55 bytes: data begin at byte 63
+  // 55 bytes: data begin at byte 63
+  const std::string header = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}} )";
   std::string bytes(8, '\0');
   bytes[0] = static_cast<char>(header.size());
   const float values[] = {2.5f, -1};
@@ -168,7 +180,8 @@ TEST_CASE("safetensors: a tensor at an odd address is copied, not mapped") {
   atomic_write(folder / "x.safetensors", bytes);
   const SafetensorsFile file(folder / "x.safetensors", {}, MapAccess::copy_on_write);
   const auto x = file.mapped<float>("x");
-  CHECK(static_cast<const void*>(x.data()) != static_cast<const void*>(file.info("x").bytes.data()));
+  CHECK(static_cast<const void*>(x.data()) !=
+        static_cast<const void*>(file.info("x").bytes.data()));
   CHECK(x.to_vector() == std::vector<float>{2.5f, -1});
 }
 
@@ -203,31 +216,57 @@ TEST_CASE("safetensors: a bool is 0 or 1, in whatever type it is read") {
 
 TEST_CASE("safetensors: each fault has its own message") {
   const std::string eight(8, '\0');
-  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]") + std::string(1, '\0'), eight)).find("holds a NUL byte") != std::string::npos);
-  CHECK(fault_of(with_length(R"({"__metadata__":{},"__metadata__":{}})", "")).find("given twice") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]") + std::string(1, '\0'), eight))
+            .find("holds a NUL byte") != std::string::npos);
+  CHECK(fault_of(with_length(R"({"__metadata__":{},"__metadata__":{}})", "")).find("given twice") !=
+        std::string::npos);
   CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]") + "   ", eight)).empty());
   CHECK(fault_of("").find("at least 8") != std::string::npos);
-  CHECK(fault_of(std::string("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F", 8)).find("beyond the limit") != std::string::npos);
-  CHECK(fault_of(std::string("\x10\0\0\0\0\0\0\0{}", 10)).find("reaches beyond the file") != std::string::npos);
+  CHECK(fault_of(std::string("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F", 8)).find("beyond the limit") !=
+        std::string::npos);
+  CHECK(fault_of(std::string("\x10\0\0\0\0\0\0\0{}", 10)).find("reaches beyond the file") !=
+        std::string::npos);
   CHECK(fault_of(with_length("[]", "")).find("does not begin with {") != std::string::npos);
   CHECK(fault_of(with_length(" {}", "")).find("does not begin with {") != std::string::npos);
   CHECK(fault_of(with_length("{\"w\":", eight)).find("not valid JSON") != std::string::npos);
-  CHECK(fault_of(with_length(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", eight)).find("twice") != std::string::npos);
-  CHECK(fault_of(with_length(entry("X9", "[2]", "[0,8]"), eight)).find("dtype \"X9\" is not one of") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[3]", "[0,8]"), eight)).find("has 8 bytes, F32 of shape (3) takes 12") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[-2]", "[0,8]"), eight)).find("whole numbers") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[2.0]", "[0,8]"), eight)).find("whole numbers") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]"), eight)).find("9 axes") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[4294967296,4294967296]", "[0,8]"), eight)).find("overflows") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[4294967296,4294967296,0]", "[0,0]"), "")).find("overflows") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[2]", "[8,0]"), eight)).find("end before they begin") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]"), "1234")).find("reach beyond the 4 bytes") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[2]", "[-8,0]"), eight)).find("pair of whole numbers") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]"), eight + "x")).find("cover 8 bytes of data, the file has 9") != std::string::npos);
-  CHECK(fault_of(with_length(entry("F32", "[1]", "[4,8]"), eight)).find("hole") != std::string::npos);
-  CHECK(fault_of(with_length(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", eight)).find("exactly") != std::string::npos);
-  CHECK(fault_of(with_length(R"({"__metadata__":{"a":1}})", "")).find("not text") != std::string::npos);
-  CHECK(fault_of(with_length(R"({"__metadata__":[]})", "")).find("not an object") != std::string::npos);
-  const std::string two = R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"b":{"dtype":"U8","shape":[5],"data_offsets":[3,8]}})";
+  CHECK(fault_of(with_length(
+                     R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32",)"
+                     R"("shape":[2],"data_offsets":[0,8]}})",
+                     eight))
+            .find("twice") != std::string::npos);
+  CHECK(fault_of(with_length(entry("X9", "[2]", "[0,8]"), eight))
+            .find("dtype \"X9\" is not one of") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[3]", "[0,8]"), eight))
+            .find("has 8 bytes, F32 of shape (3) takes 12") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[-2]", "[0,8]"), eight)).find("whole numbers") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2.0]", "[0,8]"), eight)).find("whole numbers") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]"), eight)).find("9 axes") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[4294967296,4294967296]", "[0,8]"), eight))
+            .find("overflows") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[4294967296,4294967296,0]", "[0,0]"), ""))
+            .find("overflows") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[8,0]"), eight)).find("end before they begin") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]"), "1234"))
+            .find("reach beyond the 4 bytes") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[-8,0]"), eight)).find("pair of whole numbers") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[2]", "[0,8]"), eight + "x"))
+            .find("cover 8 bytes of data, the file has 9") != std::string::npos);
+  CHECK(fault_of(with_length(entry("F32", "[1]", "[4,8]"), eight)).find("hole") !=
+        std::string::npos);
+  CHECK(fault_of(
+            with_length(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", eight))
+            .find("exactly") != std::string::npos);
+  CHECK(fault_of(with_length(R"({"__metadata__":{"a":1}})", "")).find("not text") !=
+        std::string::npos);
+  CHECK(fault_of(with_length(R"({"__metadata__":[]})", "")).find("not an object") !=
+        std::string::npos);
+  const std::string two =
+      R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"b":{"dtype":"U8","shape":[5],)"
+      R"("data_offsets":[3,8]}})";
   CHECK(fault_of(with_length(two, eight)).find("overlapping") != std::string::npos);
 }

@@ -14,11 +14,15 @@ namespace {
 
 const std::string interop = HLIP_SOURCE_DIR "/tests/golden/interop/";
 
-TorchFile open(const std::string& bytes, TorchLimits limits = {}) { return TorchFile(std::as_bytes(std::span(bytes)), "x.pt", limits); }
+TorchFile open(const std::string& bytes, TorchLimits limits = {}) {
+  return TorchFile(std::as_bytes(std::span(bytes)), "x.pt", limits);
+}
 std::string fault(const std::string& bytes, TorchLimits limits = {}) {
   return test::error_of([&] { open(bytes, limits); });
 }
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
 
 /// Every tensor of `got` is the one of that name in expected.safetensors.
 void check_same(const TensorFile& got, const std::string& prefix, std::size_t count) {
@@ -39,9 +43,12 @@ void check_same(const TensorFile& got, const std::string& prefix, std::size_t co
 
 }  // namespace
 
-TEST_CASE("torch_file: every element type, views, strides and shared storages of a plain dict") { check_same(TorchFile(interop + "plain.pt"), "", 16); }
+TEST_CASE("torch_file: every element type, views, strides and shared storages of a plain dict") {
+  check_same(TorchFile(interop + "plain.pt"), "", 16);
+}
 
-TEST_CASE("torch_file: a checkpoint of a run keeps the keys that lead to its tensors, and its numbers") {
+TEST_CASE(
+    "torch_file: a checkpoint of a run keeps the keys that lead to its tensors, and its numbers") {
   const TorchFile file(interop + "nested.pt");
   check_same(file, "state_dict.module.", 16);
   CHECK(file.metadata("epoch") == "7");
@@ -50,29 +57,39 @@ TEST_CASE("torch_file: a checkpoint of a run keeps the keys that lead to its ten
 
 TEST_CASE("torch_file: parameters in an ordered dict") {
   const TorchFile file(interop + "ordered.pt");
-  CHECK(file.values<float>("p_a_weight") == SafetensorsFile(interop + "expected.safetensors").values<float>("a.weight"));
+  CHECK(file.values<float>("p_a_weight") ==
+        SafetensorsFile(interop + "expected.safetensors").values<float>("a.weight"));
 }
 
 TEST_CASE("torch_file: the format before PyTorch 1.6") {
   check_same(TorchFile(interop + "legacy.pt"), "", 16);
   const std::string old = read_file(interop + "legacy.pt");
-  check_same(open("\x80\x04\x95" + number(13, 8) + old.substr(2)), "", 16);  // its first pickle in a newer protocol, which has frames
+  // its first pickle in a newer protocol, which has frames
+  check_same(open("\x80\x04\x95" + number(13, 8) + old.substr(2)), "", 16);
 }
 
-TEST_CASE("torch_file: mapped tensors are the bytes of the file, unless another tensor lies in them or they are strided") {
+TEST_CASE(
+    "torch_file: mapped tensors are the bytes of the file, unless another tensor lies in them or "
+    "they are strided") {
   const TorchFile file(interop + "plain.pt", {}, MapAccess::copy_on_write);
-  CHECK(static_cast<const void*>(file.mapped<float>("a.weight").data()) == file.info("a.weight").bytes.data());
+  CHECK(static_cast<const void*>(file.mapped<float>("a.weight").data()) ==
+        file.info("a.weight").bytes.data());
   for (const char* name : {"shared", "view", "transposed"}) {
     CHECK(file.info(name).shared);
     CHECK(file.mapped<float>(name).to_vector() == file.values<float>(name));
-    CHECK(static_cast<const void*>(file.mapped<float>(name).data()) != file.info(name).bytes.data());
+    CHECK(static_cast<const void*>(file.mapped<float>(name).data()) !=
+          file.info(name).bytes.data());
   }
 }
 
 TEST_CASE("torch_file: every bad file of the fixtures is refused, with the place and the fault") {
-  const auto message = [](const std::string& file) { return test::error_of([&] { TorchFile{interop + file}; }); };
-  CHECK(has(message("bad_missing_storage.pt"), "bad_missing_storage.pt: plain/data/0: is not in the archive"));
-  CHECK(has(message("bad_short_storage.pt"), "plain/data/0: has 44 bytes, 12 elements of type F32 take 48"));
+  const auto message = [](const std::string& file) {
+    return test::error_of([&] { TorchFile{interop + file}; });
+  };
+  CHECK(has(message("bad_missing_storage.pt"),
+            "bad_missing_storage.pt: plain/data/0: is not in the archive"));
+  CHECK(has(message("bad_short_storage.pt"),
+            "plain/data/0: has 44 bytes, 12 elements of type F32 take 48"));
   CHECK(has(message("bad_truncated_pickle.pt"), "plain/data.pkl, byte 6"));
   CHECK(has(message("bad_truncated_zip.pt"), "is the file cut?"));
   CHECK(has(message("bad_not_a_checkpoint.pt"), "is no PyTorch checkpoint"));
@@ -93,27 +110,46 @@ TEST_CASE("torch_file: the format is found by the first bytes, not by the name")
 TEST_CASE("torch_file: a tensor lies in its storage, whatever its strides say") {
   const std::string six = storage("0", 6);
   CHECK(open(checkpoint(dict(text("w") + tensor(six, 0, {2, 3}, {3, 1})))).info("w").row_major());
-  CHECK(open(checkpoint(dict(text("w") + tensor(six, 1, {2, 2}, {0, 4})))).values<float>("w").size() == 4);
-  CHECK(open(checkpoint(dict(text("w") + tensor(six, 9, {0, 3}, {3, 1})))).info("w").shape == Shape{0, 3});
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 1, {2, 3}, {3, 1})))), "reaches beyond the 6 elements"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {2, 3}, {0x7FFFFFFF, 0x7FFFFFFF})))), "reaches beyond"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {2, 3}, {3, 0xFFFFFFFF})))), "stride holds something other than whole numbers"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {0x7FFFFFFF, 0x7FFFFFFF}, {0, 0})))), "overflows"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {0x10000, 0x10000}, {0, 0})))), "repeats the 6 elements"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(storage("0", 5), 0, {1, 1}, {1, 1})))), "has 24 bytes, 5 elements of type F32 take 20"));
-  CHECK(has(fault(checkpoint(dict(text("a") + tensor(six, 0, {1, 1}, {1, 1}) + text("b") + tensor(storage("0", 3, "DoubleStorage"), 0, {1, 1}, {1, 1})))), "described in two ways"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(storage("0", 6, "ComplexFloatStorage"), 0, {1, 1}, {1, 1})))), "names \"torch.ComplexFloatStorage\""));
+  CHECK(open(checkpoint(dict(text("w") + tensor(six, 1, {2, 2}, {0, 4}))))
+            .values<float>("w")
+            .size() == 4);
+  CHECK(open(checkpoint(dict(text("w") + tensor(six, 9, {0, 3}, {3, 1})))).info("w").shape ==
+        Shape{0, 3});
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 1, {2, 3}, {3, 1})))),
+            "reaches beyond the 6 elements"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {2, 3}, {0x7FFFFFFF, 0x7FFFFFFF})))),
+            "reaches beyond"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {2, 3}, {3, 0xFFFFFFFF})))),
+            "stride holds something other than whole numbers"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {0x7FFFFFFF, 0x7FFFFFFF}, {0, 0})))),
+            "overflows"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(six, 0, {0x10000, 0x10000}, {0, 0})))),
+            "repeats the 6 elements"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(storage("0", 5), 0, {1, 1}, {1, 1})))),
+            "has 24 bytes, 5 elements of type F32 take 20"));
+  CHECK(has(fault(checkpoint(dict(text("a") + tensor(six, 0, {1, 1}, {1, 1}) + text("b") +
+                                  tensor(storage("0", 3, "DoubleStorage"), 0, {1, 1}, {1, 1})))),
+            "described in two ways"));
+  CHECK(has(fault(checkpoint(dict(
+                text("w") + tensor(storage("0", 6, "ComplexFloatStorage"), 0, {1, 1}, {1, 1})))),
+            "names \"torch.ComplexFloatStorage\""));
 }
 
 TEST_CASE("torch_file: a small pickle that unfolds into a large tree, or into itself, is refused") {
   std::string doubling = "\x80\x02]q" + number(0, 1);
-  for (int i = 1; i < 30; ++i) doubling += "0](h" + number(static_cast<std::uint64_t>(i - 1), 1) + "h" + number(static_cast<std::uint64_t>(i - 1), 1) + "eq" + number(static_cast<std::uint64_t>(i), 1);
+  for (int i = 1; i < 30; ++i)
+    doubling += "0](h" + number(static_cast<std::uint64_t>(i - 1), 1) + "h" +
+                number(static_cast<std::uint64_t>(i - 1), 1) + "eq" +
+                number(static_cast<std::uint64_t>(i), 1);
   CHECK(has(fault(checkpoint(doubling + ".")), "unfolds into more than 10"));
-  CHECK(has(fault(checkpoint(std::string("\x80\x02]q\0h\0a.", 9))), "nested deeper than 32 levels"));
-  CHECK(has(fault(checkpoint("\x80\x02" + std::string(50, ']') + std::string(49, 'a') + ".")), "nested deeper"));
+  CHECK(
+      has(fault(checkpoint(std::string("\x80\x02]q\0h\0a.", 9))), "nested deeper than 32 levels"));
+  CHECK(has(fault(checkpoint("\x80\x02" + std::string(50, ']') + std::string(49, 'a') + ".")),
+            "nested deeper"));
   TorchLimits few;
   few.pickle.max_values = 100;
-  CHECK(has(fault(checkpoint("\x80\x02(" + std::string(200, ']') + "t."), few), "has more than 100 values"));
+  CHECK(has(fault(checkpoint("\x80\x02(" + std::string(200, ']') + "t."), few),
+            "has more than 100 values"));
 }
 
 TEST_CASE("torch_file: broken pickles end with the byte and the fault") {
@@ -131,22 +167,30 @@ TEST_CASE("torch_file: broken pickles end with the byte and the fault") {
   CHECK(has(pickle("c" + std::string(400, 'a') + "\nx\n."), "longer than 256 bytes"));
   CHECK(has(pickle("I1\n."), "operation 0x49 has no place"));
   CHECK(has(pickle(text("posix") + text("system") + "\x93."), "names \"posix.system\""));
-  CHECK(has(pickle("N" + name("collections", "OrderedDict") + "N\x86" "b."), "gives a state to what has none"));
+  CHECK(has(pickle("N" + name("collections", "OrderedDict") +
+                   "N\x86"
+                   "b."),
+            "gives a state to what has none"));
   CHECK(has(pickle("N)R."), "calls what is no name"));
   CHECK(has(pickle(text("x") + "Q."), "no storage of a tensor"));
   CHECK(has(fault(checkpoint(std::string("\x80\x00N.", 4))), "protocol 0"));
-  CHECK(has(fault(checkpoint(dict(text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1}) + text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1})))), "two tensors of this name"));
+  CHECK(has(fault(checkpoint(dict(text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1}) +
+                                  text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1})))),
+            "two tensors of this name"));
 }
 
 TEST_CASE("torch_file: broken archives end with the byte or the file and the fault") {
   const std::string good = checkpoint(dict(text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1})));
   CHECK(fault(good) == "no error");
   const auto directory = good.find("PK\1\2");
-  const auto with = [&](std::size_t at, const std::string& bytes) { return fault(std::string(good).replace(at, bytes.size(), bytes)); };
+  const auto with = [&](std::size_t at, const std::string& bytes) {
+    return fault(std::string(good).replace(at, bytes.size(), bytes));
+  };
   CHECK(has(with(directory + 8, number(1, 2)), "is encrypted"));
   CHECK(has(with(directory + 42, number(7, 4)), "where no file begins"));
   CHECK(has(with(directory + 20, number(7, 4)), "is stored, but takes 7 bytes"));
-  CHECK(has(with(directory + 20, number(0x7000000, 4) + number(0x7000000, 4)), "reaches into the directory"));
+  CHECK(has(with(directory + 20, number(0x7000000, 4) + number(0x7000000, 4)),
+            "reaches into the directory"));
   CHECK(has(with(good.size() - 12, number(500, 2)), "do not fit in a directory"));
   CHECK(has(with(good.size() - 12, number(2, 2)), "the directory says 2 files"));
   CHECK(has(with(good.size() - 6, number(0xFFFFFF, 4)), "reaches beyond byte"));
@@ -160,7 +204,9 @@ TEST_CASE("torch_file: broken archives end with the byte or the file and the fau
   CHECK(has(fault(zip({{"readme", ""}})), "no PyTorch checkpoint"));
 }
 
-TEST_CASE("torch_file: a storage or a pickle whose bytes are not those that were put in is refused by its name") {
+TEST_CASE(
+    "torch_file: a storage or a pickle whose bytes are not those that were put in is refused by "
+    "its name") {
   const std::string good = checkpoint(dict(text("w") + tensor(storage("0", 6), 0, {2, 3}, {3, 1})));
   CHECK(fault(good) == "no error");
   TorchLimits unchecked;
@@ -173,7 +219,8 @@ TEST_CASE("torch_file: a storage or a pickle whose bytes are not those that were
     CHECK(!has(fault(spoilt, unchecked), "damaged"));
   }
   std::string without = good;  // as after torch.serialization.set_crc32_options(False)
-  for (std::size_t at = 0; (at = without.find("PK\1\2", at)) != std::string::npos; ++at) without.replace(at + 16, 4, std::string(4, '\0'));
+  for (std::size_t at = 0; (at = without.find("PK\1\2", at)) != std::string::npos; ++at)
+    without.replace(at + 16, 4, std::string(4, '\0'));
   without[without.find("x/data/0") + 8] ^= 1;
   CHECK(fault(without) == "no error");
 }
@@ -184,7 +231,8 @@ TEST_CASE("torch_file: no cut of a file and no changed byte does worse than a me
   for (const char* name : {"plain.pt", "legacy.pt"}) {
     const std::string good = read_file(interop + name);
     std::size_t refused = 0;
-    for (std::size_t size = 0; size < good.size(); size += 7) refused += fault(good.substr(0, size)) != "no error";
+    for (std::size_t size = 0; size < good.size(); size += 7)
+      refused += fault(good.substr(0, size)) != "no error";
     CHECK(refused == (good.size() + 6) / 7);
     std::string changed = good;
     for (std::size_t i = 0; i < good.size(); ++i) {
@@ -193,7 +241,8 @@ TEST_CASE("torch_file: no cut of a file and no changed byte does worse than a me
         try {
           const TorchFile file = open(changed, unchecked);  // what the checksums would stop, too
           for (const auto& tensor : file.names())
-            if (file.info(tensor).shape.numel() < 10000 && file.info(tensor).dtype != DType::BOOL) file.values<double>(tensor);
+            if (file.info(tensor).shape.numel() < 10000 && file.info(tensor).dtype != DType::BOOL)
+              file.values<double>(tensor);
         } catch (const error&) {
           ++refused;
         }

@@ -17,8 +17,14 @@ ClipConfig shrunk(std::string_view name, int depth, int layers) {
   c.embed_dim = 8;
   c.vision.img_size = {4, 4, 4}, c.vision.patch_size = {2, 2, 2};
   c.vision.embed_dim = 12, c.vision.num_heads = 2, c.vision.depth = depth;
-  for (auto& list : c.vision.blocks_of_level) std::erase_if(list, [&](int block) { return block >= depth; });
-  c.text = {.vocab_size = 20, .hidden_size = 6, .num_layers = layers, .num_heads = 2, .intermediate_size = 12, .max_positions = 16};
+  for (auto& list : c.vision.blocks_of_level)
+    std::erase_if(list, [&](int block) { return block >= depth; });
+  c.text = {.vocab_size = 20,
+            .hidden_size = 6,
+            .num_layers = layers,
+            .num_heads = 2,
+            .intermediate_size = 12,
+            .max_positions = 16};
   return c;
 }
 
@@ -30,7 +36,8 @@ std::vector<std::string> names_of(Clip<3, double, Cpu>& model) {
 }
 
 /// What the published checkpoints hold (reference document HLIP, 1.7 and 2).
-std::vector<std::string> published_names(int depth, int layers, bool scans, bool registers, bool siglip) {
+std::vector<std::string> published_names(int depth, int layers, bool scans, bool registers,
+                                         bool siglip) {
   std::vector<std::string> names = {"logit_scale", "visual.head.proj.weight", "text.proj.weight"};
   if (siglip) names.push_back("logit_bias");
   const auto both = [&](const std::string& layer) {
@@ -44,13 +51,16 @@ std::vector<std::string> published_names(int depth, int layers, bool scans, bool
   both(trunk + "patch_embed.proj");
   both(trunk + "norm");
   for (int i = 0; i < depth; ++i)
-    for (const char* layer : {"norm1", "norm2", "attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"}) both(trunk + "blocks." + std::to_string(i) + "." + layer);
+    for (const char* layer : {"norm1", "norm2", "attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"})
+      both(trunk + "blocks." + std::to_string(i) + "." + layer);
   const std::string bert = "text.transformer.";
-  for (const char* table : {"word", "position", "token_type"}) names.push_back(bert + "embeddings." + table + "_embeddings.weight");
+  for (const char* table : {"word", "position", "token_type"})
+    names.push_back(bert + "embeddings." + table + "_embeddings.weight");
   both(bert + "embeddings.LayerNorm");
   for (int i = 0; i < layers; ++i)
-    for (const char* layer : {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense",
-                              "output.LayerNorm"})
+    for (const char* layer : {"attention.self.query", "attention.self.key", "attention.self.value",
+                              "attention.output.dense", "attention.output.LayerNorm",
+                              "intermediate.dense", "output.dense", "output.LayerNorm"})
       both(bert + "encoder.layer." + std::to_string(i) + "." + layer);
   std::sort(names.begin(), names.end());
   return names;
@@ -64,7 +74,9 @@ Clip<3, double, Cpu> small_model(bool siglip = false) {
 
 }  // namespace
 
-TEST_CASE("clip: the state has the names of the published checkpoints, for every published configuration") {
+TEST_CASE(
+    "clip: the state has the names of the published checkpoints, for every published "
+    "configuration") {
   for (const std::string& name : clip_config_names()) {
     if (name.find("phantom") != std::string::npos) continue;
     CAPTURE(name);
@@ -72,7 +84,10 @@ TEST_CASE("clip: the state has the names of the published checkpoints, for every
       ClipConfig c = shrunk(name, 3, 2);
       c.siglip = siglip;
       Clip<3, double, Cpu> model(c, 1);
-      CHECK(names_of(model) == published_names(3, 2, name.find("multiscan") != std::string::npos || name == "vit_base_scan_study_token1176", name.find("dual") != std::string::npos, siglip));
+      CHECK(names_of(model) == published_names(3, 2,
+                                               name.find("multiscan") != std::string::npos ||
+                                                   name == "vit_base_scan_study_token1176",
+                                               name.find("dual") != std::string::npos, siglip));
     }
   }
 }
@@ -89,7 +104,8 @@ TEST_CASE("clip: shapes, frozen tables and the starting scale") {
   CHECK(p["visual.trunk.blocks.2.mlp.fc1.weight"]->shape() == Shape{48, 12});
   CHECK(p["visual.head.proj.weight"]->shape() == Shape{8, 12});
   CHECK(p["text.proj.weight"]->shape() == Shape{8, 6});
-  for (auto& [name, var] : p) CHECK(var->requires_grad() == (name.find("posemb") == std::string::npos));
+  for (auto& [name, var] : p)
+    CHECK(var->requires_grad() == (name.find("posemb") == std::string::npos));
   CHECK(model.logit_scale.item() == doctest::Approx(std::log(1 / 0.07)).epsilon(1e-15));
   CHECK(model.logit_scale.rank() == 0);
   Clip<3, double, Cpu> sigmoid = small_model(true);
@@ -108,38 +124,53 @@ TEST_CASE("clip: features have length 1, and a seed means one model") {
   CHECK(same_bits(a.encode_image(x).value(), b.encode_image(x).value()));
 }
 
-TEST_CASE("clip: of an encoder with two outputs prompts are compared with the first, reports with the second, and both have length 1") {
+TEST_CASE(
+    "clip: of an encoder with two outputs prompts are compared with the first, reports with the "
+    "second, and both have length 1") {
   const ClipConfig c = shrunk("vit_base_scan_study_dualdinotxt1568", 3, 2);
   Clip<3, double, Cpu> model(c, 1);
   model.visual.trunk.reg_token = Variable(numbers({1, 1, 12}, 3), true);
   CHECK(model.visual.head.proj.weight.shape() == Shape{8, 24});
   CHECK(c.report_output() == 1);
   const Variable x(numbers({2, 3, 1, 4, 4, 4}, 1));
-  const Array all = model.encode_image_outputs(x).value(), first = model.encode_image(x).value(), second = model.encode_image(x, {}, {}, 1).value();
+  const Array all = model.encode_image_outputs(x).value(), first = model.encode_image(x).value(),
+              second = model.encode_image(x, {}, {}, 1).value();
   REQUIRE(all.shape() == Shape{4, 8});
   CHECK(largest_difference(sum(Array(square(all)), {1}), Array::ones({4})) < 1e-14);
   for (index_t study : {0, 1}) {
-    CHECK(same_bits(Array(first.select(0, study).contiguous()), Array(all.select(0, 2 * study).contiguous())));
-    CHECK(same_bits(Array(second.select(0, study).contiguous()), Array(all.select(0, 2 * study + 1).contiguous())));
+    CHECK(same_bits(Array(first.select(0, study).contiguous()),
+                    Array(all.select(0, 2 * study).contiguous())));
+    CHECK(same_bits(Array(second.select(0, study).contiguous()),
+                    Array(all.select(0, 2 * study + 1).contiguous())));
   }
   CHECK(largest_difference(first, second) > 1e-3);
-  CHECK(error_of([&] { model.encode_image(x, {}, {}, 2); }) == "encode_image: output 2 of 2 that vit_base_scan_study_dualdinotxt1568 has");
+  CHECK(error_of([&] { model.encode_image(x, {}, {}, 2); }) ==
+        "encode_image: output 2 of 2 that vit_base_scan_study_dualdinotxt1568 has");
   ClipConfig one = shrunk("vit_base_multiscan_h3_token1176", 3, 2);
   one.dual_text = true;
-  CHECK(error_of([&] { Clip<3, double, Cpu>(one, 1); }) == "vit_base_multiscan_h3_token1176: two text targets need an encoder with 2 outputs, this one has 1 (hint: pooling token_and_mean, reg_tokens 1)");
+  CHECK(error_of([&] { Clip<3, double, Cpu>(one, 1); }) ==
+        "vit_base_multiscan_h3_token1176: two text targets need an encoder with 2 outputs, this "
+        "one has 1 (hint: pooling token_and_mean, reg_tokens 1)");
 }
 
 TEST_CASE("clip: the pooled text is the first token, or the mean over what is not padding") {
   auto model = small_model();
   const Ids ids = Ids::from_values({2, 4}, {2, 7, 3, 0, 2, 9, 9, 3});
-  const Array hidden = model.text.transformer(ids).value().reshape({2, 4, 6}), w = model.text.proj.weight.value();
-  CHECK(largest_difference(model.text(ids).value(), matmul(hidden.select(1, 0), w.transpose(0, 1))) < 1e-13);
+  const Array hidden = model.text.transformer(ids).value().reshape({2, 4, 6}),
+              w = model.text.proj.weight.value();
+  CHECK(largest_difference(model.text(ids).value(),
+                           matmul(hidden.select(1, 0), w.transpose(0, 1))) < 1e-13);
   model.text.pooling = TextPooling::mean;
-  const Array first = mean(hidden.select(0, 0).slice(0, 0, 3), {0}, true), second = mean(hidden.select(0, 1), {0}, true);
-  CHECK(largest_difference(model.text(ids).value(), matmul(concat(std::vector<Array>{first, second}, 0), w.transpose(0, 1))) < 1e-13);
+  const Array first = mean(hidden.select(0, 0).slice(0, 0, 3), {0}, true),
+              second = mean(hidden.select(0, 1), {0}, true);
+  CHECK(largest_difference(
+            model.text(ids).value(),
+            matmul(concat(std::vector<Array>{first, second}, 0), w.transpose(0, 1))) < 1e-13);
 }
 
-TEST_CASE("clip: a locked text tower trains its LayerNorms, its last layers if wanted, and the projection") {
+TEST_CASE(
+    "clip: a locked text tower trains its LayerNorms, its last layers if wanted, and the "
+    "projection") {
   const auto trained = [](index_t layers, bool freeze_norms) {
     auto model = small_model();
     lock_text_tower(model, layers, freeze_norms);
@@ -150,7 +181,9 @@ TEST_CASE("clip: a locked text tower trains its LayerNorms, its last layers if w
   };
   const auto all = trained(0, false);
   CHECK(all.size() == 1 + 2 + 2 * 4);
-  for (const auto& name : all) CHECK_MESSAGE((name == "text.proj.weight" || name.find("LayerNorm") != std::string::npos), name);
+  for (const auto& name : all)
+    CHECK_MESSAGE((name == "text.proj.weight" || name.find("LayerNorm") != std::string::npos),
+                  name);
   CHECK(trained(0, true) == std::set<std::string>{"text.proj.weight"});
   const auto last = trained(1, true);
   CHECK(last.size() == 1 + 16);
@@ -160,6 +193,11 @@ TEST_CASE("clip: a locked text tower trains its LayerNorms, its last layers if w
 
 TEST_CASE("clip: a shape error names the path of the layer") {
   const auto model = small_model();
-  CHECK(error_of([&] { model.encode_image(Variable(numbers({1, 1, 2, 4, 4, 4}, 1))); }) == "visual.trunk (hlip_vit): x is (1, 1, 2, 4, 4, 4), expected (B, N, in_chans = 1, D, H, W)");
-  CHECK(error_of([&] { model.encode_text(Ids::ones({1, 17})); }) == "text.transformer (bert): 17 tokens, the position table has 16");
+  CHECK(error_of([&] {
+          model.encode_image(Variable(numbers({1, 1, 2, 4, 4, 4}, 1)));
+        }) ==
+        "visual.trunk (hlip_vit): x is (1, 1, 2, 4, 4, 4), expected (B, N, in_chans = 1, D, H, W)");
+  CHECK(error_of([&] {
+          model.encode_text(Ids::ones({1, 17}));
+        }) == "text.transformer (bert): 17 tokens, the position table has 16");
 }

@@ -13,15 +13,16 @@ TEST_CASE("configurations: the published ones have their tokens, levels and scan
     std::vector<std::size_t> blocks_per_level;
     index_t outputs = 1, width = 768, shared = 512;
   };
-  const std::vector<Published> all = {{"vit_base_singlescan_h2_token2744", 2744, 1, 512, {8, 0, 4}},
-                                      {"vit_base_multiscan_h2_token588", 588, 40, 256, {0, 8, 4}},
-                                      {"vit_base_multiscan_h2_token1176", 1176, 40, 256, {0, 8, 4}},
-                                      {"vit_base_multiscan_h3_token1176", 1176, 40, 256, {4, 4, 4}},
-                                      {"vit_base_slice_scan_token2744", 2744, 1, 512, {8, 4, 0}},
-                                      {"vit_base_slice_scan_dualdinotxt2744", 2744, 1, 512, {8, 4, 0}, 2},
-                                      {"vit_base_scan_study_token1176", 1176, 40, 256, {0, 8, 4}},
-                                      {"vit_base_scan_study_dualdinotxt1568", 1568, 0, 256, {0, 8, 4}, 2},
-                                      {"vit_large_scan_study_dualdinotxt1568", 1568, 0, 256, {0, 20, 4}, 2, 1024, 768}};
+  const std::vector<Published> all = {
+      {"vit_base_singlescan_h2_token2744", 2744, 1, 512, {8, 0, 4}},
+      {"vit_base_multiscan_h2_token588", 588, 40, 256, {0, 8, 4}},
+      {"vit_base_multiscan_h2_token1176", 1176, 40, 256, {0, 8, 4}},
+      {"vit_base_multiscan_h3_token1176", 1176, 40, 256, {4, 4, 4}},
+      {"vit_base_slice_scan_token2744", 2744, 1, 512, {8, 4, 0}},
+      {"vit_base_slice_scan_dualdinotxt2744", 2744, 1, 512, {8, 4, 0}, 2},
+      {"vit_base_scan_study_token1176", 1176, 40, 256, {0, 8, 4}},
+      {"vit_base_scan_study_dualdinotxt1568", 1568, 0, 256, {0, 8, 4}, 2},
+      {"vit_large_scan_study_dualdinotxt1568", 1568, 0, 256, {0, 20, 4}, 2, 1024, 768}};
   for (const auto& p : all) {
     CAPTURE(p.name);
     const ClipConfig c = clip_config(p.name);
@@ -42,7 +43,8 @@ TEST_CASE("configurations: the published ones have their tokens, levels and scan
     REQUIRE(static_cast<index_t>(levels.size()) == c.vision.depth);
     const int highest = p.blocks_per_level[2] > 0 ? 3 : 2;
     const std::size_t period = levels.size() / 4;
-    for (std::size_t block = 0; block < levels.size(); ++block) CHECK((levels[block] == highest) == (block % period == period - 1));
+    for (std::size_t block = 0; block < levels.size(); ++block)
+      CHECK((levels[block] == highest) == (block % period == period - 1));
   }
 }
 
@@ -54,7 +56,8 @@ TEST_CASE("configurations: every known name is valid, and an unknown one lists t
   } catch (const error& e) {
     message = e.what();
   }
-  CHECK(message.find("model: 'vit_huge' is not a known configuration, expected one of vit_base_singlescan_h2_token2744, ") == 0);
+  CHECK(message.find("model: 'vit_huge' is not a known configuration, expected one of "
+                     "vit_base_singlescan_h2_token2744, ") == 0);
 }
 
 TEST_CASE("configurations: a limited model has the same blocks, none above the level") {

@@ -21,7 +21,9 @@ HlipVit<3, double, Cpu> encoder(const HlipVitConfig& c) {
   return vit;
 }
 const auto classes = [](const Variable& features) { return Variable(features * 1.0); };
-Array study(index_t scans, std::uint32_t stream = 1) { return numbers({1, scans, 1, 4, 4, 4}, stream); }
+Array study(index_t scans, std::uint32_t stream = 1) {
+  return numbers({1, scans, 1, 4, 4, 4}, stream);
+}
 
 }  // namespace
 
@@ -45,23 +47,31 @@ TEST_CASE("interpret: at every level the logit is the one of the plain forward p
 }
 
 TEST_CASE("interpret: the gradient of a slice's attention is that of central differences") {
-  // Attention of one head is moved by hand: with one block, everything after it is linear enough to check the whole chain.
+  // Attention of one head is moved by hand: with one block, everything after it is linear enough to
+  // check the whole chain.
   const auto c = config({{0}, {}, {1}}, 2);
   const auto vit = encoder(c);
   const Array x = study(2);
   const auto found = interpret(vit, x, classes, 3, {}, 1);
-  // With all attention to one patch, the value of that patch decides; its relevance is attention times gradient, halved over two heads.
+  // With all attention to one patch, the value of that patch decides; its relevance is attention
+  // times gradient, halved over two heads.
   double by_hand = 0;
   const auto a = found.attention, g = found.gradient;
-  for (index_t head = 0; head < 2; ++head) by_hand += std::max(0.0, a.at({3, head, 0, 2}) * g.at({3, head, 0, 2})) / 2;
-  CHECK(std::abs(found.relevance.at({1, 1, 0, 1}) - by_hand) < 1e-15);  // group 3 is slice 1 of scan 1, column 2 its second patch
+  for (index_t head = 0; head < 2; ++head)
+    by_hand += std::max(0.0, a.at({3, head, 0, 2}) * g.at({3, head, 0, 2})) / 2;
+  // group 3 is slice 1 of scan 1, column 2 its second patch
+  CHECK(std::abs(found.relevance.at({1, 1, 0, 1}) - by_hand) < 1e-15);
 }
 
-TEST_CASE("interpret: a level without blocks, several studies and a class that does not exist are refused") {
+TEST_CASE(
+    "interpret: a level without blocks, several studies and a class that does not exist are "
+    "refused") {
   const auto vit = encoder(config({{0}, {}, {1}}, 2));
-  CHECK_THROWS_WITH_AS(interpret(vit, study(1), classes, 0, {}, 2), doctest::Contains("no block of small attends at level 2"), error);
+  CHECK_THROWS_WITH_AS(interpret(vit, study(1), classes, 0, {}, 2),
+                       doctest::Contains("no block of small attends at level 2"), error);
   CHECK_THROWS_AS(interpret(vit, study(1), classes, 12), error);
   CHECK_THROWS_AS(interpret(vit, numbers({2, 1, 1, 4, 4, 4}, 1), classes, 0), error);
   const auto no_study = encoder(config({{0}, {1}, {}}, 2));
-  CHECK_THROWS_WITH_AS(interpret(no_study, study(1), classes, 0), doctest::Contains("the whole study"), error);
+  CHECK_THROWS_WITH_AS(interpret(no_study, study(1), classes, 0),
+                       doctest::Contains("the whole study"), error);
 }

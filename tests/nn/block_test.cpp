@@ -37,23 +37,28 @@ TEST_CASE("block: gradients of the input and of every parameter, with drop path 
     Block2 b = block(rate);
     std::vector<Array> inputs = {numbers({8, 6}, 1)};
     for (auto& [name, p] : named_parameters(b)) inputs.push_back(p->value().clone());
-    check_gradient(fmt::format("block with drop path {}", rate), [&](const std::vector<Variable>& v) {
-      std::size_t i = 1;
-      for (auto& [name, p] : named_parameters(b)) *p = v[i++];
-      return b(tokens(v[0]), Context{true, {1, 2, 3}}).x;
-    }, inputs);
+    check_gradient(
+        fmt::format("block with drop path {}", rate),
+        [&](const std::vector<Variable>& v) {
+          std::size_t i = 1;
+          for (auto& [name, p] : named_parameters(b)) *p = v[i++];
+          return b(tokens(v[0]), Context{true, {1, 2, 3}}).x;
+        },
+        inputs);
   }
 }
 
 TEST_CASE("block: drop path is off outside training, and the branches draw separately in it") {
   const Variable x(numbers({8, 6}, 1));
   CHECK(same_bits(block(0.9)(tokens(x), {}).x.value(), block(0)(tokens(x), {}).x.value()));
-  CHECK(same_bits(block(0)(tokens(x), Context{true, {1, 2, 3}}).x.value(), block(0)(tokens(x), {}).x.value()));
+  CHECK(same_bits(block(0)(tokens(x), Context{true, {1, 2, 3}}).x.value(),
+                  block(0)(tokens(x), {}).x.value()));
   const Block2 b = block(0.5);
   int only_one = 0;
   for (std::uint64_t step = 0; step < 40; ++step) {
     const Context context{true, {1, 2, step}};
-    only_one += (uniform_at(context.child(0).key, 0) < 0.5) != (uniform_at(context.child(1).key, 0) < 0.5);
+    only_one += (uniform_at(context.child(0).key, 0) < 0.5) !=
+                (uniform_at(context.child(1).key, 0) < 0.5);
     CHECK(same_bits(b(tokens(x), context).x.value(), b(tokens(x), context).x.value()));
   }
   CHECK(only_one > 5);
@@ -72,8 +77,10 @@ TEST_CASE("block: parameters in the order and under the names of the checkpoints
   Block2 b = block(0);
   std::vector<std::string> names;
   for (const auto& [name, p] : named_parameters(b)) names.push_back(name);
-  CHECK(names == std::vector<std::string>{"norm1.weight", "norm1.bias", "attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "attn.proj.bias", "norm2.weight", "norm2.bias",
-                                          "mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"});
+  CHECK(names == std::vector<std::string>{"norm1.weight", "norm1.bias", "attn.qkv.weight",
+                                          "attn.qkv.bias", "attn.proj.weight", "attn.proj.bias",
+                                          "norm2.weight", "norm2.bias", "mlp.fc1.weight",
+                                          "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"});
 }
 
 TEST_CASE("block: a shape error names the layer") {
@@ -81,5 +88,7 @@ TEST_CASE("block: a shape error names the layer") {
   Initializer init(1);
   b.attn.qkv = Linear<double, Cpu>(5, 18, true, 1, init);
   ModuleScope at("blocks.3");
-  CHECK(error_of([&] { b(tokens(Variable(numbers({8, 6}, 1))), {}); }) == "blocks.3.attn.qkv (linear): x is (8, 6), expected (…, in = 5)");
+  CHECK(error_of([&] {
+          b(tokens(Variable(numbers({8, 6}, 1))), {});
+        }) == "blocks.3.attn.qkv (linear): x is (8, 6), expected (…, in = 5)");
 }

@@ -20,7 +20,8 @@ Variable plain(const HierarchicalAttention<1, double, Cpu>& layer, const Variabl
 
 }  // namespace
 
-TEST_CASE("hierarchical attention: one level is ordinary multi-head attention, values and gradients") {
+TEST_CASE(
+    "hierarchical attention: one level is ordinary multi-head attention, values and gradients") {
   Initializer init(3);
   HierarchicalAttention<1, double, Cpu> layer(12, 3, 0.4, init);
   Tokens<1, double, Cpu> tokens;
@@ -37,19 +38,23 @@ TEST_CASE("hierarchical attention: one level is ordinary multi-head attention, v
     zero_grad(layer);
   }
   REQUIRE(results[0].size() == 6);
-  for (std::size_t k = 0; k < 6; ++k) CHECK(largest_difference(results[0][k], results[1][k]) < 1e-12);
+  for (std::size_t k = 0; k < 6; ++k)
+    CHECK(largest_difference(results[0][k], results[1][k]) < 1e-12);
 }
 
 TEST_CASE("hierarchical attention: parameters are called as in the published checkpoints") {
   Initializer init(3);
   HierarchicalAttention<3, double, Cpu> layer(12, 3, 0.4, init);
   std::vector<std::string> names;
-  for (const auto& [name, p] : named_parameters(layer)) names.push_back(name + " " + to_string(p->shape()));
-  CHECK(names == std::vector<std::string>{"qkv.weight (36, 12)", "qkv.bias (36)", "proj.weight (12, 12)", "proj.bias (12)"});
+  for (const auto& [name, p] : named_parameters(layer))
+    names.push_back(name + " " + to_string(p->shape()));
+  CHECK(names == std::vector<std::string>{"qkv.weight (36, 12)", "qkv.bias (36)",
+                                          "proj.weight (12, 12)", "proj.bias (12)"});
 }
 
 TEST_CASE("hierarchical attention: a width that does not divide into heads is an error") {
   Initializer init(3);
-  CHECK(error_of([&] { HierarchicalAttention<3, double, Cpu>(10, 3, 0.4, init); }) == "attention: embed_dim 10 does not divide into 3 heads");
+  CHECK(error_of([&] { HierarchicalAttention<3, double, Cpu>(10, 3, 0.4, init); }) ==
+        "attention: embed_dim 10 does not divide into 3 heads");
   CHECK_THROWS_AS((HierarchicalAttention<3, double, Cpu>(10, 0, 0.4, init)), error);
 }

@@ -12,7 +12,8 @@ TEST_CASE("Linear: y = x·weightᵀ + bias, normal weights, zero bias") {
   CHECK(std::abs(spread - 0.02) < 0.02 * 5 / std::sqrt(2 * 60000.0));  // five standard errors
   CHECK(largest_difference(layer.bias.value(), Array::zeros({200})) == 0);
   const Array x = numbers({4, 300}, 1);
-  CHECK(largest_difference(layer(Variable(x)).value(), matmul(x, layer.weight.value().transpose(0, 1))) < 1e-13);
+  CHECK(largest_difference(layer(Variable(x)).value(),
+                           matmul(x, layer.weight.value().transpose(0, 1))) < 1e-13);
 }
 
 TEST_CASE("Linear: without bias it has one parameter") {

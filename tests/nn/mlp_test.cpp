@@ -10,7 +10,10 @@ TEST_CASE("Mlp: fc2(gelu(fc1(x))), with the residual of its second layer") {
   const Variable x(numbers({4, 3}, 1));
   const Variable hidden = mlp.fc1(x), want = mlp.fc2(Variable(gelu(hidden)));
   CHECK(largest_difference(mlp(x).value(), want.value()) < 1e-14);
-  CHECK(largest_difference(mlp(x, {Activation::none, x}).value(), want.value() + x.value()) < 1e-14);
+  CHECK(largest_difference(mlp(x, {Activation::none, x}).value(), want.value() + x.value()) <
+        1e-14);
   ModuleScope at("mlp");
-  CHECK(error_of([&] { mlp(Variable(numbers({4, 5}, 1))); }) == "mlp.fc1 (linear): x is (4, 5), expected (…, in = 3)");
+  CHECK(error_of([&] {
+          mlp(Variable(numbers({4, 5}, 1)));
+        }) == "mlp.fc1 (linear): x is (4, 5), expected (…, in = 3)");
 }

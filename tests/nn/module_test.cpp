@@ -19,8 +19,7 @@ struct Network {
     Initializer init(5);
     for (int i = 0; i < 2; ++i) layers.emplace_back(2, 2, i == 0, 1.0, init);
   }
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     v("token", token);
     v("none", none);
     v("layers", layers);
@@ -41,35 +40,37 @@ struct Source {
   }
   bool contains(const std::string& name) const { return tensors.count(name) > 0; }
   Info info(const std::string& name) const { return {tensors.at(name).shape()}; }
-  template <class T, class B>
-  Tensor<T, B> tensor(const std::string& name) const {
+  template <class T, class B> Tensor<T, B> tensor(const std::string& name) const {
     return tensors.at(name);
   }
-  template <class T>
-  Tensor<T, Cpu> mapped(const std::string& name) const {
+  template <class T> Tensor<T, Cpu> mapped(const std::string& name) const {
     return tensors.at(name);
   }
 };
 
 Source source_for(Network& network) {
   Source source;
-  for (auto& [name, p] : named_parameters(network)) source.tensors[name] = Array::full(p->shape(), static_cast<double>(source.tensors.size()));
+  for (auto& [name, p] : named_parameters(network))
+    source.tensors[name] = Array::full(p->shape(), static_cast<double>(source.tensors.size()));
   return source;
 }
 
 }  // namespace
 
-TEST_CASE("module: names are joined by dots, lists are numbered, and empty parameters are left out") {
+TEST_CASE(
+    "module: names are joined by dots, lists are numbered, and empty parameters are left out") {
   Network network;
   std::vector<std::string> names;
   for (const auto& [name, p] : named_parameters(network)) names.push_back(name);
-  CHECK(names == std::vector<std::string>{"token", "layers.0.weight", "layers.0.bias", "layers.1.weight"});
+  CHECK(names ==
+        std::vector<std::string>{"token", "layers.0.weight", "layers.0.bias", "layers.1.weight"});
   CHECK(count_parameters(network) == 2 + 4 + 2 + 4);
 }
 
 TEST_CASE("module: freezing by name, counting what trains, dropping gradients") {
   Network network;
-  set_requires_grad(network, false, [](const std::string& name) { return name.find("layers.0") == 0; });
+  set_requires_grad(network, false,
+                    [](const std::string& name) { return name.find("layers.0") == 0; });
   CHECK(count_parameters(network, true) == 2 + 4);
   CHECK_FALSE(network.layers[0].weight.requires_grad());
   sum(network.layers[1].weight).backward();
@@ -92,17 +93,23 @@ TEST_CASE("load_state_dict: copies every value into the parameter of its name") 
   CHECK(report.ok());
   CHECK(report.to_text().empty());
   CHECK(network.token.value().data() == address);
-  for (auto& [name, p] : named_parameters(network)) CHECK(same_bits(p->value(), source.tensors[name]));
+  for (auto& [name, p] : named_parameters(network))
+    CHECK(same_bits(p->value(), source.tensors[name]));
 }
 
-TEST_CASE("load_state_dict: strict loading names what is missing, unexpected or of another shape; otherwise the rest is loaded") {
+TEST_CASE(
+    "load_state_dict: strict loading names what is missing, unexpected or of another shape; "
+    "otherwise the rest is loaded") {
   Network network;
   Source source = source_for(network);
   source.tensors.erase("token");
   source.tensors["head.weight"] = Array::ones({1});
   source.tensors["layers.0.bias"] = Array::ones({3});
-  const std::string text = "missing (1): token\nunexpected (1): head.weight\nwrong shape (1): layers.0.bias (3) against (2)\n";
-  CHECK(error_of([&] { load_state_dict(network, source); }) == "load_state_dict: names or shapes differ\n" + text);
+  const std::string text =
+      "missing (1): token\nunexpected (1): head.weight\nwrong shape (1): layers.0.bias (3) against "
+      "(2)\n";
+  CHECK(error_of([&] { load_state_dict(network, source); }) ==
+        "load_state_dict: names or shapes differ\n" + text);
   const Array token = network.token.value().clone(), bias = network.layers[0].bias.value().clone();
   const LoadReport report = load_state_dict(network, source, false);
   CHECK_FALSE(report.ok());
@@ -112,7 +119,9 @@ TEST_CASE("load_state_dict: strict loading names what is missing, unexpected or 
   CHECK(same_bits(network.layers[1].weight.value(), source.tensors["layers.1.weight"]));
 }
 
-TEST_CASE("map_state_dict: parameters become the tensors of the source; frozen ones stay frozen, other copies stay as they are") {
+TEST_CASE(
+    "map_state_dict: parameters become the tensors of the source; frozen ones stay frozen, other "
+    "copies stay as they are") {
   Network network;
   set_requires_grad(network, false, [](const std::string& name) { return name == "token"; });
   const Network copy = network;
@@ -125,7 +134,8 @@ TEST_CASE("map_state_dict: parameters become the tensors of the source; frozen o
   }
   CHECK(same_bits(copy.token.value(), before));
   source.tensors.erase("token");
-  CHECK(error_of([&] { map_state_dict(network, source); }).find("missing (1): token") != std::string::npos);
+  CHECK(error_of([&] { map_state_dict(network, source); }).find("missing (1): token") !=
+        std::string::npos);
 }
 
 TEST_CASE("load_state_dict: a long list of names is cut") {
@@ -134,7 +144,9 @@ TEST_CASE("load_state_dict: a long list of names is cut") {
   CHECK(report.to_text() == "missing (12): n0 n1 n2 n3 n4 n5 n6 n7 …\n");
 }
 
-TEST_CASE("context: children draw other numbers than their parent and than each other, and the same ones again") {
+TEST_CASE(
+    "context: children draw other numbers than their parent and than each other, and the same ones "
+    "again") {
   const Context root{true, {1, 0, 5}};
   std::set<std::uint32_t> streams{root.key.stream};
   for (std::uint32_t i = 0; i < 200; ++i) {

@@ -16,15 +16,19 @@ TEST_CASE("MultiheadAttention: hidden keys have no influence, and gradients reac
   const Array x = numbers({6, 4}, 1), changed = x.clone();
   changed.select(0, 2).fill(3);  // the hidden token of sequence 0
   NoGrad guard;
-  const Array a = layer(Variable(x), layout, mask).value(), b = layer(Variable(changed), layout, mask).value();
+  const Array a = layer(Variable(x), layout, mask).value(),
+              b = layer(Variable(changed), layout, mask).value();
   CHECK(same_bits(a.slice(0, 0, 2), b.slice(0, 0, 2)));
   CHECK(same_bits(a.slice(0, 3, 6), b.slice(0, 3, 6)));
   EnableGrad again;
-  check_gradient("weights", [&](const std::vector<Variable>& v) {
-    Layer l = layer;
-    l.query.weight = v[1], l.key.weight = v[2], l.value.weight = v[3], l.value.bias = v[4];
-    return l(v[0], layout, mask, {0.4, {1, 2, 3}});
-  }, {x, numbers({4, 4}, 2), numbers({4, 4}, 3), numbers({4, 4}, 4), numbers({4}, 5)});
+  check_gradient("weights",
+                 [&](const std::vector<Variable>& v) {
+                   Layer l = layer;
+                   l.query.weight = v[1], l.key.weight = v[2], l.value.weight = v[3],
+                   l.value.bias = v[4];
+                   return l(v[0], layout, mask, {0.4, {1, 2, 3}});
+                 },
+                 {x, numbers({4, 4}, 2), numbers({4, 4}, 3), numbers({4, 4}, 4), numbers({4}, 5)});
 }
 
 TEST_CASE("MultiheadAttention: parameters are called as in BERT") {
@@ -32,5 +36,6 @@ TEST_CASE("MultiheadAttention: parameters are called as in BERT") {
   Layer layer(4, 2, 0.7, init);
   std::vector<std::string> names;
   for (const auto& [name, p] : named_parameters(layer)) names.push_back(name);
-  CHECK(names == std::vector<std::string>{"query.weight", "query.bias", "key.weight", "key.bias", "value.weight", "value.bias"});
+  CHECK(names == std::vector<std::string>{"query.weight", "query.bias", "key.weight", "key.bias",
+                                          "value.weight", "value.bias"});
 }

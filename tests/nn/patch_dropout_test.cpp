@@ -6,7 +6,8 @@ using namespace test;
 
 TEST_CASE("patch dropout: every row keeps max(1, floor(L·(1-rate))) different tokens") {
   const RandomKey key{1, 2, 3};
-  for (const auto& [patches, rate, kept] : std::vector<std::tuple<index_t, double, index_t>>{{196, 0.5, 98}, {7, 0.5, 3}, {10, 0.75, 2}, {3, 0.9, 1}, {1, 0.5, 1}, {5, 0, 5}}) {
+  for (const auto& [patches, rate, kept] : std::vector<std::tuple<index_t, double, index_t>>{
+           {196, 0.5, 98}, {7, 0.5, 3}, {10, 0.75, 2}, {3, 0.9, 1}, {1, 0.5, 1}, {5, 0, 5}}) {
     const auto index = patch_dropout_indices<Cpu>(6, patches, rate, key);
     CHECK(index.shape() == Shape{6, kept});
     for (index_t r = 0; r < 6; ++r) {
@@ -29,4 +30,7 @@ TEST_CASE("patch dropout: rows differ, every token has its chance, and the key d
   CHECK_FALSE(same_bits(index.select(0, 0), index.select(0, 1)));
 }
 
-TEST_CASE("patch dropout: a rate of 1 is an error") { CHECK(error_of([] { patch_dropout_indices<Cpu>(1, 4, 1.0, {}); }) == "patch_dropout: rate 1, expected 0 <= rate < 1"); }
+TEST_CASE("patch dropout: a rate of 1 is an error") {
+  CHECK(error_of([] { patch_dropout_indices<Cpu>(1, 4, 1.0, {}); }) ==
+        "patch_dropout: rate 1, expected 0 <= rate < 1");
+}

@@ -11,7 +11,8 @@ using Embed = PatchEmbed3D<double, Cpu>;
 TEST_CASE("patch embedding: a convolution whose stride is its kernel, the remainder ignored") {
   Initializer init(3);
   const Embed embed(2, 5, {2, 3, 2}, init);
-  const Array x = numbers({2, 2, 5, 6, 7}, 1);  // 2 x 2 x 3 patches, one slice and one column left over
+  // 2 x 2 x 3 patches, one slice and one column left over
+  const Array x = numbers({2, 2, 5, 6, 7}, 1);
   const Array y = embed(Variable(x)).value();
   REQUIRE(y.shape() == Shape{2 * 2 * 2 * 3, 5});
   double most = 0;
@@ -24,22 +25,28 @@ TEST_CASE("patch embedding: a convolution whose stride is its kernel, the remain
             for (index_t c = 0; c < 2; ++c)
               for (index_t i = 0; i < 2; ++i)
                 for (index_t j = 0; j < 3; ++j)
-                  for (index_t k = 0; k < 2; ++k) sum += embed.proj.weight.value().at({o, c, i, j, k}) * x.at({n, c, 2 * d + i, 3 * h + j, 2 * w + k});
+                  for (index_t k = 0; k < 2; ++k)
+                    sum += embed.proj.weight.value().at({o, c, i, j, k}) *
+                           x.at({n, c, 2 * d + i, 3 * h + j, 2 * w + k});
             most = std::max(most, std::abs(sum - y.at({row, o})));
           }
   CHECK(most < 1e-13);
 }
 
 TEST_CASE("patch embedding: gradients of volume, filter and bias") {
-  check_gradient("patch embedding", [](const std::vector<Variable>& v) {
-    Embed embed;
-    embed.patch_size = {2, 1, 2};
-    embed.proj.weight = v[1], embed.proj.bias = v[2];
-    return embed(v[0]);
-  }, {numbers({1, 1, 3, 2, 4}, 1), numbers({3, 1, 2, 1, 2}, 2), numbers({3}, 3)});
+  check_gradient("patch embedding",
+                 [](const std::vector<Variable>& v) {
+                   Embed embed;
+                   embed.patch_size = {2, 1, 2};
+                   embed.proj.weight = v[1], embed.proj.bias = v[2];
+                   return embed(v[0]);
+                 },
+                 {numbers({1, 1, 3, 2, 4}, 1), numbers({3, 1, 2, 1, 2}, 2), numbers({3}, 3)});
 }
 
-TEST_CASE("patch embedding: patches of a constant volume are not kept, and the filter gets the same gradient, bit for bit") {
+TEST_CASE(
+    "patch embedding: patches of a constant volume are not kept, and the filter gets the same "
+    "gradient, bit for bit") {
   Initializer init(3);
   Embed embed(2, 5, {2, 3, 2}, init);
   const Array x = numbers({2, 2, 5, 6, 7}, 1), c = numbers({24, 5}, 2);
@@ -54,6 +61,11 @@ TEST_CASE("patch embedding: patches of a constant volume are not kept, and the f
 TEST_CASE("patch embedding: a volume smaller than a patch or with other channels is an error") {
   Initializer init(3);
   const Embed embed(1, 5, {2, 3, 2}, init);
-  CHECK(error_of([&] { embed(Variable(Array::ones({1, 1, 5, 2, 7}))); }) == "patch_embed (patch_embed): x is (1, 1, 5, 2, 7), smaller than one patch (2, 3, 2)");
-  CHECK(error_of([&] { embed(Variable(Array::ones({1, 2, 4, 6, 4}))); }) == "patch_embed (patch_embed): x is (1, 2, 4, 6, 4), expected (N, in_chans = 1, D, H, W)");
+  CHECK(error_of([&] {
+          embed(Variable(Array::ones({1, 1, 5, 2, 7})));
+        }) == "patch_embed (patch_embed): x is (1, 1, 5, 2, 7), smaller than one patch (2, 3, 2)");
+  CHECK(error_of([&] {
+          embed(Variable(Array::ones({1, 2, 4, 6, 4})));
+        }) ==
+        "patch_embed (patch_embed): x is (1, 2, 4, 6, 4), expected (N, in_chans = 1, D, H, W)");
 }

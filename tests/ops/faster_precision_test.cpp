@@ -6,7 +6,9 @@
 
 using namespace hlip;
 
-TEST_CASE("precision: measuring leaves it as it was, and a backend without bfloat16 products is never faster with them") {
+TEST_CASE(
+    "precision: measuring leaves it as it was, and a backend without bfloat16 products is never "
+    "faster with them") {
   const bool faster = bfloat16_is_faster<Cpu>();
   CHECK(matrix_precision(Cpu{}) == MatrixPrecision::float32);
   CHECK((has_bfloat16_products(Cpu{}) || !faster));

@@ -16,8 +16,7 @@ using test::error_of;
 
 namespace {
 
-template <class T, class B>
-Tensor<T, B> numbers(const Shape& shape, std::uint32_t stream) {
+template <class T, class B> Tensor<T, B> numbers(const Shape& shape, std::uint32_t stream) {
   std::vector<T> v(static_cast<std::size_t>(shape.numel()));
   for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<T>(normal_at({47, stream, 0}, i));
   return Tensor<T, B>::from_values(shape, std::span<const T>(v));
@@ -48,23 +47,27 @@ std::vector<std::vector<double>> groups(const Tensor<double, B>& x, const Shape&
   return lists;
 }
 
-template <class B>
-void check_reductions(const Tensor<double, B>& x, const Shape& axes) {
+template <class B> void check_reductions(const Tensor<double, B>& x, const Shape& axes) {
   CAPTURE(to_string(x.shape()));
   CAPTURE(to_string(axes));
   const auto lists = groups(x, axes);
-  const auto s = sum(x, axes).to_vector(), m = mean(x, axes).to_vector(), hi = max(x, axes).to_vector(), lo = min(x, axes).to_vector(), l = logsumexp(x, axes).to_vector(),
-             v = var(x, {.axes = axes}).to_vector();
+  const auto s = sum(x, axes).to_vector(), m = mean(x, axes).to_vector(),
+             hi = max(x, axes).to_vector(), lo = min(x, axes).to_vector(),
+             l = logsumexp(x, axes).to_vector(), v = var(x, {.axes = axes}).to_vector();
   REQUIRE(s.size() == lists.size());
   double most = 0;
-  const auto compare = [&](double got, double want) { most = std::abs(got - want) <= most ? most : std::abs(got - want); };
+  const auto compare = [&](double got, double want) {
+    most = std::abs(got - want) <= most ? most : std::abs(got - want);
+  };
   for (std::size_t i = 0; i < lists.size(); ++i) {
     const auto& list = lists[i];
     const auto n = static_cast<double>(list.size());
     double total = 0, exps = 0, squares = 0, top = list[0], bottom = list[0];
-    for (double y : list) total += y, exps += std::exp(y), top = std::max(top, y), bottom = std::min(bottom, y);
+    for (double y : list)
+      total += y, exps += std::exp(y), top = std::max(top, y), bottom = std::min(bottom, y);
     for (double y : list) squares += (y - total / n) * (y - total / n);
-    compare(s[i], total), compare(m[i], total / n), compare(hi[i], top), compare(lo[i], bottom), compare(l[i], std::log(exps));
+    compare(s[i], total), compare(m[i], total / n), compare(hi[i], top), compare(lo[i], bottom),
+        compare(l[i], std::log(exps));
     if (list.size() > 1) compare(v[i], squares / (n - 1));
   }
   CHECK(most < 1e-12);
@@ -77,8 +80,10 @@ void check_reductions(const Tensor<double, B>& x, const Shape& axes) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("reduce: sum, mean, max, min, logsumexp and var over any axes", B, Cpu, Reference) {
-  for (const Shape& axes : {Shape{}, Shape{0}, Shape{1}, Shape{2}, Shape{-1}, Shape{0, 1}, Shape{2, 0}, Shape{1, -1}, Shape{0, 1, 2}}) {
+TEST_CASE_TEMPLATE("reduce: sum, mean, max, min, logsumexp and var over any axes", B, Cpu,
+                   Reference) {
+  for (const Shape& axes : {Shape{}, Shape{0}, Shape{1}, Shape{2}, Shape{-1}, Shape{0, 1},
+                            Shape{2, 0}, Shape{1, -1}, Shape{0, 1, 2}}) {
     check_reductions(numbers<double, B>({3, 4, 17}, 1), axes);
     check_reductions(numbers<double, B>({17, 6, 3}, 2).slice(1, 0, 6, 2).permute({2, 1, 0}), axes);
   }
@@ -87,7 +92,8 @@ TEST_CASE_TEMPLATE("reduce: sum, mean, max, min, logsumexp and var over any axes
   check_reductions(numbers<double, B>({600}, 1), {0});
 }
 
-TEST_CASE_TEMPLATE("reduce: argmax is the first of equal values, along any axis", B, Cpu, Reference) {
+TEST_CASE_TEMPLATE("reduce: argmax is the first of equal values, along any axis", B, Cpu,
+                   Reference) {
   const auto x = Tensor<float, B>::from_values({2, 3}, {1, 5, 5, 7, 2, 7});
   CHECK(argmax(x, 1).to_vector() == std::vector<std::int64_t>{1, 0});
   CHECK(argmax(x, 0).to_vector() == std::vector<std::int64_t>{1, 0, 1});
@@ -102,13 +108,15 @@ TEST_CASE_TEMPLATE("reduce: integers, bytes and 16-bit floats", B, Cpu, Referenc
   const auto u = Tensor<std::uint8_t, B>::from_values({3}, {7, 0, 255});
   CHECK(max(u).item() == 255);
   CHECK(min(u).item() == 0);
-  const auto ends = Tensor<std::int32_t, B>::from_values({2}, {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()});
+  const auto ends = Tensor<std::int32_t, B>::from_values(
+      {2}, {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()});
   CHECK(min(ends).item() == std::numeric_limits<std::int32_t>::min());
   const auto h = Tensor<bfloat16, B>::full({1000}, bfloat16(1));
   CHECK(static_cast<float>(sum(h).item()) == 1000);  // added up in double, rounded once
 }
 
-TEST_CASE_TEMPLATE("reduce: nothing adds up to zero, and has no mean or maximum", B, Cpu, Reference) {
+TEST_CASE_TEMPLATE("reduce: nothing adds up to zero, and has no mean or maximum", B, Cpu,
+                   Reference) {
   const auto x = Tensor<float, B>::zeros({2, 0});
   CHECK(sum(x).item() == 0);
   CHECK(sum(x, {1}).to_vector() == std::vector<float>{0, 0});
@@ -128,7 +136,9 @@ TEST_CASE_TEMPLATE("reduce: axes that do not exist or come twice are errors", B,
 
 TEST_CASE_TEMPLATE("reduce: NaN stays visible", B, Cpu, Reference) {
   const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
-  for (const auto& x : {Tensor<float, B>::from_values({3}, {1, nan, 2}), Tensor<float, B>::from_values({3}, {nan, 1, 2}), Tensor<float, B>::from_values({3}, {1, 2, nan})}) {
+  for (const auto& x : {Tensor<float, B>::from_values({3}, {1, nan, 2}),
+                        Tensor<float, B>::from_values({3}, {nan, 1, 2}),
+                        Tensor<float, B>::from_values({3}, {1, 2, nan})}) {
     CHECK(std::isnan(sum(x).item()));
     CHECK(std::isnan(max(x).item()));
     CHECK(std::isnan(min(x).item()));
@@ -137,7 +147,8 @@ TEST_CASE_TEMPLATE("reduce: NaN stays visible", B, Cpu, Reference) {
   }
   CHECK(logsumexp(Tensor<float, B>::full({3}, -inf)).item() == -inf);
   CHECK(logsumexp(Tensor<float, B>::from_values({2}, {inf, 1})).item() == inf);
-  CHECK(logsumexp(Tensor<float, B>::full({2}, 1000)).item() == doctest::Approx(1000 + std::log(2.0)).epsilon(1e-6));
+  CHECK(logsumexp(Tensor<float, B>::full({2}, 1000)).item() ==
+        doctest::Approx(1000 + std::log(2.0)).epsilon(1e-6));
 }
 
 TEST_CASE("reduce: the sum of 16 million floats is right to a millionth, along either axis") {
@@ -147,7 +158,8 @@ TEST_CASE("reduce: the sum of 16 million floats is right to a millionth, along e
   CHECK(std::abs(static_cast<double>(sum(x).item()) - want) < 1e-6 * want);
   CHECK(std::abs(static_cast<double>(mean(x).item()) - 0.1f) < 1e-6 * 0.1);
   const auto columns = sum(x.reshape({n / 4, 4}), {0});
-  for (float s : columns.to_vector()) CHECK(std::abs(static_cast<double>(s) - want / 4) < 1e-6 * want);
+  for (float s : columns.to_vector())
+    CHECK(std::abs(static_cast<double>(s) - want / 4) < 1e-6 * want);
 }
 
 TEST_CASE("reduce: 1, 2 and 4 threads give the same bits") {
@@ -157,7 +169,8 @@ TEST_CASE("reduce: 1, 2 and 4 threads give the same bits") {
     omp_set_num_threads(threads);
     std::vector<float> values;
     for (const Shape& axes : {Shape{}, Shape{0}, Shape{1}, Shape{2}, Shape{0, 2}})
-      for (const auto& y : {sum(x, axes), mean(x, axes), max(x, axes), logsumexp(x, axes), var(x, {.axes = axes})})
+      for (const auto& y :
+           {sum(x, axes), mean(x, axes), max(x, axes), logsumexp(x, axes), var(x, {.axes = axes})})
         for (float v : y.to_vector()) values.push_back(v);
     omp_set_num_threads(before);
     return values;

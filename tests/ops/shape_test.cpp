@@ -12,24 +12,26 @@ using test::error_of;
 
 namespace {
 
-template <class B>
-using X = Tensor<float, B>;
+template <class B> using X = Tensor<float, B>;
 using Values = std::vector<float>;
 
-template <class B>
-X<B> padded(const X<B>& x, std::vector<Padding> p, float value) {
+template <class B> X<B> padded(const X<B>& x, std::vector<Padding> p, float value) {
   return pad(x, std::span<const Padding>(p), value);
 }
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("concat: joins along any axis, views and empty parts included", B, Cpu, Reference) {
+TEST_CASE_TEMPLATE("concat: joins along any axis, views and empty parts included", B, Cpu,
+                   Reference) {
   const auto a = X<B>::arange(4).reshape({2, 2}), b = X<B>::arange(2, 10).reshape({1, 2});
   CHECK(concat(std::vector{a, b}, 0).to_vector() == Values{0, 1, 2, 3, 10, 11});
-  CHECK(concat(std::vector{a.transpose(0, 1), a, a.slice(1, 0, 0)}, -1).to_vector() == Values{0, 2, 0, 1, 1, 3, 2, 3});
+  CHECK(concat(std::vector{a.transpose(0, 1), a, a.slice(1, 0, 0)}, -1).to_vector() ==
+        Values{0, 2, 0, 1, 1, 3, 2, 3});
   CHECK_FALSE(concat(std::vector{a}, 0).shares_storage(a));
   CHECK(error_of([&] { concat(std::vector<X<B>>{}, 0); }) == "concat: no tensors given");
-  CHECK(error_of([&] { concat(std::vector{a, b}, 1); }) == "concat: (1, 2) beside (2, 2) on axis 1");
+  CHECK(error_of([&] {
+          concat(std::vector{a, b}, 1);
+        }) == "concat: (1, 2) beside (2, 2) on axis 1");
   CHECK_THROWS_AS(concat(std::vector{a, a.reshape({4})}, 0), error);
   CHECK_THROWS_AS(concat(std::vector{a}, 2), error);
 }
@@ -51,8 +53,10 @@ TEST_CASE_TEMPLATE("split: views that add up to the axis", B, Cpu, Reference) {
   CHECK(parts[1].numel() == 0);
   CHECK(parts[2].to_vector() == Values{1, 2, 4, 5});
   CHECK(parts[2].shares_storage(x));
-  CHECK(error_of([&] { split(x, std::span<const index_t>(few), 1); }) == "split: pieces add up to 2, axis 1 of (2, 3) has 3");
-  CHECK(error_of([&] { split(x, std::span<const index_t>(many), 1); }) == "split: pieces reach beyond axis 1 of (2, 3)");
+  CHECK(error_of([&] { split(x, std::span<const index_t>(few), 1); }) ==
+        "split: pieces add up to 2, axis 1 of (2, 3) has 3");
+  CHECK(error_of([&] { split(x, std::span<const index_t>(many), 1); }) ==
+        "split: pieces reach beyond axis 1 of (2, 3)");
   CHECK_THROWS_AS(split(x, std::span<const index_t>(negative), 1), error);
 }
 
@@ -65,5 +69,7 @@ TEST_CASE_TEMPLATE("pad: surrounds, crops, and does both", B, Cpu, Reference) {
   CHECK(padded(x, {{0, 0}, {-3, 0}}, 9).numel() == 0);
   CHECK_FALSE(padded(x, {{0, 0}, {0, 0}}, 9).shares_storage(x));
   CHECK(error_of([&] { padded(x, {{0, 0}}, 9); }) == "pad: 1 paddings for shape (2, 3)");
-  CHECK(error_of([&] { padded(x, {{-1, -2}, {0, 0}}, 9); }) == "pad: axis 0 of (2, 3) would get size -1");
+  CHECK(error_of([&] {
+          padded(x, {{-1, -2}, {0, 0}}, 9);
+        }) == "pad: axis 0 of (2, 3) would get size -1");
 }

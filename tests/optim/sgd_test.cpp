@@ -8,7 +8,8 @@ TEST_CASE("SGD: momentum, Nesterov momentum and coupled weight decay follow the 
   for (double momentum : {0.0, 0.9})
     for (bool nesterov : {false, true}) {
       const Variable x(numbers({4}, 1), true);
-      Sgd<double, Cpu> optimizer({{"x", x, 0.1, 2.0}}, {momentum, nesterov});  // twice the learning rate of the step
+      // twice the learning rate of the step
+      Sgd<double, Cpu> optimizer({{"x", x, 0.1, 2.0}}, {momentum, nesterov});
       std::vector<double> p = x.value().to_vector(), v(4);
       for (int t = 0; t < 6; ++t) {
         const Array g = numbers({4}, 10 + static_cast<std::uint32_t>(t));
@@ -23,7 +24,8 @@ TEST_CASE("SGD: momentum, Nesterov momentum and coupled weight decay follow the 
       }
       CAPTURE(momentum);
       CAPTURE(nesterov);
-      CHECK(largest_difference(x.value(), Array::from_values({4}, std::span<const double>(p))) < 1e-15);
+      CHECK(largest_difference(x.value(), Array::from_values({4}, std::span<const double>(p))) <
+            1e-15);
     }
 }
 
@@ -34,9 +36,11 @@ TEST_CASE("SGD: a parameter without gradient stays") {
   CHECK(same_bits(x.value(), before));
 }
 
-TEST_CASE("SGD: what stays between steps counts as the optimiser's memory, gradients as gradients") {
+TEST_CASE(
+    "SGD: what stays between steps counts as the optimiser's memory, gradients as gradients") {
   const auto held = [](MemoryCategory c) { return memory_statistics<Cpu>().now()[c]; };
-  const std::size_t optimizers = held(MemoryCategory::optimizer), gradients = held(MemoryCategory::gradients);
+  const std::size_t optimizers = held(MemoryCategory::optimizer),
+                    gradients = held(MemoryCategory::gradients);
   const Variable x(numbers({4}, 1), true);
   Sgd<double, Cpu> optimizer({{"x", x, 0.1}}, {});
   for (int t = 0; t < 3; ++t) {

@@ -18,7 +18,8 @@ PhantomOptions only(std::initializer_list<PhantomFinding> findings) {
   return options;
 }
 
-// What a finding changed in study i, in patient millimetres about the grid's centre (rotation and shift, below 1 cm, are ignored).
+// What a finding changed in study i, in patient millimetres about the grid's centre (rotation and
+// shift, below 1 cm, are ignored).
 struct Change {
   PhantomFindingNote note;
   double voxels = 0, up = 0, down = 0;  // changed voxels, HU added and removed in all
@@ -49,7 +50,8 @@ Change change(PhantomFinding finding, index_t i) {
         if (off.hu[k] < -500) ++c.lung, (d > 0 ? c.lung_up : c.lung_down) += w;
         ++c.voxels;
       }
-  if (weight > 0) c.x /= weight, c.y /= weight, c.z /= weight, c.right /= weight, c.lung /= c.voxels;
+  if (weight > 0)
+    c.x /= weight, c.y /= weight, c.z /= weight, c.right /= weight, c.lung /= c.voxels;
   return c;
 }
 
@@ -72,10 +74,12 @@ TEST_CASE("phantom: a study depends on seed, split and number only") {
 TEST_CASE("phantom: order and threads do not matter") {
   const PhantomOptions options;
   std::vector<PhantomStudy> forwards(6), threaded(6);
-  for (std::size_t i = 0; i < 6; ++i) forwards[i] = make_phantom(options, 9, "valid", static_cast<index_t>(i));
+  for (std::size_t i = 0; i < 6; ++i)
+    forwards[i] = make_phantom(options, 9, "valid", static_cast<index_t>(i));
   std::vector<std::thread> threads;
   for (std::size_t i = 6; i-- > 0;)
-    threads.emplace_back([&, i] { threaded[i] = make_phantom(options, 9, "valid", static_cast<index_t>(i)); });
+    threads.emplace_back(
+        [&, i] { threaded[i] = make_phantom(options, 9, "valid", static_cast<index_t>(i)); });
   for (auto& t : threads) t.join();
   for (std::size_t i = 0; i < 6; ++i) {
     CHECK(forwards[i].hu == threaded[i].hu);
@@ -90,9 +94,12 @@ TEST_CASE("phantom: findings have their prevalence and are independent") {
   std::array<std::array<double, phantom_finding_count>, phantom_finding_count> both{};
   for (index_t i = 0; i < n; ++i) {
     const auto labels = phantom_labels(options, 21, "train", i);
-    const auto has = [&](int f) { return labels[static_cast<std::size_t>(phantom_label_column(static_cast<PhantomFinding>(f)))]; };
+    const auto has = [&](int f) {
+      return labels[static_cast<std::size_t>(phantom_label_column(static_cast<PhantomFinding>(f)))];
+    };
     for (int f = 0; f < phantom_finding_count; ++f)
-      for (int g = 0; g <= f; ++g) both[static_cast<std::size_t>(f)][static_cast<std::size_t>(g)] += has(f) * has(g);
+      for (int g = 0; g <= f; ++g)
+        both[static_cast<std::size_t>(f)][static_cast<std::size_t>(g)] += has(f) * has(g);
     int drawn = 0;
     for (int f = 0; f < phantom_finding_count; ++f) drawn += has(f);
     int all = 0;
@@ -111,7 +118,8 @@ TEST_CASE("phantom: findings have their prevalence and are independent") {
 
 TEST_CASE("phantom: labels drawn alone are those of the study") {
   const PhantomOptions options;
-  for (index_t i = 0; i < 4; ++i) CHECK(make_phantom(options, 2, "valid", i).labels == phantom_labels(options, 2, "valid", i));
+  for (index_t i = 0; i < 4; ++i)
+    CHECK(make_phantom(options, 2, "valid", i).labels == phantom_labels(options, 2, "valid", i));
   CHECK(phantom_label_column(PhantomFinding::pleural_effusion) == 12);
 }
 
@@ -128,11 +136,13 @@ TEST_CASE("phantom: values are HU of a chest in air") {
     for (std::size_t z = 0; z < 34; ++z) corner += s.hu[z * 64 * 64] / 34.;
     for (const auto v : s.hu) lung += v > -940 && v < -700;
     CHECK(corner == doctest::Approx(-1000).epsilon(0.02));
-    CHECK(lung * s.spacing[0] * s.spacing[1] * s.spacing[2] * 1e-6 > 1.0);  // litres of air-filled lung
+    // litres of air-filled lung
+    CHECK(lung * s.spacing[0] * s.spacing[1] * s.spacing[2] * 1e-6 > 1.0);
     CHECK(s.spacing[0] >= 8.4);
     CHECK(s.spacing[0] <= 9.4);
     CHECK(s.spacing[1] == s.spacing[2]);
-    // stored x runs to the left and y to the back, against the affine's right and front; the centre of the grid is the origin
+    // stored x runs to the left and y to the back, against the affine's right and front; the centre
+    // of the grid is the origin
     CHECK(s.affine[0][0] == -s.spacing[2]);
     CHECK(s.affine[1][1] == -s.spacing[1]);
     CHECK(s.affine[2][2] == s.spacing[0]);
@@ -157,7 +167,8 @@ TEST_CASE("phantom: a finer grid shows the same body") {
 TEST_CASE("phantom: lung findings appear where the report says") {
   using F = PhantomFinding;
   std::map<std::string_view, int> sides;
-  for (const F f : {F::atelectasis, F::lung_nodule, F::lung_opacity, F::pleural_effusion, F::consolidation}) {
+  for (const F f :
+       {F::atelectasis, F::lung_nodule, F::lung_opacity, F::pleural_effusion, F::consolidation}) {
     CAPTURE(phantom_finding_names[number(f)]);
     for (index_t i = 0; i < 8; ++i) {
       const Change c = change(f, i);
@@ -165,7 +176,9 @@ TEST_CASE("phantom: lung findings appear where the report says") {
       CAPTURE(c.note.lobe);
       CHECK(c.voxels > 3);
       CHECK(c.lung_up > 20 * c.lung_down);  // denser than lung
-      CHECK(c.lung > 0.3);                  // the rest are its edge, vessels, and the part of the heart that lies within the lung's outline
+      // the rest are its edge, vessels, and the part of the heart that lies within the lung's
+      // outline
+      CHECK(c.lung > 0.3);
       // several nodules are reported by the largest only
       if (c.note.side == "right") CHECK(c.right > (f == F::lung_nodule ? 0.2 : 0.99));
       if (c.note.side == "left") CHECK(c.right < (f == F::lung_nodule ? 0.8 : 0.01));
@@ -193,7 +206,8 @@ TEST_CASE("phantom: emphysema makes both lungs darker") {
 TEST_CASE("phantom: heart and midline findings appear there") {
   using F = PhantomFinding;
   for (index_t i = 0; i < 5; ++i) {
-    const Change heart = change(F::cardiomegaly, i), fluid = change(F::pericardial_effusion, i), hernia = change(F::hiatal_hernia, i),
+    const Change heart = change(F::cardiomegaly, i), fluid = change(F::pericardial_effusion, i),
+                 hernia = change(F::hiatal_hernia, i),
                  plaques = change(F::arterial_wall_calcification, i);
     for (const Change* c : {&heart, &fluid}) {
       CHECK(c->voxels > 100);
@@ -226,8 +240,9 @@ TEST_CASE("phantom: a finding leaves all other draws as they were") {
 }
 
 TEST_CASE("phantom: the impression names exactly what is present and denies nothing") {
-  const std::array<std::string_view, phantom_finding_count> word = {"mphysema",  "telecta",     "odule",      "pacity", "leural",
-                                                                    "onsolidat", "ardiomegaly", "ericardial", "ernia",  "alcifi"};
+  const std::array<std::string_view, phantom_finding_count> word = {
+      "mphysema",  "telecta",     "odule",      "pacity", "leural",
+      "onsolidat", "ardiomegaly", "ericardial", "ernia",  "alcifi"};
   PhantomOptions options;
   options.prevalence[number(PhantomFinding::arterial_wall_calcification)] = 0.3;
   options.slices = 8, options.pixels = 16;  // the text does not depend on the grid
@@ -236,14 +251,16 @@ TEST_CASE("phantom: the impression names exactly what is present and denies noth
     CAPTURE(s.impression);
     int present = 0;
     for (std::size_t f = 0; f < word.size(); ++f) {
-      const bool has = s.labels[static_cast<std::size_t>(phantom_label_column(static_cast<PhantomFinding>(f)))] == 1;
+      const bool has = s.labels[static_cast<std::size_t>(
+                           phantom_label_column(static_cast<PhantomFinding>(f)))] == 1;
       CHECK(s.notes[f].present == has);
       CHECK((s.impression.find(word[f]) != std::string::npos) == has);
       present += has;
     }
     CHECK(static_cast<int>(s.impression_sentences.size()) == std::max(present, 1));
     if (present) {
-      for (const char* negative : {"No ", " no ", "Not ", " not ", "normal"}) CHECK(s.impression.find(negative) == std::string::npos);
+      for (const char* negative : {"No ", " no ", "Not ", " not ", "normal"})
+        CHECK(s.impression.find(negative) == std::string::npos);
     }
     CHECK(s.findings_sentences.size() >= static_cast<std::size_t>(present + 2));
     for (const auto* text : {&s.impression, &s.findings}) {
@@ -258,17 +275,21 @@ TEST_CASE("phantom: the impression names exactly what is present and denies noth
       joined += (joined.empty() ? "" : " ") + sentence;
     }
     CHECK(joined == s.findings);
-    CHECK(phantom_annotation(s) == "The volume shows: " + s.impression + " The volume looks like: " + s.findings);
+    CHECK(phantom_annotation(s) ==
+          "The volume shows: " + s.impression + " The volume looks like: " + s.findings);
   }
 }
 
-TEST_CASE("phantom: where nothing is present the impression says so and the findings deny at most what could be") {
+TEST_CASE(
+    "phantom: where nothing is present the impression says so and the findings deny at most what "
+    "could be") {
   PhantomOptions options;
   options.prevalence.fill(1e-12);
   options.mention = 1;
   const auto s = make_phantom(options, 6, "train", 0);
   REQUIRE(s.impression_sentences.size() == 1);
-  CHECK((s.impression.find("normal") != std::string::npos || s.impression.find("No ") == 0 || s.impression.find("Normal") == 0));
+  CHECK((s.impression.find("normal") != std::string::npos || s.impression.find("No ") == 0 ||
+         s.impression.find("Normal") == 0));
   CHECK(s.findings_sentences.size() >= phantom_finding_count + 2);
   CHECK(s.findings_sentences.size() <= phantom_finding_count + 4);
 }
@@ -284,13 +305,15 @@ TEST_CASE("phantom: a finding of prevalence 0 is never mentioned") {
 TEST_CASE("phantom: impossible options are named") {
   PhantomOptions options;
   options.slices = 0;
-  CHECK_THROWS_WITH_AS(make_phantom(options, 0, "train", 0), "phantom: 0 slices, expected 8 to 1024", error);
+  CHECK_THROWS_WITH_AS(make_phantom(options, 0, "train", 0),
+                       "phantom: 0 slices, expected 8 to 1024", error);
   options = {};
   options.pixels = index_t{1} << 40;
   CHECK_THROWS_AS(make_phantom(options, 0, "train", 0), error);
   options = {};
   options.prevalence[2] = 1.5;
-  CHECK_THROWS_WITH_AS(phantom_labels(options, 0, "train", 0), "phantom: prevalence of Lung nodule is 1.5, expected a probability", error);
+  CHECK_THROWS_WITH_AS(phantom_labels(options, 0, "train", 0),
+                       "phantom: prevalence of Lung nodule is 1.5, expected a probability", error);
   options = {};
   options.mention = std::nan("");
   CHECK_THROWS_AS(make_phantom(options, 0, "train", 0), error);
@@ -316,7 +339,8 @@ TEST_CASE("phantom: noise is normal and smooth noise is smooth") {
   const auto g = detail::smooth_noise(random, {8, 16, 32}, {3, 4, 5});
   REQUIRE(g.size() == 8 * 16 * 32);
   RandomStream again({3, 2, 0});
-  CHECK(g.front() == doctest::Approx(again.normal()));  // the coarse grid's corners are the fine grid's
+  // the coarse grid's corners are the fine grid's
+  CHECK(g.front() == doctest::Approx(again.normal()));
   float step = 0;
   for (std::size_t k = 1; k < 32; ++k) step = std::max(step, std::abs(g[k] - g[k - 1]));
   CHECK(step > 0);

@@ -21,7 +21,8 @@ PhantomOptions small() {
 std::vector<std::string> all_files(const std::string& root) {
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root))
-    if (entry.is_regular_file()) files.push_back(std::filesystem::relative(entry.path(), root).string());
+    if (entry.is_regular_file())
+      files.push_back(std::filesystem::relative(entry.path(), root).string());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -36,9 +37,11 @@ TEST_CASE("phantom writer: tables and volumes read back as the studies they came
   for (const std::string split : {"train", "valid"}) {
     const std::string name = split == "train" ? "train" : "validation";
     const auto reports = read_csv(set.dataset + "/radiology_text_reports/" + name + "_reports.csv");
-    const auto labels = read_csv(set.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv");
+    const auto labels = read_csv(set.dataset + "/multi_abnormality_labels/" + split +
+                                 "_predicted_labels.csv");
     const auto metadata = read_csv(set.dataset + "/metadata/" + name + "_metadata.csv");
-    const auto annotation = read_json(split == "train" ? set.train_annotation : set.valid_annotation);
+    const auto annotation = read_json(split == "train" ? set.train_annotation
+                                                       : set.valid_annotation);
     const std::size_t n = split == "train" ? 5 : 2;
     REQUIRE(reports.rows() == n);
     REQUIRE(labels.rows() == n);
@@ -49,7 +52,8 @@ TEST_CASE("phantom writer: tables and volumes read back as the studies they came
     for (std::size_t i = 0; i < n; ++i) {
       const auto s = make_phantom(small(), 3, split, static_cast<index_t>(i));
       const std::string study = fmt::format("{}_{}_a", split, i + 1), volume = study + "_1.nii.gz";
-      for (const auto* table : {&reports, &labels, &metadata}) CHECK(table->at(i, table->column("VolumeName")) == volume);
+      for (const auto* table : {&reports, &labels, &metadata})
+        CHECK(table->at(i, table->column("VolumeName")) == volume);
       CHECK(reports.at(i, reports.column("Findings_EN")) == s.findings);
       CHECK(reports.at(i, reports.column("Impressions_EN")) == s.impression);
       CHECK(reports.at(i, reports.column("ClinicalInformation_EN")) == "Not given.");
@@ -57,13 +61,16 @@ TEST_CASE("phantom writer: tables and volumes read back as the studies they came
         CHECK(labels.at(i, labels.column(phantom_label_columns[c])) == (s.labels[c] ? "1" : "0"));
       CHECK(metadata.at(i, metadata.column("RescaleSlope")) == "1");
       CHECK(metadata.at(i, metadata.column("NumberofSlices")) == "10");
-      CHECK(metadata.at(i, metadata.column("XYSpacing")) == fmt::format("[{:.6f}, {:.6f}]", s.spacing[2], s.spacing[1]));
+      CHECK(metadata.at(i, metadata.column("XYSpacing")) ==
+            fmt::format("[{:.6f}, {:.6f}]", s.spacing[2], s.spacing[1]));
       CHECK(metadata.at(i, metadata.column("ZSpacing")) == fmt::format("{:.6f}", s.spacing[0]));
       CHECK(annotation[study]["recons"][0] == volume);
       CHECK(annotation[study]["report"][0] == phantom_annotation(s));
-      const Volume v = read_nifti(fmt::format("{}/{}/{}_{}/{}/{}", set.dataset, split, split, i + 1, study, volume));
+      const Volume v = read_nifti(
+          fmt::format("{}/{}/{}_{}/{}/{}", set.dataset, split, split, i + 1, study, volume));
       REQUIRE(v.voxels.shape() == s.dhw);
-      CHECK(std::equal(s.hu.begin(), s.hu.end(), v.voxels.data()));  // slope 1: stored values are HU
+      // slope 1: stored values are HU
+      CHECK(std::equal(s.hu.begin(), s.hu.end(), v.voxels.data()));
       CHECK(orientation_code(v.affine) == "LPS");
       for (std::size_t d = 0; d < 3; ++d) CHECK(v.spacing[d] == doctest::Approx(s.spacing[d]));
     }
@@ -78,7 +85,8 @@ TEST_CASE("phantom writer: the files do not depend on the number of threads") {
   const auto files = all_files(folder / "one");
   CHECK(files == all_files(folder / "three"));
   CHECK(files.size() == 7 + 6 + 2 + 2);
-  for (const auto& f : files) CHECK(read_file(folder / "one/" + f) == read_file(folder / "three/" + f));
+  for (const auto& f : files)
+    CHECK(read_file(folder / "one/" + f) == read_file(folder / "three/" + f));
 }
 
 TEST_CASE("phantom writer: a complete data set is reused and one that was cut off is continued") {
@@ -97,7 +105,8 @@ TEST_CASE("phantom writer: a complete data set is reused and one that was cut of
   CHECK(calls == 4);
 
   const auto files = all_files(root);
-  const std::string lost = root + "/dataset/train/train_2/train_2_a/train_2_a_1.nii.gz", bytes = read_file(lost);
+  const std::string lost = root + "/dataset/train/train_2/train_2_a/train_2_a_1.nii.gz",
+                    bytes = read_file(lost);
   std::filesystem::rename(root + "/phantom.json", root + "/phantom.unfinished.json");
   std::filesystem::remove(lost);
   CHECK_FALSE(write_phantom_dataset(root, small(), 3, 3, 1, 1).reused);
@@ -110,7 +119,8 @@ TEST_CASE("phantom writer: one process at a time draws a data set; a finished on
   std::filesystem::create_directories(folder / "set");
   {
     const FolderLock other(folder / "set");
-    CHECK_THROWS_WITH_AS(write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1), doctest::Contains("set: is in use by"), error);
+    CHECK_THROWS_WITH_AS(write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1),
+                         doctest::Contains("set: is in use by"), error);
   }
   write_phantom_dataset(folder / "set", small(), 3, 1, 1, 1);
   const FolderLock other(folder / "set");

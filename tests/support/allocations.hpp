@@ -1,4 +1,5 @@
-// How much memory something asks for: counts what operator new gives. For one source file of a program, whose operator new it replaces.
+// How much memory something asks for: counts what operator new gives. For one source file of a
+// program, whose operator new it replaces.
 #pragma once
 
 #include <malloc.h>
@@ -11,8 +12,10 @@
 namespace test {
 
 struct Allocations {
-  std::size_t peak = 0;   ///< most bytes at a time, beyond those there before
-  std::size_t total = 0;  ///< bytes of all allocations, also those given back: what copying costs, as a number that is the same everywhere
+  std::size_t peak = 0;  ///< most bytes at a time, beyond those there before
+  /// bytes of all allocations, also those given back: what copying costs, as a number that is the
+  /// same everywhere
+  std::size_t total = 0;
 };
 
 namespace detail {
@@ -21,8 +24,7 @@ inline void* allocated(void* p) {
   if (!p) throw std::bad_alloc();
   const std::size_t bytes = malloc_usable_size(p), held = now += bytes;
   all += bytes;
-  for (std::size_t old = most; old < held && !most.compare_exchange_weak(old, held);) {
-  }
+  for (std::size_t old = most; old < held && !most.compare_exchange_weak(old, held);) {}
   return p;
 }
 inline void released(void* p) {
@@ -32,8 +34,7 @@ inline void released(void* p) {
 }  // namespace detail
 
 /// What fn() asks for while it runs.
-template <class Fn>
-Allocations allocations_of(Fn fn) {
+template <class Fn> Allocations allocations_of(Fn fn) {
   const std::size_t before = detail::now, all = detail::all;
   detail::most = before;
   fn();
@@ -42,7 +43,9 @@ Allocations allocations_of(Fn fn) {
 
 }  // namespace test
 
-void* operator new(std::size_t bytes) { return test::detail::allocated(std::malloc(bytes > 0 ? bytes : 1)); }
+void* operator new(std::size_t bytes) {
+  return test::detail::allocated(std::malloc(bytes > 0 ? bytes : 1));
+}
 void* operator new[](std::size_t bytes) { return operator new(bytes); }
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   try {
@@ -51,7 +54,9 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
     return nullptr;
   }
 }
-void* operator new[](std::size_t bytes, const std::nothrow_t& quiet) noexcept { return operator new(bytes, quiet); }
+void* operator new[](std::size_t bytes, const std::nothrow_t& quiet) noexcept {
+  return operator new(bytes, quiet);
+}
 void operator delete(void* p) noexcept { test::detail::released(p); }
 void operator delete[](void* p) noexcept { test::detail::released(p); }
 void operator delete(void* p, std::size_t) noexcept { test::detail::released(p); }

@@ -8,8 +8,7 @@
 namespace test {
 
 /// The message of the hlip::error that fn throws; "no error" if it throws none.
-template <class Fn>
-std::string error_of(Fn fn) {
+template <class Fn> std::string error_of(Fn fn) {
   try {
     fn();
   } catch (const hlip::error& e) {

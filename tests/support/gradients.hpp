@@ -1,4 +1,5 @@
-// What the tests of differentiable code share: reproducible numbers, central differences, and a look at the graph.
+// What the tests of differentiable code share: reproducible numbers, central differences, and a
+// look at the graph.
 #pragma once
 
 #include "errors.hpp"
@@ -22,17 +23,20 @@ using namespace hlip;
 
 using Array = Tensor<double, Cpu>;
 using Variable = Var<double, Cpu>;
-using Function = std::function<Variable(const std::vector<Variable>&)>;  // one type, so that gradcheck is compiled once per file
+// one type, so that gradcheck is compiled once per file
+using Function = std::function<Variable(const std::vector<Variable>&)>;
 
 /// Uniform numbers in [low, high); another stream gives others.
 inline Array numbers(const Shape& shape, std::uint32_t stream, double low = -1, double high = 1) {
   std::vector<double> v(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < v.size(); ++i) v[i] = low + (high - low) * uniform_at({41, stream, 0}, i);
+  for (std::size_t i = 0; i < v.size(); ++i)
+    v[i] = low + (high - low) * uniform_at({41, stream, 0}, i);
   return Array::from_values(shape, std::span<const double>(v));
 }
 
 /// Backward of fn against central differences, for every element of every input.
-inline void check_gradient(const std::string& what, const Function& fn, const std::vector<Array>& inputs) {
+inline void check_gradient(const std::string& what, const Function& fn,
+                           const std::vector<Array>& inputs) {
   CAPTURE(what);
   CHECK_EQ(gradcheck(fn, inputs), std::string());
 }
@@ -50,16 +54,14 @@ inline double largest_difference(const Array& a, const Array& b) {
 }
 
 /// Whether two tensors hold the same bits.
-template <class T, class B>
-bool same_bits(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+template <class T, class B> bool same_bits(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   if (!(a.shape() == b.shape())) return false;
   const auto x = a.to_vector(), y = b.to_vector();
   return x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0;
 }
 
 /// Recorded operations (not leaves) that a result holds on to.
-template <class T>
-std::size_t operations_behind(const Var<T, Cpu>& y) {
+template <class T> std::size_t operations_behind(const Var<T, Cpu>& y) {
   std::set<const Node<T, Cpu>*> seen;
   std::vector<const Node<T, Cpu>*> stack;
   if (y.node()) stack.push_back(y.node().get());

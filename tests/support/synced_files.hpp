@@ -16,6 +16,8 @@ inline std::vector<std::string>* synced_files = nullptr;  ///< collects them whe
 
 // In place of the system's; weak, because several files of a program may have it.
 extern "C" __attribute__((weak)) int fsync(int fd) {
-  if (test::synced_files) test::synced_files->push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).filename().string());
+  if (test::synced_files)
+    test::synced_files->push_back(
+        std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).filename().string());
   return static_cast<int>(::syscall(SYS_fsync, fd));
 }

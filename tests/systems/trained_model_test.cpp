@@ -34,7 +34,9 @@ void damage(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("trained model: weights are those of the file, where they lie in it, and changing them changes no file") {
+TEST_CASE(
+    "trained model: weights are those of the file, where they lie in it, and changing them changes "
+    "no file") {
   TempFolder folder;
   Clip<> saved = save_small_model(folder / "run");
   const std::string file = folder / "run" + "/step_7/model.safetensors", before = read_file(file);
@@ -63,8 +65,10 @@ TEST_CASE("trained model: damage is noticed in what is used, and only there") {
   CHECK(load_trained_model(folder / "run").path == checkpoint);
   CHECK_FALSE(CheckpointStore::verify(checkpoint).empty());
   damage(checkpoint + "/model.safetensors");
-  CHECK_THROWS_WITH_AS(load_trained_model(folder / "run"), doctest::Contains("holds no complete checkpoint; passed over"), error);
-  CHECK_THROWS_WITH_AS(load_trained_model(checkpoint), doctest::Contains("is not a sound checkpoint"), error);
+  CHECK_THROWS_WITH_AS(load_trained_model(folder / "run"),
+                       doctest::Contains("holds no complete checkpoint; passed over"), error);
+  CHECK_THROWS_WITH_AS(load_trained_model(checkpoint),
+                       doctest::Contains("is not a sound checkpoint"), error);
 }
 
 TEST_CASE("trained model: a checkpoint whose list of sums lacks a file it needs is not sound") {
@@ -75,13 +79,15 @@ TEST_CASE("trained model: a checkpoint whose list of sums lacks a file it needs 
   const auto at = sums.find("vocab.txt");
   REQUIRE(at != std::string::npos);
   atomic_write(checkpoint + "/COMPLETE", sums.substr(0, at - 10) + sums.substr(at + 10));
-  CHECK_THROWS_WITH_AS(load_trained_model(checkpoint), doctest::Contains("does not name vocab.txt"), error);
+  CHECK_THROWS_WITH_AS(load_trained_model(checkpoint), doctest::Contains("does not name vocab.txt"),
+                       error);
 }
 
 TEST_CASE("trained model: a file of weights is what the caller says it is, all of it or an error") {
   TempFolder folder;
   ClipConfig config = clip_config("phantom");
-  config.text.vocab_size = 6, config.text.lora_rank = 2, config.text.lora_alpha = 2, config.siglip = true;
+  config.text.vocab_size = 6, config.text.lora_rank = 2, config.text.lora_alpha = 2,
+  config.siglip = true;
   Clip<> saved(config, 3);
   const auto write = [&](bool whole) {
     SafetensorsWriter weights;
@@ -91,7 +97,10 @@ TEST_CASE("trained model: a file of weights is what the caller says it is, all o
     weights.write(folder / "epoch_1.safetensors");
   };
   atomic_write(folder / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nlung\n");
-  const auto load = [&] { return load_published_model(folder / "epoch_1.safetensors", clip_config("phantom"), folder / "vocab.txt"); };
+  const auto load = [&] {
+    return load_published_model(folder / "epoch_1.safetensors", clip_config("phantom"),
+                                folder / "vocab.txt");
+  };
   write(true);
   TrainedModel<> loaded = load();
   CHECK(loaded.model.config.siglip);
@@ -100,7 +109,8 @@ TEST_CASE("trained model: a file of weights is what the caller says it is, all o
   CHECK(loaded.preset.size[2] == 64);
   const auto want = named_parameters(saved), got = named_parameters(loaded.model);
   REQUIRE(got.size() == want.size());
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i].second->value().to_vector() == want[i].second->value().to_vector());
+  for (std::size_t i = 0; i < got.size(); ++i)
+    CHECK(got[i].second->value().to_vector() == want[i].second->value().to_vector());
 
   write(false);
   const auto fault = [&] {

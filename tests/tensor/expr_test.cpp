@@ -66,15 +66,21 @@ TEST_CASE("assign: writes into the elements there are, broadcasting the expressi
 
 TEST_CASE("assign: an operand that overlaps in another order is an error") {
   const F x = F::arange(9).reshape({3, 3});
-  const std::string hint = " overlaps the target of shape (3, 3) with another index order (hint: write y = expression, which uses fresh storage)";
-  CHECK(error_of([&] { x.assign(x.transpose(0, 1)); }) == "assign: an operand of shape (3, 3)" + hint);
-  CHECK(error_of([&] { x.assign(x.slice(0, 0, 1) + 1); }) == "assign: an operand of shape (1, 3)" + hint);
+  const std::string hint =
+      " overlaps the target of shape (3, 3) with another index order (hint: write y = expression, "
+      "which uses fresh storage)";
+  CHECK(error_of([&] { x.assign(x.transpose(0, 1)); }) ==
+        "assign: an operand of shape (3, 3)" + hint);
+  CHECK(error_of([&] { x.assign(x.slice(0, 0, 1) + 1); }) ==
+        "assign: an operand of shape (1, 3)" + hint);
   const F row = F::arange(5);
   CHECK_THROWS_AS(row.slice(0, 1, 5).assign(row.slice(0, 0, 4)), error);
   row.slice(0, 0, 2).assign(row.slice(0, 3, 5));  // no overlap
   CHECK(row.to_vector() == Values{3, 4, 2, 3, 4});
   CHECK(error_of([&] { row.assign(F::ones({2})); }).find("assign: ") == 0);
-  CHECK(error_of([&] { F::ones({3}).assign(F::ones({2, 3})); }) == "assign: (2, 3) does not broadcast to the target (3)");
+  CHECK(error_of([&] {
+          F::ones({3}).assign(F::ones({2, 3}));
+        }) == "assign: (2, 3) does not broadcast to the target (3)");
 }
 
 TEST_CASE("expression: a number takes the element type of the tensor beside it") {
@@ -91,7 +97,9 @@ TEST_CASE("expression: a number takes the element type of the tensor beside it")
 }
 
 TEST_CASE("expression: shapes that do not broadcast name the operation") {
-  CHECK(error_of([] { F y = F::ones({2, 3}) * F::ones({4}); }) == "multiply: shapes (2, 3) and (4) do not broadcast: axis 1 has 3 against 4");
+  CHECK(error_of([] {
+          F y = F::ones({2, 3}) * F::ones({4});
+        }) == "multiply: shapes (2, 3) and (4) do not broadcast: axis 1 has 3 against 4");
   CHECK(error_of([] { F y = where(F::ones({2}) > 0, F::ones({3}), 1); }).find("where: ") == 0);
 }
 

@@ -10,12 +10,16 @@
 using namespace hlip;
 
 namespace {
-constexpr MemoryCategory activations = MemoryCategory::activations, gradients = MemoryCategory::gradients;
+constexpr MemoryCategory activations = MemoryCategory::activations,
+                         gradients = MemoryCategory::gradients;
 using F = Tensor<float>;
 constexpr std::size_t kib = 1024;
 }  // namespace
 
-TEST_CASE_TEMPLATE("memory statistics: a tensor counts under the category of its scope until its last handle is gone", B, Cpu, Reference) {
+TEST_CASE_TEMPLATE(
+    "memory statistics: a tensor counts under the category of its scope until its last handle is "
+    "gone",
+    B, Cpu, Reference) {
   MemoryStatistics& statistics = memory_statistics<B>();
   const MemoryUse before = statistics.now();
   {
@@ -34,7 +38,9 @@ TEST_CASE_TEMPLATE("memory statistics: a tensor counts under the category of its
   CHECK(statistics.now().bytes == before.bytes);
 }
 
-TEST_CASE("memory statistics: the peak is the highest total, with what each category held at that moment") {
+TEST_CASE(
+    "memory statistics: the peak is the highest total, with what each category held at that "
+    "moment") {
   MemoryStatistics s;
   s.add(activations, 100);
   s.add(gradients, 10);
@@ -46,7 +52,8 @@ TEST_CASE("memory statistics: the peak is the highest total, with what each cate
   s.reset_peak();
   CHECK(s.peak().total() == 70);
   s.add(activations, 5);
-  s.move(activations, gradients, 5);  // nothing came or went since the peak: it gets the category too
+  // nothing came or went since the peak: it gets the category too
+  s.move(activations, gradients, 5);
   CHECK(s.peak()[gradients] == 75);
   CHECK(s.peak()[activations] == 0);
 }

@@ -32,10 +32,14 @@ TEST_CASE("tensor: creation") {
 }
 
 TEST_CASE("tensor: impossible sizes are errors before anything is allocated") {
-  CHECK(error_of([] { F::from_values({2, 2}, {1, 2, 3}); }) == "from_values: 3 values for shape (2, 2)");
+  CHECK(error_of([] {
+          F::from_values({2, 2}, {1, 2, 3});
+        }) == "from_values: 3 values for shape (2, 2)");
   CHECK(error_of([] { F::empty({2, -1}); }) == "tensor: shape (2, -1) has a negative size");
   const index_t huge = index_t{1} << 40;
-  CHECK(error_of([&] { F::empty({huge, huge}); }) == "tensor: shape (1099511627776, 1099511627776) overflows the address space");
+  CHECK(error_of([&] {
+          F::empty({huge, huge});
+        }) == "tensor: shape (1099511627776, 1099511627776) overflows the address space");
   CHECK_THROWS_AS(F::zeros({huge, huge, huge}), error);
   CHECK_THROWS_AS(F::from_values({huge, huge}, {1}), error);
   CHECK(error_of([] { F::arange(-1); }) == "arange: -1 values");
@@ -46,7 +50,9 @@ TEST_CASE("tensor: copies and views share the elements, clones have their own") 
   const F copy = x, own = x.clone();
   CHECK(copy.shares_storage(x));
   CHECK_FALSE(own.shares_storage(x));
-  for (const F& view : {x.slice(0, 1, 3), x.select(1, 2), x.permute({1, 0}), x.transpose(0, 1), x.unsqueeze(0), x.reshape({12}), x.expand({2, 3, 4}), x.slice(0, 0, 1).squeeze(0)})
+  for (const F& view :
+       {x.slice(0, 1, 3), x.select(1, 2), x.permute({1, 0}), x.transpose(0, 1), x.unsqueeze(0),
+        x.reshape({12}), x.expand({2, 3, 4}), x.slice(0, 0, 1).squeeze(0)})
     CHECK(view.shares_storage(x));
   x.select(0, 1).fill(-1);
   CHECK(copy.at({1, 2}) == -1);
@@ -54,7 +60,9 @@ TEST_CASE("tensor: copies and views share the elements, clones have their own") 
   CHECK(x.use_count() == 2);
 }
 
-TEST_CASE("tensor: slice, select, permute, transpose, unsqueeze, squeeze and expand pick the right elements") {
+TEST_CASE(
+    "tensor: slice, select, permute, transpose, unsqueeze, squeeze and expand pick the right "
+    "elements") {
   const F x = F::arange(24).reshape({2, 3, 4});
   CHECK(x.slice(-1, 1, 4, 2).slice(0, 0, 1).slice(1, 0, 1).to_vector() == Values{1, 3});
   CHECK(x.slice(2, 0, 4, 3).shape() == Shape{2, 3, 2});
@@ -102,14 +110,17 @@ TEST_CASE("tensor: views that do not exist are errors") {
   CHECK_THROWS_AS(x.expand({2, 2}), error);
   CHECK_THROWS_AS(x.expand({3}), error);
   CHECK(error_of([&] { x.reshape({4, 2}); }) == "reshape: (2, 3) (6 elements) to (4, 2)");
-  for (const Shape& s : {Shape{-1, -1}, Shape{4, -1}, Shape{-2, -3}, Shape{-1, -2, -3}, Shape{0, -1}}) CHECK_THROWS_AS(x.reshape(s), error);
+  for (const Shape& s :
+       {Shape{-1, -1}, Shape{4, -1}, Shape{-2, -3}, Shape{-1, -2, -3}, Shape{0, -1}})
+    CHECK_THROWS_AS(x.reshape(s), error);
   CHECK_THROWS_AS(F::zeros({0}).reshape({0, -1}), error);
   CHECK(error_of([&] { x.item(); }) == "item: tensor of shape (2, 3) has 6 elements, expected 1");
   CHECK(error_of([&] { x.at({1, 3}); }) == "at: index (1, 3) is outside (2, 3)");
   CHECK_THROWS_AS(x.at({1}), error);
 }
 
-TEST_CASE("tensor: conversions round floats to nearest and cut towards zero on the way to integers") {
+TEST_CASE(
+    "tensor: conversions round floats to nearest and cut towards zero on the way to integers") {
   const F x = F::from_values({4}, {-1.7f, 0.4f, 2.9f, 1.00390625f});
   CHECK(x.to<std::int64_t>().to_vector() == std::vector<std::int64_t>{-1, 0, 2, 1});
   CHECK(x.to<std::int32_t>().to_vector() == std::vector<std::int32_t>{-1, 0, 2, 1});
@@ -128,7 +139,8 @@ TEST_CASE("tensor: elements of every type are created, filled and read") {
     CHECK(X::full({17}, one).at({16}) == one);
     CHECK(X::ones({2, 3}).transpose(0, 1).clone().at({2, 1}) == one);
   };
-  check(1.0), check(1.0f), check(float16(1)), check(bfloat16(1)), check(std::int64_t{1}), check(std::int32_t{1}), check(std::uint8_t{1}), check(true);
+  check(1.0), check(1.0f), check(float16(1)), check(bfloat16(1)), check(std::int64_t{1}),
+      check(std::int32_t{1}), check(std::uint8_t{1}), check(true);
 }
 
 TEST_CASE("tensor: a wrapped buffer is used in place and kept alive by its owner") {

@@ -12,10 +12,13 @@ TEST_CASE("clean_report: entities are unescaped twice and white space collapses"
   CHECK(clean_report(" \n ") == "");
 }
 
-TEST_CASE("unescape_html: numeric references in both bases, with Windows-1252 and out of range values as HTML has them") {
+TEST_CASE(
+    "unescape_html: numeric references in both bases, with Windows-1252 and out of range values as "
+    "HTML has them") {
   CHECK(unescape_html("&#65;&#x42;&#X63;&#100") == "ABcd");
   CHECK(unescape_html("&#150;") == "\xE2\x80\x93");
-  CHECK(unescape_html("&#0;&#xD800;&#99999999999999999999;") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  CHECK(unescape_html("&#0;&#xD800;&#99999999999999999999;") ==
+        "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(unescape_html("&#;&#x;&# 1;") == "&#;&#x;&# 1;");
 }
 
@@ -25,7 +28,8 @@ TEST_CASE("unescape_html: unknown and unfinished names stay as they are") {
   CHECK(unescape_html("&eacute;&plusmn;&frac12;") == "\xC3\xA9\xC2\xB1\xC2\xBD");
 }
 
-TEST_CASE("utf8: every code point survives the round trip and malformed bytes become U+FFFD one by one") {
+TEST_CASE(
+    "utf8: every code point survives the round trip and malformed bytes become U+FFFD one by one") {
   std::vector<char32_t> all;
   for (char32_t c = 0; c <= 0x10FFFF; c += c < 0x3000 ? 1 : 37)
     if (c < 0xD800 || c > 0xDFFF) all.push_back(c);

@@ -22,8 +22,10 @@ std::string shared_folder() {
 std::size_t check_fixture(const std::string& path, const WordPieceTokenizer& tokenizer) {
   const SafetensorsFile file(path);
   const auto bytes = file.values<std::uint8_t>("input.utf8");
-  const auto text_lengths = file.values<std::int64_t>("input.utf8_lengths"), id_lengths = file.values<std::int64_t>("output.ids_lengths");
-  const auto ids = file.values<std::int64_t>("output.ids"), ids16 = file.values<std::int64_t>("output.ids16");
+  const auto text_lengths = file.values<std::int64_t>("input.utf8_lengths"),
+             id_lengths = file.values<std::int64_t>("output.ids_lengths");
+  const auto ids = file.values<std::int64_t>("output.ids"),
+             ids16 = file.values<std::int64_t>("output.ids16");
   REQUIRE(text_lengths.size() == id_lengths.size());
   std::ptrdiff_t text_at = 0, id_at = 0;
   for (std::size_t i = 0; i < text_lengths.size(); ++i) {
@@ -39,7 +41,8 @@ std::size_t check_fixture(const std::string& path, const WordPieceTokenizer& tok
 }
 
 WordPieceTokenizer tiny() {
-  return WordPieceTokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "lung", "##s", "clear", ".", "un", "##cle", "##ar", "a"}));
+  return WordPieceTokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "lung", "##s", "clear",
+                                        ".", "un", "##cle", "##ar", "a"}));
 }
 
 }  // namespace
@@ -76,7 +79,8 @@ TEST_CASE("wordpiece: truncation keeps [SEP], padding is 0") {
   CHECK(t.encode_unpadded("lungs", 3) == std::vector<std::int64_t>{2, 4, 3});
   CHECK(t.encode_unpadded("a", 2) == std::vector<std::int64_t>{2, 3});
   CHECK(t.encode("a", 5) == std::vector<std::int64_t>{2, 11, 3, 0, 0});
-  CHECK_THROWS_WITH_AS(t.encode("a", 1), doctest::Contains("context_length is 1, expected at least 2"), error);
+  CHECK_THROWS_WITH_AS(t.encode("a", 1),
+                       doctest::Contains("context_length is 1, expected at least 2"), error);
   CHECK_THROWS_AS(t.encode("a", -1), error);
   CHECK_THROWS_AS(t.encode_unpadded("a", 0), error);
 }
@@ -91,23 +95,30 @@ TEST_CASE("wordpiece: decode joins pieces and leaves out what encode added") {
 
 TEST_CASE("wordpiece: any bytes give ids and no crash") {
   const auto t = WordPieceTokenizer::load(golden + "vocab.txt");
-  CHECK(t.pieces("lung\xFF\xC3 s\xE2\x82 \xED\xA0\x80 \xF8\x88\x80\x80\x80 \xC0\x80") == t.pieces("lung s"));
+  CHECK(t.pieces("lung\xFF\xC3 s\xE2\x82 \xED\xA0\x80 \xF8\x88\x80\x80\x80 \xC0\x80") ==
+        t.pieces("lung s"));
   CHECK(t.pieces(std::string("lu\0n\x1b\x7fg", 7)) == t.pieces("lung"));
   std::string noise;
   std::uint32_t state = 1;
-  for (int i = 0; i < 20000; ++i) noise += static_cast<char>((state = state * 1664525u + 1013904223u) >> 24);
+  for (int i = 0; i < 20000; ++i)
+    noise += static_cast<char>((state = state * 1664525u + 1013904223u) >> 24);
   const auto ids = t.encode(noise, 512);
   CHECK(ids.size() == 512);
   for (const auto id : ids) CHECK(id < t.vocab_size());
   CHECK(t.pieces(std::string(200000, '[')).size() == 200000);
 }
 
-TEST_CASE("vocabulary: a file is written and read back unchanged, CRLF and a missing last line end included") {
+TEST_CASE(
+    "vocabulary: a file is written and read back unchanged, CRLF and a missing last line end "
+    "included") {
   const auto folder = std::filesystem::temp_directory_path() /
-                      ("hlip_vocabulary_" + std::to_string(std::hash<std::string>{}(golden) ^ static_cast<std::size_t>(std::rand())));
+                      ("hlip_vocabulary_" + std::to_string(std::hash<std::string>{}(golden) ^
+                                                           static_cast<std::size_t>(std::rand())));
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "vocab.txt").string();
-  const auto write = [&](const std::string& text) { std::ofstream(path, std::ios::binary) << text; };
+  const auto write = [&](const std::string& text) {
+    std::ofstream(path, std::ios::binary) << text;
+  };
 
   const auto v = tiny().vocabulary();
   v.save(path);
@@ -116,18 +127,23 @@ TEST_CASE("vocabulary: a file is written and read back unchanged, CRLF and a mis
   CHECK(Vocabulary::load(path).find("lung") == 4);
 
   write("[PAD]\n[UNK]\n[CLS]\n[SEP]\nlung\n\nheart\n");
-  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("vocab.txt: line 6: empty"), error);
+  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("vocab.txt: line 6: empty"),
+                       error);
   write("[PAD]\n[UNK]\n[CLS]\n[SEP]\nlung\nlung\n");
-  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("line 6: the same piece as in line 5"), error);
+  CHECK_THROWS_WITH_AS(Vocabulary::load(path),
+                       doctest::Contains("line 6: the same piece as in line 5"), error);
   write("[UNK]\n[PAD]\n[CLS]\n[SEP]\n");
-  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("[PAD] is id 1, expected 0"), error);
+  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("[PAD] is id 1, expected 0"),
+                       error);
   write("lung\nheart\n");
   CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("[PAD] is missing"), error);
   write(std::string(1 << 20, '\0'));
-  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("line 1: more than 1024 bytes"), error);
+  CHECK_THROWS_WITH_AS(Vocabulary::load(path), doctest::Contains("line 1: more than 1024 bytes"),
+                       error);
   write("");
   CHECK_THROWS_AS(Vocabulary::load(path), error);
-  CHECK_THROWS_WITH_AS(Vocabulary::load(folder.string()), doctest::Contains("is no regular file"), error);
+  CHECK_THROWS_WITH_AS(Vocabulary::load(folder.string()), doctest::Contains("is no regular file"),
+                       error);
   CHECK_THROWS_AS(Vocabulary::load(path + ".missing"), error);
   std::filesystem::remove_all(folder);
 }

@@ -12,7 +12,8 @@ using namespace hlip;
 
 namespace {
 
-std::string save(const CheckpointStore& store, const std::string& prefix, int step, const std::string& content) {
+std::string save(const CheckpointStore& store, const std::string& prefix, int step,
+                 const std::string& content) {
   return store.save(prefix, step, [&](const std::string& path) {
     for (const auto& file : checkpoint_files()) atomic_write(path + "/" + file, content);
   });
@@ -35,7 +36,8 @@ TEST_CASE("checkpoint store: the newest checkpoint is the highest step of the la
   CHECK(store.list().size() == 3);
 }
 
-TEST_CASE("checkpoint store: an unfinished or damaged checkpoint is passed over and left where it is") {
+TEST_CASE(
+    "checkpoint store: an unfinished or damaged checkpoint is passed over and left where it is") {
   const TempFolder folder;
   const CheckpointStore store(folder.string(), {"step"});
   save(store, "step", 1, "good");
@@ -55,7 +57,10 @@ TEST_CASE("checkpoint store: a failed save leaves nothing of its own and all ear
   const TempFolder folder;
   const CheckpointStore store(folder.string(), {"step"});
   save(store, "step", 1, "good");
-  CHECK_THROWS_AS(store.save("step", 2, [](const std::string&) { fail("test", "the model cannot be written"); }), error);
+  CHECK_THROWS_AS(
+      store.save("step", 2,
+                 [](const std::string&) { fail("test", "the model cannot be written"); }),
+      error);
 
   // A file-size limit makes write() fail as a full disk does.
   std::signal(SIGXFSZ, SIG_IGN);
@@ -74,7 +79,8 @@ TEST_CASE("checkpoint store: a failed save leaves nothing of its own and all ear
   CHECK(message.find("model.safetensors") != std::string::npos);
   CHECK(store.latest(no_report).step == 1);
   std::size_t entries = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder.string())) entries += !entry.path().empty();
+  for (const auto& entry : std::filesystem::directory_iterator(folder.string()))
+    entries += !entry.path().empty();
   CHECK(entries == 1);
   save(store, "step", 3, std::string(5000, 'x'));  // with room again, the same step can be saved
   CHECK(store.latest(no_report).step == 3);
@@ -95,7 +101,8 @@ TEST_CASE("checkpoint store: keep_newest removes the oldest of one stage only") 
   CHECK(store.list().size() == 3);
 }
 
-TEST_CASE("checkpoint store: a run that went back keeps what it writes, whatever lies ahead of it") {
+TEST_CASE(
+    "checkpoint store: a run that went back keeps what it writes, whatever lies ahead of it") {
   const TempFolder folder;
   const CheckpointStore store(folder.string(), {"step"});
   for (int step : {1, 2, 8}) save(store, "step", step, "m");
@@ -116,7 +123,8 @@ TEST_CASE("checkpoint store: names that are no checkpoints are not taken for one
   CHECK(store.list().empty());
 }
 
-TEST_CASE("checkpoint store: a checkpoint whose files are missing is not sound, whatever COMPLETE says") {
+TEST_CASE(
+    "checkpoint store: a checkpoint whose files are missing is not sound, whatever COMPLETE says") {
   const TempFolder folder;
   const CheckpointStore store(folder.string(), {"step"});
   save(store, "step", 1, "good");

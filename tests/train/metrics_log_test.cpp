@@ -16,7 +16,9 @@ using test::synced_files;
 
 TEST_CASE("metrics log: a resumed run drops the rows it will write again and a line that was cut") {
   const TempFolder folder;
-  const std::string path = folder / "metrics.csv", header = "stage,step,loss,lr,grad_norm,logit_scale,samples_per_second,data_wait,skipped\n";
+  const std::string
+      path = folder / "metrics.csv",
+      header = "stage,step,loss,lr,grad_norm,logit_scale,samples_per_second,data_wait,skipped\n";
   {
     MetricsLog log(path, [](const std::string&, std::int64_t) { return false; });
     log.add({"text_step", 1, 0.5, 0, 0, {{"logit_scale", 0}}});
@@ -25,9 +27,13 @@ TEST_CASE("metrics log: a resumed run drops the rows it will write again and a l
   }
   std::string text = read_file(path);
   atomic_write(path, text + "step,3,0.");  // killed in the middle of a line
-  MetricsLog log(path, [](const std::string& stage, std::int64_t step) { return stage == "text_step" || step <= 1; });
+  MetricsLog log(path, [](const std::string& stage, std::int64_t step) {
+    return stage == "text_step" || step <= 1;
+  });
   log.add({"step", 2, 0.3, 1e-3, 2, {{"logit_scale", 14.25}}, 100, 0.5, true});
-  CHECK(read_file(path) == header + "text_step,1,0.5,0,0,0,0,0.000,0\nstep,1,0.4,0,0,0,0,0.000,0\nstep,2,0.3,0.001,2,14.25,100,0.500,1\n");
+  CHECK(read_file(path) == header +
+                               "text_step,1,0.5,0,0,0,0,0.000,0\nstep,1,0.4,0,0,0,0,0.000,0\nstep,"
+                               "2,0.3,0.001,2,14.25,100,0.500,1\n");
 }
 
 TEST_CASE("metrics log: a file with another header is begun anew") {
@@ -39,7 +45,9 @@ TEST_CASE("metrics log: a file with another header is begun anew") {
   CHECK(log.header() == "stage,step,loss,lr,grad_norm,samples_per_second,data_wait,skipped\n");
 }
 
-TEST_CASE("metrics log: what only some stages name gets a column when it first comes, and rows keep their places") {
+TEST_CASE(
+    "metrics log: what only some stages name gets a column when it first comes, and rows keep "
+    "their places") {
   const TempFolder folder;
   const std::string path = folder / "metrics.csv";
   {
@@ -47,28 +55,35 @@ TEST_CASE("metrics log: what only some stages name gets a column when it first c
     log.add({"first", 1, 0.5, 1e-3, 2, {}, 10, 0.25});
     log.add({"second", 1, 0.4, 1e-3, 2, {{"momentum", 0.9}, {"entropy", 3}}, 10, 0.25});
   }
-  MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });  // resumed: the columns are those of the file
+  // resumed: the columns are those of the file
+  MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });
   log.add({"second", 2, 0.3, 1e-3, 2, {{"entropy", 2.5}, {"loss_ibot", 7}}, 10, 0.25});
   CHECK(read_file(path) ==
-        "stage,step,loss,lr,grad_norm,momentum,entropy,loss_ibot,samples_per_second,data_wait,skipped\n"
+        "stage,step,loss,lr,grad_norm,momentum,entropy,loss_ibot,samples_per_second,data_wait,"
+        "skipped\n"
         "first,1,0.5,0.001,2,,,,10,0.250,0\n"
         "second,1,0.4,0.001,2,0.9,3,,10,0.250,0\n"
         "second,2,0.3,0.001,2,,2.5,7,10,0.250,0\n");
 }
 
-TEST_CASE("metrics log: TensorBoard events are written only when asked for, each stage in a folder of its own") {
+TEST_CASE(
+    "metrics log: TensorBoard events are written only when asked for, each stage in a folder of "
+    "its own") {
   const TempFolder folder;
   MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
   log.add({"step", 1, 0.5});
   log.add_scalar("val/macro_auc", 0.9, 1);
   CHECK(folder.entries() == 1);
-  log.report_to_tensorboard(folder / "tensorboard", {{"text_step", "text", "text", 0}, {"step", "image", "train", 2}});
+  log.report_to_tensorboard(folder / "tensorboard",
+                            {{"text_step", "text", "text", 0}, {"step", "image", "train", 2}});
   log.add({"text_step", 1, 0.5});
   log.add({"step", 2, 0.25});
   log.add_scalar("val/macro_auc", 0.9, 2);
   const auto events = [&](const std::string& name) {
     std::string all;
-    for (const auto& entry : std::filesystem::directory_iterator(folder / "tensorboard" + "/" + name)) all += read_file(entry.path().string());
+    for (const auto& entry :
+         std::filesystem::directory_iterator(folder / "tensorboard" + "/" + name))
+      all += read_file(entry.path().string());
     return all;
   };
   CHECK(events("text").find("text/loss") != std::string::npos);
@@ -80,7 +95,8 @@ TEST_CASE("metrics log: TensorBoard events are written only when asked for, each
 TEST_CASE("metrics log: sync brings rows and events to disk") {
   const TempFolder folder;
   MetricsLog log(folder / "metrics.csv", [](const std::string&, std::int64_t) { return true; });
-  log.report_to_tensorboard(folder / "tensorboard", {{"text_step", "text", "text", 0}, {"step", "image", "train", 0}});
+  log.report_to_tensorboard(folder / "tensorboard",
+                            {{"text_step", "text", "text", 0}, {"step", "image", "train", 0}});
   log.add({"step", 1, 0.5});
   std::vector<std::string> names;
   synced_files = &names;

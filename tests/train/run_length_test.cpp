@@ -4,12 +4,16 @@
 
 using namespace hlip;
 
-TEST_CASE("run length: a run that goes on unchanged ends where it would have ended, also when studies were left out on the way") {
+TEST_CASE(
+    "run length: a run that goes on unchanged ends where it would have ended, also when studies "
+    "were left out on the way") {
   const RunLength length{.epochs = 10, .studies = 25, .batch = 8, .accum_freq = 1};
   CHECK(length.steps_of_epoch() == 3);
   CHECK(last_step(length, {15, 30, {5, 0}, length}) == 30);
-  CHECK(last_step(length, {16, 30, {5, 9}, length}) == 30);   // a study of the batch could not be read
-  CHECK(last_step(length, {16, 30, {5, 9}, {}}) == 30);       // a checkpoint that does not say how long the run was
+  // a study of the batch could not be read
+  CHECK(last_step(length, {16, 30, {5, 9}, length}) == 30);
+  // a checkpoint that does not say how long the run was
+  CHECK(last_step(length, {16, 30, {5, 9}, {}}) == 30);
 }
 
 TEST_CASE("run length: with steps of another size, what is left is counted in studies") {

@@ -22,10 +22,7 @@ struct Line {
     Initializer init(seed);
     layer = Linear<>(3, 1, true, 0.5, init);
   }
-  template <class V>
-  void visit(V&& v) {
-    v("layer", layer);
-  }
+  template <class V> void visit(V&& v) { v("layer", layer); }
 };
 
 struct Point {
@@ -39,7 +36,9 @@ struct Points {
   std::string name(index_t i) const { return "point_" + std::to_string(i); }
   Point get(index_t i) const {
     if (i == bad) fail("points", "cannot be read");
-    const auto at = [&](int k) { return static_cast<float>(std::sin(1.7 * static_cast<double>(i) + k)); };
+    const auto at = [&](int k) {
+      return static_cast<float>(std::sin(1.7 * static_cast<double>(i) + k));
+    };
     return {{at(0), at(1), at(2)}, at(0) - 2 * at(1) + 0.1f * at(5)};
   }
 };
@@ -74,17 +73,22 @@ struct Outcome {
 
 /// A whole run of one rank: the stage "warm" of three steps and "main" of o.steps.
 template <class C>
-Outcome run_of(const RunOptions& o, const C& communicator, const Points& points = {}, bool frozen_bias = false) {
+Outcome run_of(const RunOptions& o, const C& communicator, const Points& points = {},
+               bool frozen_bias = false) {
   Outcome out;
   try {
     Line model(7);
-    set_requires_grad(model, !frozen_bias, [](const std::string& name) { return name == "layer.bias"; });
+    set_requires_grad(model, !frozen_bias,
+                      [](const std::string& name) { return name == "layer.bias"; });
     RunFolder folder(o, communicator);
     Run<C> run(o, folder, two_stages, communicator);
     run.find_origin("seed = \"3\"\n");
     run.say_origin();
     const RunLength length = run_length(o, points.size(), communicator.size());
-    Supervised objective(model, {.weight_decay = 0.01, .ema_decay = 0.5}, [&](const PointBatch& b, const Context&) { return Var<float>(mean(square(model.layer(b.x) - b.y))); });
+    Supervised objective(model, {.weight_decay = 0.01, .ema_decay = 0.5},
+                         [&](const PointBatch& b, const Context&) {
+                           return Var<float>(mean(square(model.layer(b.x) - b.y)));
+                         });
     const auto samples = std::make_shared<const Points>(points);
     for (const auto& stage : two_stages) {
       if (run.is_past(stage.name)) continue;
@@ -106,20 +110,26 @@ std::vector<Outcome> run_ranks(int ranks, const RunOptions& o, int rank_with_bad
   std::vector<Outcome> outcomes(static_cast<std::size_t>(ranks));
   std::vector<std::thread> threads;
   for (int r = 0; r < ranks; ++r)
-    threads.emplace_back([&, r] { outcomes[static_cast<std::size_t>(r)] = run_of(o, group.rank(r), Points{r == rank_with_bad_point ? 5 : -1}); });
+    threads.emplace_back([&, r] {
+      outcomes[static_cast<std::size_t>(r)] = run_of(o, group.rank(r),
+                                                     Points{r == rank_with_bad_point ? 5 : -1});
+    });
   for (auto& t : threads) t.join();
   return outcomes;
 }
 
 double furthest(const std::vector<float>& a, const std::vector<float>& b) {
   double most = a.size() == b.size() ? 0 : 1e9;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) most = std::max(most, static_cast<double>(std::abs(a[i] - b[i])));
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    most = std::max(most, static_cast<double>(std::abs(a[i] - b[i])));
   return most;
 }
 
 }  // namespace
 
-TEST_CASE("run: four ranks end in the same bits as each other, where one process with their batches ends, and write as one") {
+TEST_CASE(
+    "run: four ranks end in the same bits as each other, where one process with their batches "
+    "ends, and write as one") {
   const TempFolder one_folder, four_folder;
   const Outcome one = run_of(options_of(one_folder.string(), 8), SingleProcess{});
   REQUIRE(one.fault == "");
@@ -132,7 +142,10 @@ TEST_CASE("run: four ranks end in the same bits as each other, where one process
   CHECK(furthest(four[0].weights, one.weights) < 1e-5);
   std::vector<std::string> files[2];
   for (const int k : {0, 1})
-    for (const auto& entry : std::filesystem::recursive_directory_iterator((k == 0 ? one_folder : four_folder).string())) files[k].push_back(entry.path().string().substr((k == 0 ? one_folder : four_folder).string().size()));
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             (k == 0 ? one_folder : four_folder).string()))
+      files[k].push_back(
+          entry.path().string().substr((k == 0 ? one_folder : four_folder).string().size()));
   for (auto& list : files) std::sort(list.begin(), list.end());
   CHECK(files[0] == files[1]);
   const auto rows_of = [](const TempFolder& folder) {  // stage, step
@@ -146,9 +159,11 @@ TEST_CASE("run: four ranks end in the same bits as each other, where one process
   };
   CHECK(rows_of(one_folder) == rows_of(four_folder));
   CHECK(rows_of(four_folder).size() == 1 + 3 + 9);
-  CHECK(std::find(files[0].begin(), files[0].end(), "/main_8/model_ema.safetensors") != files[0].end());
+  CHECK(std::find(files[0].begin(), files[0].end(), "/main_8/model_ema.safetensors") !=
+        files[0].end());
   // Where they stand in the epoch is counted over all ranks.
-  CHECK(saved_position(one_folder.string() + "/main_8").at == saved_position(four_folder.string() + "/main_8").at);
+  CHECK(saved_position(one_folder.string() + "/main_8").at ==
+        saved_position(four_folder.string() + "/main_8").at);
 }
 
 TEST_CASE("run: a run of four ranks goes on with two, or with one, on the same batches") {
@@ -167,12 +182,15 @@ TEST_CASE("run: a run of four ranks goes on with two, or with one, on the same b
   }
 }
 
-TEST_CASE("run: when one rank cannot load its batch, all of them end with an error, and no rank waits for another") {
+TEST_CASE(
+    "run: when one rank cannot load its batch, all of them end with an error, and no rank waits "
+    "for another") {
   const TempFolder folder;
   const auto ranks = run_ranks(4, options_of(folder.string(), 2), 2);
   int named = 0;
   for (const auto& rank : ranks) {
-    const bool own = rank.fault.find("point_5") != std::string::npos, other = rank.fault.find("another process has failed") != std::string::npos;
+    const bool own = rank.fault.find("point_5") != std::string::npos,
+               other = rank.fault.find("another process has failed") != std::string::npos;
     CHECK(own != other);
     named += own;
   }
@@ -188,7 +206,9 @@ TEST_CASE("run: when the first rank cannot begin to write, all of them end with 
   for (const auto& rank : run_ranks(3, options_of(taken.string(), 2))) CHECK(rank.fault != "");
 }
 
-TEST_CASE("run: stages are names: a run goes on in the one it was stopped in, and its log keeps the rows of those before") {
+TEST_CASE(
+    "run: stages are names: a run goes on in the one it was stopped in, and its log keeps the rows "
+    "of those before") {
   const TempFolder folder;
   RunOptions o = options_of(folder.string(), 4);
   o.report_to = "tensorboard";
@@ -196,7 +216,8 @@ TEST_CASE("run: stages are names: a run goes on in the one it was stopped in, an
   const std::string rows = read_file(folder.string() + "/metrics.csv");
   const auto steps_of = [](const std::string& text, const std::string& stage) {
     int n = 0;
-    for (std::size_t at = 0; (at = text.find("\n" + stage + ",", at)) != std::string::npos; ++at) ++n;
+    for (std::size_t at = 0; (at = text.find("\n" + stage + ",", at)) != std::string::npos; ++at)
+      ++n;
     return n;
   };
   CHECK(steps_of(rows, "warm") == 3);
@@ -214,7 +235,9 @@ TEST_CASE("run: stages are names: a run goes on in the one it was stopped in, an
   CHECK(steps_of(read_file(folder.string() + "/metrics.csv"), "main") == 9);
 }
 
-TEST_CASE("run: a checkpoint that does not fit is refused with the options that changed, and nothing of the run is touched") {
+TEST_CASE(
+    "run: a checkpoint that does not fit is refused with the options that changed, and nothing of "
+    "the run is touched") {
   const TempFolder folder;
   RunOptions o = options_of(folder.string(), 4);
   REQUIRE(run_of(o, SingleProcess{}).fault == "");

@@ -26,8 +26,16 @@ ClipConfig tiny() {
   c.vision.img_size = {4, 8, 8}, c.vision.patch_size = {2, 4, 4};
   c.vision.embed_dim = 12, c.vision.depth = 1, c.vision.num_heads = 2;
   c.vision.blocks_of_level = {{}, {}, {0}};
-  c.vision.init_std = 0.3, c.text_pooling = TextPooling::mean;  // with the usual 0.02 so small a model stays at the loss of chance
-  c.text = {.vocab_size = 30, .hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 16, .max_positions = 8, .dropout = 0.0, .init_std = 0.3};
+  // with the usual 0.02 so small a model stays at the loss of chance
+  c.vision.init_std = 0.3, c.text_pooling = TextPooling::mean;
+  c.text = {.vocab_size = 30,
+            .hidden_size = 8,
+            .num_layers = 1,
+            .num_heads = 2,
+            .intermediate_size = 16,
+            .max_positions = 8,
+            .dropout = 0.0,
+            .init_std = 0.3};
   return c;
 }
 
@@ -44,10 +52,13 @@ struct Batch {
 };
 
 const auto collate = [](const std::vector<index_t>& samples) {
-  Batch b{Tensor<float>::empty({static_cast<index_t>(samples.size()), 1, 1, 4, 8, 8}), Tensor<std::int64_t>::ones({static_cast<index_t>(samples.size()), 3})};
+  Batch b{Tensor<float>::empty({static_cast<index_t>(samples.size()), 1, 1, 4, 8, 8}),
+          Tensor<std::int64_t>::ones({static_cast<index_t>(samples.size()), 3})};
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const auto at = static_cast<index_t>(i);
-    for (index_t v = 0; v < 256; ++v) b.volumes.data()[at * 256 + v] = static_cast<float>(std::sin(0.1 * static_cast<double>(v * (samples[i] + 1))));
+    for (index_t v = 0; v < 256; ++v)
+      b.volumes.data()[at * 256 + v] = static_cast<float>(
+          std::sin(0.1 * static_cast<double>(v * (samples[i] + 1))));
     b.ids.slice(0, at, at + 1).slice(1, 1, 2).fill(samples[i] + 2);
   }
   return b;
@@ -75,14 +86,14 @@ std::vector<float> weights(Clip<>& model) {
 }
 
 using Features = std::function<PairFeatures<float, Cpu>(const Batch&, const Context&)>;
-template <class C>
-using Contrast = ContrastiveObjective<Features, 3, float, Cpu, C>;
+template <class C> using Contrast = ContrastiveObjective<Features, 3, float, Cpu, C>;
 
 struct Run {
   TempFolder folder;
   Clip<> model{tiny(), 3};
   CheckpointStore store{folder.string(), {"step"}};
-  MetricsLog log{folder.string() + "/metrics.csv", [](const std::string&, std::int64_t) { return true; }};
+  MetricsLog log{folder.string() + "/metrics.csv",
+                 [](const std::string&, std::int64_t) { return true; }};
   ProgressLine progress;
   LoaderOptions loading;
   Features features;  // of the trainers below
@@ -93,29 +104,35 @@ struct Run {
     loading.sampler = {.batch_size = batch_size, .seed = 5};
     DataLoader loader(Shades{}, loading, collate);
     features = [&](const Batch& b, const Context& context) {
-      const float factor = poison(static_cast<std::int64_t>(context.key.step)) ? std::numeric_limits<float>::quiet_NaN() : 1.0f;
-      return PairFeatures<float, Cpu>{Var<float>(model.encode_image(b.volumes, context) * factor), model.encode_text(b.ids, context)};
+      const float factor = poison(static_cast<std::int64_t>(context.key.step))
+                               ? std::numeric_limits<float>::quiet_NaN()
+                               : 1.0f;
+      return PairFeatures<float, Cpu>{Var<float>(model.encode_image(b.volumes, context) * factor),
+                                      model.encode_text(b.ids, context)};
     };
-    return trainer.run(loader, [](const std::string&) {}, &log, progress, [](std::int64_t) {});
+    return trainer.run(
+        loader, [](const std::string&) {}, &log, progress, [](std::int64_t) {});
   }
 };
 
-template <class C>
-struct HasContrast {
-  Contrast<C> contrast;
-};
+template <class C> struct HasContrast { Contrast<C> contrast; };
 /// A trainer with its objective.
 template <class C = SingleProcess>
 struct ContrastiveTrainer : private HasContrast<C>, Trainer<Contrast<C>, C> {
   ContrastiveTrainer(Run& run, const Options& o, const C& communicator = {})
-      : HasContrast<C>{Contrast<C>(run.model, o, [&run](const Batch& b, const Context& c) { return run.features(b, c); }, communicator)}, Trainer<Contrast<C>, C>(this->contrast, o, run.store, communicator) {}
+      : HasContrast<C>{Contrast<C>(
+            run.model, o, [&run](const Batch& b, const Context& c) { return run.features(b, c); },
+            communicator)},
+        Trainer<Contrast<C>, C>(this->contrast, o, run.store, communicator) {}
 };
 
 const auto never = [](std::int64_t) { return false; };
 
 }  // namespace
 
-TEST_CASE("trainer: the loss falls, the scale stays within [1, 100] and the checkpoint holds the weights") {
+TEST_CASE(
+    "trainer: the loss falls, the scale stays within [1, 100] and the checkpoint holds the "
+    "weights") {
   Run run;
   ContrastiveTrainer<> trainer(run, options(80));
   CHECK(run.train(trainer, never) == TrainOutcome::finished);
@@ -124,7 +141,9 @@ TEST_CASE("trainer: the loss falls, the scale stays within [1, 100] and the chec
   CHECK(saved.values<float>("logit_scale") == run.model.logit_scale.value().to_vector());
   CHECK(run.model.logit_scale.item() <= std::log(100.0f) + 1e-6f);
   const std::string csv = read_file(run.folder.string() + "/metrics.csv");
-  const auto loss_of = [&](const std::string& row) { return std::stod(csv.substr(csv.find("\n" + row) + 1 + row.size())); };
+  const auto loss_of = [&](const std::string& row) {
+    return std::stod(csv.substr(csv.find("\n" + row) + 1 + row.size()));
+  };
   CHECK(loss_of("step,80,") < 0.5 * loss_of("step,1,"));
 }
 
@@ -157,12 +176,15 @@ TEST_CASE("trainer: a step that is not finite changes nothing and is counted") {
   CHECK(weights(run.model) == before);
 }
 
-TEST_CASE("trainer: three batches with accum_freq 3 are one step of one large batch, the scale included") {
+TEST_CASE(
+    "trainer: three batches with accum_freq 3 are one step of one large batch, the scale "
+    "included") {
   // loss, learning rate, gradient norm and scale of every step
   const auto rows = [](const Run& run) {
     std::vector<double> numbers;
     for (std::int64_t step = 1; step <= 4; ++step) {
-      const std::string csv = read_file(run.folder.string() + "/metrics.csv"), row = fmt::format("\nstep,{},", step);
+      const std::string csv = read_file(run.folder.string() + "/metrics.csv"),
+                        row = fmt::format("\nstep,{},", step);
       const char* at = csv.c_str() + csv.find(row) + row.size();
       for (int i = 0; i < 4; ++i) {
         char* end = nullptr;
@@ -186,7 +208,8 @@ TEST_CASE("trainer: three batches with accum_freq 3 are one step of one large ba
     ContrastiveTrainer<> accumulated(parts, o);
     parts.train(accumulated, never, 4);
     const auto expected = rows(whole), got = rows(parts);
-    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-4));
     CHECK(accumulated.position().epoch == large.position().epoch);
   }
   Run run;
@@ -203,11 +226,13 @@ TEST_CASE("trainer: averaged weights follow, are saved, resume, and leave the mo
   ContrastiveTrainer<> trainer(straight, o);
   straight.train(trainer, never);
   const auto current = weights(straight.model);
-  const auto averaged = trainer.objective().averages().with([&] { return weights(straight.model); });
+  const auto averaged = trainer.objective().averages().with(
+      [&] { return weights(straight.model); });
   CHECK(weights(straight.model) == current);
   CHECK(averaged != current);
   Clip<> loaded(tiny(), 8);
-  load_state_dict(loaded, SafetensorsFile(straight.folder.string() + "/step_6/model_ema.safetensors"));
+  load_state_dict(loaded,
+                  SafetensorsFile(straight.folder.string() + "/step_6/model_ema.safetensors"));
   CHECK(weights(loaded) == averaged);
 
   Run first, second;
@@ -222,7 +247,8 @@ TEST_CASE("trainer: averaged weights follow, are saved, resume, and leave the mo
   CHECK(resumed.objective().averages().with([&] { return weights(second.model); }) == averaged);
 }
 
-TEST_CASE("trainer: ten steps in a row that are not finite end the run with the names of the samples") {
+TEST_CASE(
+    "trainer: ten steps in a row that are not finite end the run with the names of the samples") {
   Run run;
   ContrastiveTrainer<> trainer(run, options(50));
   std::string message;
@@ -236,7 +262,9 @@ TEST_CASE("trainer: ten steps in a row that are not finite end the run with the 
   CHECK(message.find("shade_") != std::string::npos);
 }
 
-TEST_CASE("trainer: while steps are bad nothing is saved or removed, and the last checkpoint before them is named") {
+TEST_CASE(
+    "trainer: while steps are bad nothing is saved or removed, and the last checkpoint before them "
+    "is named") {
   Run run;
   Options o = options(50);
   o.save_frequency_steps = 1, o.keep_checkpoints = 2;
@@ -259,16 +287,22 @@ TEST_CASE("trainer: a checkpoint that is due at a bad step is written after the 
   Options o = options(7);
   o.save_frequency_steps = 2;
   ContrastiveTrainer<> trainer(run, o);
-  run.train(trainer, [](std::int64_t step) { return step == 1 || step == 2; });  // the second and the third step
+  // the second and the third step
+  run.train(trainer, [](std::int64_t step) { return step == 1 || step == 2; });
   std::vector<std::int64_t> steps;
   for (const auto& entry : run.store.list()) steps.push_back(entry.step);
   CHECK(steps == std::vector<std::int64_t>{4, 6, 7});
 }
 
-TEST_CASE("trainer: a run stopped in the middle of a step, of a bad row, or of an evaluation goes on to the bits of one that was not") {
+TEST_CASE(
+    "trainer: a run stopped in the middle of a step, of a bad row, or of an evaluation goes on to "
+    "the bits of one that was not") {
+  // One function: every moment at which one run can be stopped.
   const auto poison = [](std::int64_t step) { return step == 3 || step == 4; };
-  // Asked to stop at `at` in step `stop`: 0 before the images, 1 before the texts, 2 before the way back; 3: in the evaluation of epoch `stop`.
-  const auto train = [&](Run& run, ContrastiveTrainer<>& trainer, index_t accum_freq, std::int64_t stop, int at, int& evaluations) {
+  // Asked to stop at `at` in step `stop`: 0 before the images, 1 before the texts, 2 before the way
+  // back; 3: in the evaluation of epoch `stop`.
+  const auto train = [&](Run& run, ContrastiveTrainer<>& trainer, index_t accum_freq,
+                         std::int64_t stop, int at, int& evaluations) {
     run.loading.sampler = {.batch_size = 4 / accum_freq, .seed = 5};
     DataLoader loader(Shades{}, run.loading, collate);
     run.features = [&](const Batch& b, const Context& context) {
@@ -284,12 +318,14 @@ TEST_CASE("trainer: a run stopped in the middle of a step, of a bad row, or of a
       ask(2);
       return PairFeatures<float, Cpu>{images, texts};
     };
-    const auto outcome = trainer.run(loader, [](const std::string&) {}, &run.log, run.progress, [&](std::int64_t epoch) {
-      if (epoch == stop && at == 3) detail::stop_requested = 1;
-      NoGrad guard;
-      static_cast<void>(run.model.encode_text(Tensor<std::int64_t>::ones({1, 3})));
-      ++evaluations;
-    });
+    const auto outcome = trainer.run(
+        loader, [](const std::string&) {}, &run.log, run.progress,
+        [&](std::int64_t epoch) {
+          if (epoch == stop && at == 3) detail::stop_requested = 1;
+          NoGrad guard;
+          static_cast<void>(run.model.encode_text(Tensor<std::int64_t>::ones({1, 3})));
+          ++evaluations;
+        });
     detail::stop_requested = 0;
     return outcome;
   };
@@ -302,7 +338,14 @@ TEST_CASE("trainer: a run stopped in the middle of a step, of a bad row, or of a
     REQUIRE(train(straight, whole, accum_freq, -1, 0, evaluations) == TrainOutcome::finished);
     CHECK(whole.skipped_steps() == 2);
     CHECK(evaluations == 2);  // between three epochs
-    for (const auto& [stop, at, saved] : {std::array<int, 3>{2, 0, 2}, {2, 1, 2}, {2, 2, 2}, {4, 2, 3}, {5, 0, 3}, {6, 1, 6}, {1, 3, 3}, {2, 3, 6}}) {
+    for (const auto& [stop, at, saved] : {std::array<int, 3>{2, 0, 2},
+                                          {2, 1, 2},
+                                          {2, 2, 2},
+                                          {4, 2, 3},
+                                          {5, 0, 3},
+                                          {6, 1, 6},
+                                          {1, 3, 3},
+                                          {2, 3, 6}}) {
       CAPTURE(accum_freq);
       CAPTURE(stop);
       CAPTURE(at);
@@ -325,19 +368,23 @@ TEST_CASE("trainer: a run stopped in the middle of a step, of a bad row, or of a
   }
 }
 
-TEST_CASE("trainer: the rows of metrics.csv are on disk before the checkpoint that a run goes on from") {
+TEST_CASE(
+    "trainer: the rows of metrics.csv are on disk before the checkpoint that a run goes on from") {
   Run run;
   ContrastiveTrainer<> trainer(run, options(2));
   std::vector<std::string> names;
   synced_files = &names;
   run.train(trainer, never);
   synced_files = nullptr;
-  const auto metrics = std::find(names.begin(), names.end(), "metrics.csv"), complete = std::find_if(names.begin(), names.end(), [](const auto& name) { return name.starts_with("COMPLETE"); });
+  const auto metrics = std::find(names.begin(), names.end(), "metrics.csv"),
+             complete = std::find_if(names.begin(), names.end(),
+                                     [](const auto&name) { return name.starts_with("COMPLETE"); });
   CHECK(metrics < complete);
   CHECK(complete != names.end());
 }
 
-TEST_CASE("trainer: a checkpoint of parameters that are not trained any more, or were not, is refused") {
+TEST_CASE(
+    "trainer: a checkpoint of parameters that are not trained any more, or were not, is refused") {
   Run run;
   ContrastiveTrainer<> trainer(run, options(2));
   run.train(trainer, never);
@@ -345,14 +392,17 @@ TEST_CASE("trainer: a checkpoint of parameters that are not trained any more, or
   Run locked;
   lock_text_tower(locked.model);
   ContrastiveTrainer<> fewer(locked, options(2));
-  CHECK_THROWS_WITH_AS(fewer.restore(all), doctest::Contains("was trained, and is not any more"), error);
+  CHECK_THROWS_WITH_AS(fewer.restore(all), doctest::Contains("was trained, and is not any more"),
+                       error);
   locked.train(fewer, never);
   ContrastiveTrainer<> more(run, options(2));
-  CHECK_THROWS_WITH_AS(more.restore(locked.folder.string() + "/step_2"), doctest::Contains("is not there, but is trained now"), error);
+  CHECK_THROWS_WITH_AS(more.restore(locked.folder.string() + "/step_2"),
+                       doctest::Contains("is not there, but is trained now"), error);
   Options averaged = options(2);
   averaged.ema_decay = 0.5;
   ContrastiveTrainer<> with_averages(run, averaged);
-  CHECK_THROWS_WITH_AS(with_averages.restore(all), doctest::Contains("model_ema.safetensors: is not there"), error);
+  CHECK_THROWS_WITH_AS(with_averages.restore(all),
+                       doctest::Contains("model_ema.safetensors: is not there"), error);
 }
 
 TEST_CASE("trainer: SigLIP and frozen parameters") {
@@ -381,8 +431,10 @@ TEST_CASE("trainer: a step's memory is counted by what it is for") {
   run.train(trainer, never);
   const MemoryUse peak = memory_statistics<Cpu>().peak(), now = memory_statistics<Cpu>().now();
   const auto held = [&](const MemoryUse& use, MemoryCategory c) { return use[c] - before[c]; };
-  const auto trainable = static_cast<std::size_t>(count_parameters(run.model, true)) * sizeof(float);
-  CHECK(held(now, MemoryCategory::parameters) == static_cast<std::size_t>(count_parameters(run.model)) * sizeof(float));
+  const auto trainable = static_cast<std::size_t>(count_parameters(run.model, true)) *
+                         sizeof(float);
+  CHECK(held(now, MemoryCategory::parameters) ==
+        static_cast<std::size_t>(count_parameters(run.model)) * sizeof(float));
   CHECK(held(now, MemoryCategory::optimizer) == 2 * trainable);
   CHECK(held(now, MemoryCategory::gradients) == trainable);  // until the next step
   CHECK(held(now, MemoryCategory::activations) == 0);
@@ -410,27 +462,38 @@ std::vector<float> weights_after(const SomeShades& shades, const C& communicator
   LoaderOptions loading;
   loading.sampler = {.batch_size = shades.count, .shuffle = false};
   DataLoader loader(shades, loading, collate);
-  run.features = [&](const Batch& b, const Context&) { return PairFeatures<float, Cpu>{run.model.encode_image(b.volumes), run.model.encode_text(b.ids)}; };
-  trainer.run(loader, [](const std::string&) {}, &run.log, run.progress, [](std::int64_t) {});
+  run.features = [&](const Batch& b, const Context&) {
+    return PairFeatures<float, Cpu>{run.model.encode_image(b.volumes),
+                                    run.model.encode_text(b.ids)};
+  };
+  trainer.run(
+      loader, [](const std::string&) {}, &run.log, run.progress, [](std::int64_t) {});
   return weights(run.model);
 }
 
 }  // namespace
 
-TEST_CASE("trainer: two ranks end in the same bits as each other, and where one process with their studies ends") {
+TEST_CASE(
+    "trainer: two ranks end in the same bits as each other, and where one process with their "
+    "studies ends") {
   const ThreadGroup group(2);
   std::vector<std::vector<float>> ranks(2);
   {
     std::vector<std::thread> threads;
-    for (int r = 0; r < 2; ++r) threads.emplace_back([&, r] { ranks[static_cast<std::size_t>(r)] = weights_after(SomeShades{3 * r, 3}, group.rank(r)); });
+    for (int r = 0; r < 2; ++r)
+      threads.emplace_back([&, r] {
+        ranks[static_cast<std::size_t>(r)] = weights_after(SomeShades{3 * r, 3}, group.rank(r));
+      });
     for (auto& t : threads) t.join();
   }
   CHECK(ranks[0] == ranks[1]);
   const std::vector<float> whole = weights_after(SomeShades{0, 6}, SingleProcess{});
   REQUIRE(whole.size() == ranks[0].size());
   double most = 0;
-  for (std::size_t i = 0; i < whole.size(); ++i) most = std::max(most, static_cast<double>(std::abs(whole[i] - ranks[0][i])));
-  CHECK(most < 2e-4);  // a step is 5e-3: AdamW's first ones magnify what gradients near zero differ by
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    most = std::max(most, static_cast<double>(std::abs(whole[i] - ranks[0][i])));
+  // a step is 5e-3: AdamW's first ones magnify what gradients near zero differ by
+  CHECK(most < 2e-4);
 }
 
 TEST_CASE("trainer: a step that is bad on one rank is skipped by all") {
@@ -453,13 +516,13 @@ TEST_CASE("trainer: a step that is bad on one rank is skipped by all") {
 
 namespace {
 
-/// Two numbers that the loss pulls with slopes of 100 and 1, each with its learning rate, decay and clip group.
+/// Two numbers that the loss pulls with slopes of 100 and 1, each with its learning rate, decay and
+/// clip group.
 struct Pair {
   using value_type = float;
   using backend = Cpu;
   Var<float> a{Tensor<float>::ones({1}), true}, b{Tensor<float>::ones({1}), true};
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     v("a", a);
     v("b", b);
   }
@@ -470,7 +533,9 @@ struct PullPair {
   Pair pair;
   std::vector<double> seen;  // values of the schedule "pull"
   Pair& model() { return pair; }
-  std::vector<OptimizedParameter<float, Cpu>> parameter_groups() { return {{"a", pair.a, 0.5, 1, 0}, {"b", pair.b, 0, 0.5, 1}}; }
+  std::vector<OptimizedParameter<float, Cpu>> parameter_groups() {
+    return {{"a", pair.a, 0.5, 1, 0}, {"b", pair.b, 0, 0.5, 1}};
+  }
   template <class Batch>
   StepScalars<float, Cpu> backward(const std::vector<Batch>&, const StepContext& at) {
     seen.push_back(at.value("pull"));
@@ -479,19 +544,22 @@ struct PullPair {
     return {{"loss", loss.value()}, {"slope", Tensor<float>::scalar(100)}};
   }
   void after_step(const StepContext&) {}
-  template <class Visit>
-  void each_state(Visit&&) {}
+  template <class Visit> void each_state(Visit&&) {}
 };
 
 }  // namespace
 
-TEST_CASE("trainer: named schedules reach the objective and the weight decay, and every clip group is clipped by its own norm") {
+TEST_CASE(
+    "trainer: named schedules reach the objective and the weight decay, and every clip group is "
+    "clipped by its own norm") {
   PullPair objective;
   TrainerOptions o;
   o.steps = 2;
   o.schedule = {.kind = LrScheduler::constant, .lr = 0.1};
-  o.schedules = {{.name = "pull", .from = 2, .to = 1, .total = 2}, {.name = "weight_decay", .from = 3, .to = 3}};
-  o.adamw = {0, 0, 1e4};  // without moments and with so large an epsilon a step is lr * gradient / eps
+  o.schedules = {{.name = "pull", .from = 2, .to = 1, .total = 2},
+                 {.name = "weight_decay", .from = 3, .to = 3}};
+  // without moments and with so large an epsilon a step is lr * gradient / eps
+  o.adamw = {0, 0, 1e4};
   o.grad_clip_norm = 0.5;
   Trainer trainer(objective, o, CheckpointStore("", {"step"}));
   const StepResult first = trainer.train_step(std::vector<int>{0});
@@ -500,7 +568,8 @@ TEST_CASE("trainer: named schedules reach the objective and the weight decay, an
   CHECK(first.others[0] == std::pair<std::string, double>{"slope", 100});
   CHECK(first.others[1] == std::pair<std::string, double>{"pull", 2});
   CHECK(first.others[2] == std::pair<std::string, double>{"weight_decay", 3});
-  // Both gradients are clipped to 0.5, each in its group; b has half of the learning rate, a decays by 0.1 * 0.5 * 3.
+  // Both gradients are clipped to 0.5, each in its group; b has half of the learning rate, a decays
+  // by 0.1 * 0.5 * 3.
   CHECK(objective.pair.a.item() == doctest::Approx(1 - 0.15 - 0.1 * 0.5 / 1e4).epsilon(1e-6));
   CHECK(1 - objective.pair.b.item() == doctest::Approx(0.05 * 0.5 / 1e4).epsilon(0.05));
   trainer.train_step(std::vector<int>{0});

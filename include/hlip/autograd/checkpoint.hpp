@@ -7,8 +7,9 @@
 
 HLIP_BEGIN
 
-/// fn(inputs…) without keeping what happens inside; backward runs fn again. Everything random in fn must come from
-/// RandomKeys, so that both runs draw the same. Gradients of parameters that fn uses are added to those directly.
+/// fn(inputs…) without keeping what happens inside; backward runs fn again. Everything random in fn
+/// must come from RandomKeys, so that both runs draw the same. Gradients of parameters that fn uses
+/// are added to those directly.
 ///
 /// @param fn called as `Var fn(const Var&…)`, kept until backward  @param inputs Vars
 template <class Fn, class T, class B, class... Rest>
@@ -29,7 +30,10 @@ Var<T, B> checkpoint(Fn fn, const Var<T, B>& first, const Rest&... rest) {
       leaves.emplace_back(values[i], grads.wants(i));
       if (grads.wants(i)) leaves.back().node()->passes_grad_on = true;
     }
-    const Var<T, B> again = [&]<std::size_t... I>(std::index_sequence<I...>) { return fn(leaves[I]...); }(std::make_index_sequence<1 + sizeof...(Rest)>{});
+    const Var<T, B> again = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return fn(leaves[I]...);
+    }
+    (std::make_index_sequence<1 + sizeof...(Rest)>{});
     if (!again.requires_grad()) return;
     again.backward(dy);
     for (std::size_t i = 0; i < leaves.size(); ++i)

@@ -1,5 +1,6 @@
-// The graph: a node per recorded operation. The result owns the graph that made it; there is no global tape to
-// reset and nothing to forget. Graphs can be a million nodes deep, so they are walked and freed with loops.
+// The graph: a node per recorded operation. The result owns the graph that made it; there is no
+// global tape to reset and nothing to forget. Graphs can be a million nodes deep, so they are
+// walked and freed with loops.
 #pragma once
 
 #include <hlip/autograd/kept.hpp>
@@ -8,9 +9,9 @@
 #include <hlip/ops/elementwise.hpp>
 #include <hlip/tensor/tensor.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -18,36 +19,40 @@
 
 HLIP_BEGIN
 
-template <class T, class B>
-struct Node;
+template <class T, class B> struct Node;
 
-/// What an operation does on the way back, and what it saved for that. It holds Tensors, never Vars: a Var would hold the graph
-/// from inside and defeat the iterative release.
-template <class T, class B>
-struct PullBack {
+/// What an operation does on the way back, and what it saved for that. It holds Tensors, never
+/// Vars: a Var would hold the graph from inside and defeat the iterative release.
+template <class T, class B> struct PullBack {
   virtual ~PullBack() = default;
   /// Adds dL/dinput to every input of the operation, given the gradient of its result.
   virtual void pull(Node<T, B>& node) = 0;
-  /// Whether `remake` can compute the result again from what was saved: whoever needs it on the way back keeps nothing.
+  /// Whether `remake` can compute the result again from what was saved: whoever needs it on the way
+  /// back keeps nothing.
   virtual bool remakes() const { return false; }
   /// Rows [first, last) of the result seen as (rows, last axis).
   virtual Kept<T, B> remake(index_t, index_t) const { return {}; }
 };
 
-/// One recorded operation, or a leaf. `inputs` hold what the gradient flows on to; entries may be null (constants).
-template <class T, class B>
-struct Node {
+/// One recorded operation, or a leaf. `inputs` hold what the gradient flows on to; entries may be
+/// null (constants).
+template <class T, class B> struct Node {
   std::string_view op;
-  Shape shape;                                   ///< of the result, and so of its gradient
+  Shape shape;  ///< of the result, and so of its gradient
   std::vector<std::shared_ptr<Node>> inputs;
-  std::unique_ptr<PullBack<T, B>> saved;         ///< none in leaves, and none after the graph was used
-  std::uint64_t order;                           ///< creation number: inputs have smaller ones
-  std::optional<Tensor<T, B>> grad;              ///< dL/dresult, while backward needs it (leaves: until zero_grad)
-  std::optional<Tensor<bfloat16, B>> half_grad;  ///< in place of grad, where stored and a single operation gave it so
-  bool stored = false;                           ///< the result lies in bfloat16
-  bool queued = false;                           ///< waiting in the backward queue
-  bool passes_grad_on = false;                   ///< a leaf whose gradient is not a parameter's but goes on to another graph
-  bool constant = false;                         ///< no gradient flows here: the node only remakes its result
+  /// none in leaves, and none after the graph was used
+  std::unique_ptr<PullBack<T, B>> saved;
+  std::uint64_t order;  ///< creation number: inputs have smaller ones
+  /// dL/dresult, while backward needs it (leaves: until zero_grad)
+  std::optional<Tensor<T, B>> grad;
+  /// in place of grad, where stored and a single operation gave it so
+  std::optional<Tensor<bfloat16, B>> half_grad;
+  bool stored = false;  ///< the result lies in bfloat16
+  bool queued = false;  ///< waiting in the backward queue
+  /// a leaf whose gradient is not a parameter's but goes on to another graph
+  bool passes_grad_on = false;
+  /// no gradient flows here: the node only remakes its result
+  bool constant = false;
 
   Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
   Node(const Node&) = delete;
@@ -55,7 +60,8 @@ struct Node {
 
   /// @throws where the graph was used already
   PullBack<T, B>& pull_back() const {
-    expect(saved != nullptr, "backward", "the graph through '{}' was already used (hint: backward(true) keeps it)", op);
+    expect(saved != nullptr, "backward",
+           "the graph through '{}' was already used (hint: backward(true) keeps it)", op);
     return *saved;
   }
   bool is_leaf() const { return op.empty(); }
@@ -74,14 +80,13 @@ struct Node {
     count_as_gradient();
   }
 
-  void accumulate(const Tensor<bfloat16, B>& g)
-    requires(!std::is_same_v<T, bfloat16>)
-  {
+  void accumulate(const Tensor<bfloat16, B>& g) requires(!std::is_same_v<T, bfloat16>) {
     if (stored && !has_gradient()) half_grad = g.contiguous();
     else accumulate(g.template to<T>());
   }
 
-  /// Memory that an elementwise loop may write this gradient into: fresh (add = false) or to be added to.
+  /// Memory that an elementwise loop may write this gradient into: fresh (add = false) or to be
+  /// added to.
   GradSink<T> sink() {
     widen_gradient();
     const bool add = grad.has_value();
@@ -117,13 +122,15 @@ struct Node {
   }
 };
 
-/// Runs the graph below `root` backwards, starting from dL/droot = seed. Leaves keep their gradients; everything
-/// else is freed on the way unless `retain_graph`.
+/// Runs the graph below `root` backwards, starting from dL/droot = seed. Leaves keep their
+/// gradients; everything else is freed on the way unless `retain_graph`.
 template <class T, class B>
-void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bool retain_graph = false) {
+void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed,
+                  bool retain_graph = false) {
   using Pointer = std::shared_ptr<Node<T, B>>;
   const auto later = [](const Pointer& a, const Pointer& b) { return a->order < b->order; };
-  std::vector<Pointer> heap{std::move(root)};  // newest first, so a node is pulled after all that use it
+  // newest first, so a node is pulled after all that use it
+  std::vector<Pointer> heap{std::move(root)};
   const auto forget = [](Node<T, B>& node) {
     node.queued = false;
     if (!node.is_leaf()) node.drop_gradient();
@@ -139,7 +146,8 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed, bo
     try {
       interruption_point();
       if (node->has_gradient()) node->pull_back().pull(*node);
-    } catch (...) {  // leave no mark or half a gradient on what still waits: later walks would trip over it
+      // leave no mark or half a gradient on what still waits: later walks would trip over it
+    } catch (...) {
       forget(*node);
       for (const Pointer& in : node->inputs)
         if (in) forget(*in);

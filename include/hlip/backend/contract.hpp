@@ -16,7 +16,9 @@ namespace detail {
 struct SomeOperation {
   static constexpr std::string_view name = "some";
   template <class V> HLIP_FN V operator()(V x, V y) const { return x * y; }
-  template <class V> HLIP_FN std::pair<V, V> pull(V x, V y, V, V dy) const { return {dy * y, dy * x}; }
+  template <class V> HLIP_FN std::pair<V, V> pull(V x, V y, V, V dy) const {
+    return {dy * y, dy * x};
+  }
 };
 template <class T>
 using SomeExpression = MapView<SomeOperation, T, LeafView<T, true>, ConstantView<T>>;
@@ -32,7 +34,8 @@ struct SomeTask {
 
 /// Memory, and what does not depend on the element type.
 template <class B>
-concept BackendMemory = std::semiregular<B> && requires(B b, void* p, const void* from, std::size_t bytes) {
+concept BackendMemory = std::semiregular<B> &&
+    requires(B b, void* p, const void* from, std::size_t bytes) {
   { B::name } -> std::convertible_to<std::string_view>;
   { B::rows_at_a_time } -> std::convertible_to<index_t>;
   { has_device(b) } -> std::same_as<bool>;
@@ -47,7 +50,9 @@ concept BackendMemory = std::semiregular<B> && requires(B b, void* p, const void
 
 /// Loops and reductions over elements of type T.
 template <class B, class T>
-concept BackendLoops = requires(B b, const Shape& shape, T* to, const T* from, std::int64_t* index, detail::SomeExpression<T> view, const GradSink<T>* sinks, index_t n) {
+concept BackendLoops = requires(B b, const Shape& shape, T* to, const T* from, std::int64_t* index,
+                                detail::SomeExpression<T> view, const GradSink<T>* sinks,
+                                index_t n) {
   copy_strided(b, shape, to, shape, from, shape);
   fill_strided(b, shape, to, shape, T(0));
   map(b, shape, to, shape, view);
@@ -90,13 +95,15 @@ concept BackendStoresBfloat16 = requires(B b, float* to, const bfloat16* from, i
   reduce(b, Reduction::sum, from, to, n, n, n);
 };
 
-/// What a tag type must be for `Tensor<float, B>` and everything above it: backend.hpp says what each function does.
+/// What a tag type must be for `Tensor<float, B>` and everything above it: backend.hpp says what
+/// each function does.
 template <class B>
-concept Backend = BackendMemory<B> && BackendLoops<B, float> && BackendLoops<B, double> && BackendKernels<B, float> && BackendKernels<B, double> && requires(B b) {
+concept Backend = BackendMemory<B> && BackendLoops<B, float> && BackendLoops<B, double> &&
+    BackendKernels<B, float> && BackendKernels<B, double> && requires(B b) {
   { has_bfloat16_products(b) } -> std::same_as<bool>;
   { has_tensorfloat32_products(b) } -> std::same_as<bool>;
   set_matrix_precision(b, MatrixPrecision::float32);
   { matrix_precision(b) } -> std::same_as<MatrixPrecision>;
-} && (!stores_bfloat16<B> || BackendStoresBfloat16<B>);
+} &&(!stores_bfloat16<B> || BackendStoresBfloat16<B>);
 
 HLIP_END

@@ -1,5 +1,5 @@
-// Everything the Cuda backend provides (backend/backend.hpp lists it). In no umbrella: it needs Thrust, and the CMake target
-// hlip::cuda (nvcc) or hlip::thrust_host, which say what it runs on.
+// Everything the Cuda backend provides (backend/backend.hpp lists it). In no umbrella: it needs
+// Thrust, and the CMake target hlip::cuda (nvcc) or hlip::thrust_host, which say what it runs on.
 #pragma once
 
 #include <hlip/backend/cuda/adamw.hpp>

@@ -1,6 +1,7 @@
-// Walks one lowered row of an expression for a few elements at a time: values on the way forward, then adjoints on
-// the way back. Each node's value is computed once per element and kept in registers. `Lanes` says what "a few
-// elements" are: SIMD packs for Cpu, single numbers for the other backends (element_loop.hpp), or four for Cuda (cuda/four.hpp).
+// Walks one lowered row of an expression for a few elements at a time: values on the way forward,
+// then adjoints on the way back. Each node's value is computed once per element and kept in
+// registers. `Lanes` says what "a few elements" are: SIMD packs for Cpu, single numbers for the
+// other backends (element_loop.hpp), or four for Cuda (cuda/four.hpp).
 //
 //   Lanes::value<T>                         the number type standing for T
 //   Lanes::load(const T* p, step, i, n)     elements i … i+n-1 of a row
@@ -17,19 +18,16 @@ HLIP_BEGIN
 
 namespace detail {
 
-template <class V>
-struct LeafValue {
-  V value;
-};
-template <class V, class... Kids>
-struct NodeValue {
+template <class V> struct LeafValue { V value; };
+template <class V, class... Kids> struct NodeValue {
   V value;
   Operands<Kids...> kids;
 };
 
 template <class Lanes, class T, bool R>
 HLIP_FN auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
-  return LeafValue<typename Lanes::template value<compute_type<T>>>{Lanes::load(leaf.data, leaf.step, i, n)};
+  return LeafValue<typename Lanes::template value<compute_type<T>>>{
+      Lanes::load(leaf.data, leaf.step, i, n)};
 }
 template <class Lanes, class T>
 HLIP_FN auto forward(const ConstantView<T>& constant, index_t, index_t) {
@@ -40,14 +38,16 @@ HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
   return with_operands(node.args, [&](const auto&... arg) {
     using Out = typename Lanes::template value<V>;
     const Operands<decltype(forward<Lanes>(arg, i, n))...> kids{forward<Lanes>(arg, i, n)...};
-    const Out value = with_operands(kids, [&](const auto&... kid) { return Out(node.f(kid.value...)); });
+    const Out value = with_operands(kids,
+                                    [&](const auto&... kid) { return Out(node.f(kid.value...)); });
     return NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...>{value, kids};
   });
 }
 
 // Sinks are numbered from the left: Leaf is the number of the first recorded leaf below a node.
 template <class Lanes, int Leaf, class T, bool R, class Value, class D, class S>
-HLIP_FN void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+HLIP_FN void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSink<S>* sinks,
+                  index_t i, index_t n) {
   if constexpr (R) {
     const GradSink<S>& sink = sinks[Leaf];
     S* to = sink.grad + i * sink.step;
@@ -57,12 +57,16 @@ HLIP_FN void pull(const LeafRow<T, R>&, const Value&, const D& dy, const GradSin
   }
 }
 template <class Lanes, int Leaf, class T, class Value, class D, class S>
-HLIP_FN void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, index_t, index_t) {}
+HLIP_FN void pull(const ConstantView<T>&, const Value&, const D&, const GradSink<S>*, index_t,
+                  index_t) {}
 
 template <class Lanes, int Leaf, class F, class V, class... A, class Value, class D, class S>
-HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy, const GradSink<S>* sinks, index_t i, index_t n) {
+HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D& dy,
+                  const GradSink<S>* sinks, index_t i, index_t n) {
   if constexpr (MapView<F, V, A...>::recorded_leaves > 0) {
-    const auto adjoints = with_operands(values.kids, [&](const auto&... kid) { return node.f.pull(kid.value..., values.value, dy); });
+    const auto adjoints = with_operands(values.kids, [&](const auto&... kid) {
+      return node.f.pull(kid.value..., values.value, dy);
+    });
     [&]<std::size_t... K>(std::index_sequence<K...>) {
       constexpr auto first_leaf = [](std::size_t k) {
         constexpr int counts[] = {A::recorded_leaves...};
@@ -70,13 +74,18 @@ HLIP_FN void pull(const MapView<F, V, A...>& node, const Value& values, const D&
         for (std::size_t j = 0; j < k; ++j) leaf += counts[j];
         return leaf;
       };
-      const auto one = [&]<std::size_t J, class Arg>(std::integral_constant<std::size_t, J>, const Arg& arg) {
+      const auto one = [&]<std::size_t J, class Arg>(std::integral_constant<std::size_t, J>,
+                                                     const Arg& arg) {
         if constexpr (Arg::recorded_leaves == 0) return;
-        else if constexpr (sizeof...(A) == 1) pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), adjoints, sinks, i, n);
-        else pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), std::get<J>(adjoints), sinks, i, n);
+        else if constexpr (sizeof...(A) == 1)
+          pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), adjoints, sinks, i, n);
+        else
+          pull<Lanes, first_leaf(J)>(arg, operand<J>(values.kids), std::get<J>(adjoints), sinks, i,
+                                     n);
       };
       (one(std::integral_constant<std::size_t, K>{}, operand<K>(node.args)), ...);
-    }(std::index_sequence_for<A...>{});
+    }
+    (std::index_sequence_for<A...>{});
   }
 }
 

@@ -8,8 +8,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// One head of one sequence seen as a (tokens, head_dim) matrix over the two spans.
-template <class X>
-struct HeadRows {
+template <class X> struct HeadRows {
   X* prefix;
   X* patch;
   index_t stride, prefix_count;
@@ -20,7 +19,9 @@ struct HeadRows {
         patch(rows.patch + sequence * args.patches * rows.stride + head * args.head_dim),
         stride(rows.stride),
         prefix_count(args.prefix) {}
-  HLIP_FN X* row(index_t token) const { return token < prefix_count ? prefix + token * stride : patch + (token - prefix_count) * stride; }
+  HLIP_FN X* row(index_t token) const {
+    return token < prefix_count ? prefix + token * stride : patch + (token - prefix_count) * stride;
+  }
 };
 
 }  // namespace detail

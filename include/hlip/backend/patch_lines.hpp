@@ -9,14 +9,12 @@ HLIP_BEGIN
 namespace detail {
 
 /// How many lines the rows of a have: pieces of pw neighbouring elements.
-template <class T, class S>
-index_t patch_lines(const PatchArgs<T, S>& a) {
+template <class T, class S> index_t patch_lines(const PatchArgs<T, S>& a) {
   return (a.last - a.first) * a.channels * a.pd * a.ph;
 }
 
 /// Where line i of the rows begins in the volumes.
-template <class T, class S>
-HLIP_FN const T* patch_line(const PatchArgs<T, S>& a, index_t i) {
+template <class T, class S> HLIP_FN const T* patch_line(const PatchArgs<T, S>& a, index_t i) {
   // Divisions from the inside out; `take` gives the remainder and keeps the quotient.
   index_t rest = i;
   const auto take = [&rest](index_t n) {
@@ -26,13 +24,17 @@ HLIP_FN const T* patch_line(const PatchArgs<T, S>& a, index_t i) {
   };
   const index_t y = take(a.ph), z = take(a.pd), channel = take(a.channels);
   rest += a.first;
-  const index_t across = take(a.width / a.pw), down = take(a.height / a.ph), deep = take(a.depth / a.pd);
-  return a.x + (((rest * a.channels + channel) * a.depth + deep * a.pd + z) * a.height + down * a.ph + y) * a.width + across * a.pw;
+  const index_t across = take(a.width / a.pw), down = take(a.height / a.ph),
+                deep = take(a.depth / a.pd);
+  return a.x +
+         (((rest * a.channels + channel) * a.depth + deep * a.pd + z) * a.height + down * a.ph +
+          y) *
+             a.width +
+         across * a.pw;
 }
 
 /// Copies line i whole.
-template <class T, class S>
-struct CutLine {
+template <class T, class S> struct CutLine {
   PatchArgs<T, S> a;
   HLIP_FN void operator()(index_t i) const {
     const T* from = patch_line(a, i);

@@ -1,5 +1,5 @@
-// The vocabulary of the elementwise functors, for plain numbers. A functor is written once with these names;
-// the CPU backend adds overloads for SIMD packs, a device compiler uses these.
+// The vocabulary of the elementwise functors, for plain numbers. A functor is written once with
+// these names; the CPU backend adds overloads for SIMD packs, a device compiler uses these.
 #pragma once
 
 #include <hlip/core/abi.hpp>
@@ -26,9 +26,9 @@ template <Number T> HLIP_FN T pow_(T x, T y) { return static_cast<T>(std::pow(x,
 template <Number T> HLIP_FN T min_(T x, T y) { return y < x ? y : x; }
 template <Number T> HLIP_FN T max_(T x, T y) { return x < y ? y : x; }
 template <class U, Number T> HLIP_FN U cast_(T x) { return static_cast<U>(x); }
-/// a·b + c, rounded once where the processor can, and then the same in every loop: left to itself a compiler picks the product to fuse.
-template <Number T>
-HLIP_FN T multiply_add(T a, T b, T c) {
+/// a·b + c, rounded once where the processor can, and then the same in every loop: left to itself a
+/// compiler picks the product to fuse.
+template <Number T> HLIP_FN T multiply_add(T a, T b, T c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return std::fma(a, b, c);
 #else

@@ -11,7 +11,8 @@
 
 HLIP_BEGIN
 
-/// All options as they stand - given, or with a default worth writing down - as a flat TOML table that ConfigFile reads back.
+/// All options as they stand - given, or with a default worth writing down - as a flat TOML table
+/// that ConfigFile reads back.
 inline std::string config_text(const CLI::App& app) {
   std::string text;
   for (const auto* option : app.get_options()) {
@@ -19,7 +20,9 @@ inline std::string config_text(const CLI::App& app) {
     const bool several = option->get_expected_max() > 1;
     std::vector<std::string> values = option->results();
     if (const std::string fallback = option->get_default_str(); values.empty() && !fallback.empty())
-      values = several ? CLI::detail::split(fallback.substr(1, fallback.size() - 2), ',') : std::vector{fallback};  // CLI11 writes [a,b]
+      // CLI11 writes [a,b]
+      values = several ? CLI::detail::split(fallback.substr(1, fallback.size() - 2), ',')
+                       : std::vector{fallback};
     if (values.empty()) continue;
     std::string joined;
     for (const auto& v : values) joined += (joined.empty() ? "" : ", ") + toml_string(v);
@@ -28,16 +31,19 @@ inline std::string config_text(const CLI::App& app) {
   return text;
 }
 
-/// Reads the options of a file into a program; those of the command line stay. CLI11's own reader cuts values at # and at blanks, and
-/// passes over what it does not know.
+/// Reads the options of a file into a program; those of the command line stay. CLI11's own reader
+/// cuts values at # and at blanks, and passes over what it does not know.
 class ConfigFile : public CLI::Config {
  public:
   explicit ConfigFile(CLI::App& app) : app_(app) {}
 
-  std::string to_config(const CLI::App* app, bool, bool, std::string) const override { return config_text(*app); }
+  std::string to_config(const CLI::App* app, bool, bool, std::string) const override {
+    return config_text(*app);
+  }
 
   /// Sets the options itself, so that what is wrong with one is said with file and line.
-  /// @throws CLI::ConfigError when the file is no flat TOML, or an entry is no option or has a value that the option refuses
+  /// @throws CLI::ConfigError when the file is no flat TOML, or an entry is no option or has a
+  /// value that the option refuses
   std::vector<CLI::ConfigItem> from_config(std::istream& file) const override {
     constexpr std::size_t most = 1 << 20;
     const auto* named = app_.get_config_ptr();
@@ -46,7 +52,8 @@ class ConfigFile : public CLI::Config {
       std::string text(most + 1, '\0');
       file.read(text.data(), static_cast<std::streamsize>(text.size()));
       text.resize(static_cast<std::size_t>(file.gcount()));
-      if (text.size() > most) fail_file(path, "", "is longer than {} bytes, so it is no list of options", most);
+      if (text.size() > most)
+        fail_file(path, "", "is longer than {} bytes, so it is no list of options", most);
       for (const auto& entry : parse_flat_toml(text, path)) set(entry, path);
     } catch (const error& e) {
       throw CLI::ConfigError(e.what());
@@ -55,7 +62,9 @@ class ConfigFile : public CLI::Config {
   }
 
   /// Whether the file gave an option.
-  bool gave(const CLI::Option* option) const { return std::find(given_.begin(), given_.end(), option) != given_.end(); }
+  bool gave(const CLI::Option* option) const {
+    return std::find(given_.begin(), given_.end(), option) != given_.end();
+  }
 
  private:
   void set(const TomlEntry& entry, const std::string& path) const {
@@ -63,16 +72,22 @@ class ConfigFile : public CLI::Config {
     CLI::Option* option = app_.get_option_no_throw("--" + entry.name);
     if (!option) {
       std::vector<std::string> names;
-      for (const auto* o : app_.get_options()) names.insert(names.end(), o->get_lnames().begin(), o->get_lnames().end());
+      for (const auto* o : app_.get_options())
+        names.insert(names.end(), o->get_lnames().begin(), o->get_lnames().end());
       const std::string nearest = nearest_name(entry.name, names);
-      fail_file(path, place, "{} is no option of {}{}", quote_text(entry.name), app_.get_name(), nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
+      fail_file(path, place, "{} is no option of {}{}", quote_text(entry.name), app_.get_name(),
+                nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
     }
-    if (!option->get_configurable()) fail_file(path, place, "{} belongs on the command line, not into a file", entry.name);
+    if (!option->get_configurable())
+      fail_file(path, place, "{} belongs on the command line, not into a file", entry.name);
     if (!option->empty()) return;  // the command line has the last word
     try {
       if (option->get_expected_min() > 0) option->add_result(entry.values);
-      else if (entry.values.size() == 1) option->add_result(option->get_flag_value(entry.name, entry.values.front()));
-      else fail_file(path, place, "{} has {} values, expected true or false", entry.name, entry.values.size());
+      else if (entry.values.size() == 1)
+        option->add_result(option->get_flag_value(entry.name, entry.values.front()));
+      else
+        fail_file(path, place, "{} has {} values, expected true or false", entry.name,
+                  entry.values.size());
       option->run_callback();
     } catch (const CLI::ParseError& e) {
       fail_file(path, place, "{}", e.what());
@@ -81,23 +96,28 @@ class ConfigFile : public CLI::Config {
   }
 
   CLI::App& app_;
-  mutable std::vector<const CLI::Option*> given_;  // mutable because CLI11 reads files in a const function
+  // mutable because CLI11 reads files in a const function
+  mutable std::vector<const CLI::Option*> given_;
 };
 
-/// Whether an option was asked for: on the command line, or in a file with another value than its default, which a file that
+/// Whether an option was asked for: on the command line, or in a file with another value than its
+/// default, which a file that
 /// --print-config has written names for all options.
 inline bool is_given(const CLI::App& app, const std::string& name) {
   const CLI::Option* option = app.get_option(name);
   if (option->empty()) return false;
   const auto* file = dynamic_cast<const ConfigFile*>(app.get_config_formatter().get());
-  return !file || !file->gave(option) || option->results() != std::vector{option->get_default_str()};
+  return !file || !file->gave(option) ||
+         option->results() != std::vector{option->get_default_str()};
 }
 
 /// --config of a program that is configured by files.
 /// @param stored a file to read when --config is not given, or nothing
 inline void add_config_option(CLI::App& app, const std::string& stored = "") {
   app.config_formatter(std::make_shared<ConfigFile>(app));
-  app.set_config("--config", stored, "read options from a file as --print-config writes it; those of the command line have the last word");
+  app.set_config("--config", stored,
+                 "read options from a file as --print-config writes it; those of the command line "
+                 "have the last word");
 }
 
 HLIP_END

@@ -7,15 +7,16 @@
 
 HLIP_BEGIN
 
-/// Draws phantoms below a progress line. @param write called as write(progress), where progress(done, all) may throw
+/// Draws phantoms below a progress line. @param write called as write(progress), where
+/// progress(done, all) may throw
 /// @return false when a stop signal came; the same command goes on
-template <class Write>
-bool draw_phantoms(Write write) {
+template <class Write> bool draw_phantoms(Write write) {
   ProgressLine drawing;
   const StopAwaited awaited;
   try {
     write([&](index_t done, index_t all) {
-      drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all), done % 1000 == 0 || done == all);
+      drawing.show(fmt::format("drawing synthetic studies {}/{}", done, all),
+                   done % 1000 == 0 || done == all);
       if (stop_requested()) fail("phantoms", "stopped");
     });
   } catch (const error&) {

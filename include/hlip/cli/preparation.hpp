@@ -1,4 +1,5 @@
-// Preparing many files once, side by side: what the preprocess programs share. It can be stopped at any time and started again.
+// Preparing many files once, side by side: what the preprocess programs share. It can be stopped at
+// any time and started again.
 #pragma once
 
 #include <hlip/core/error.hpp>
@@ -22,14 +23,19 @@ HLIP_BEGIN
 /// Runs a preparation over many files and says how far it is.
 class Preparation {
  public:
-  /// @param what the files are called in messages, "volumes"  @param problems found before, each of one file that will not be prepared
-  Preparation(std::size_t files, std::string what, Problems problems = {}) : files_(files), what_(std::move(what)), before_(problems.size()), problems_(std::move(problems)) {}
+  /// @param what the files are called in messages, "volumes"  @param problems found before, each of
+  /// one file that will not be prepared
+  Preparation(std::size_t files, std::string what, Problems problems = {})
+      : files_(files),
+        what_(std::move(what)),
+        before_(problems.size()),
+        problems_(std::move(problems)) {}
 
-  /// Calls prepare(i) for 0 … files-1 on several threads until a stop signal; it returns whether it wrote something (false: was there
-  /// already), and its failures, each beginning with name(i) where memory ran out, are collected.
+  /// Calls prepare(i) for 0 … files-1 on several threads until a stop signal; it returns whether it
+  /// wrote something (false: was there already), and its failures, each beginning with name(i)
+  /// where memory ran out, are collected.
   /// @param threads 0: one per processor
-  template <class Prepare, class Name>
-  void run(int threads, Prepare prepare, Name name) {
+  template <class Prepare, class Name> void run(int threads, Prepare prepare, Name name) {
     std::atomic<std::size_t> next{0};
     const auto work = [&] {
       use_one_openmp_thread();  // files side by side, not the rows of one
@@ -46,7 +52,8 @@ class Preparation {
     };
     install_stop_signals("start again to go on");
     const StopAwaited awaited;
-    const auto wanted = threads > 0 ? static_cast<unsigned>(threads) : std::max(1u, std::thread::hardware_concurrency());
+    const auto wanted = threads > 0 ? static_cast<unsigned>(threads)
+                                    : std::max(1u, std::thread::hardware_concurrency());
     std::vector<std::thread> workers;
     try {
       for (unsigned t = 0; t < wanted; ++t) workers.emplace_back(work);
@@ -59,7 +66,10 @@ class Preparation {
   /// Prints what was done, and every problem on stderr. @return the exit code of the program
   int finish() {
     say(true);
-    std::printf("%s", fmt::format("{} written, {} already there, {} failed{}\n", written_.load(), kept_.load(), problems_.count(), stop_requested() ? "; stopped, start again to go on" : "").c_str());
+    std::printf("%s", fmt::format("{} written, {} already there, {} failed{}\n", written_.load(),
+                                  kept_.load(), problems_.count(),
+                                  stop_requested() ? "; stopped, start again to go on" : "")
+                          .c_str());
     std::sort(problems_.begin() + static_cast<std::ptrdiff_t>(before_), problems_.end());
     std::fflush(stdout);
     for (const auto& p : problems_) std::fprintf(stderr, "%s\n", p.c_str());
@@ -77,9 +87,13 @@ class Preparation {
     if (!now && time - last_ < std::chrono::seconds(2)) return;
     last_ = time;
     const double seconds = std::chrono::duration<double>(time - begin_).count();
-    const std::size_t total = files_ + before_, done = written_ + kept_ + problems_.size(), left = total - std::min(total, done);
-    std::printf("%s", fmt::format("{} of {} {}, {:.2f}/s, {:.0f} s left\n", done, total, what_, static_cast<double>(written_) / std::max(seconds, 1e-3),
-                                  written_ > 0 ? seconds / static_cast<double>(written_) * static_cast<double>(left) : 0.0)
+    const std::size_t total = files_ + before_, done = written_ + kept_ + problems_.size(),
+                      left = total - std::min(total, done);
+    std::printf("%s", fmt::format("{} of {} {}, {:.2f}/s, {:.0f} s left\n", done, total, what_,
+                                  static_cast<double>(written_) / std::max(seconds, 1e-3),
+                                  written_ > 0 ? seconds / static_cast<double>(written_) *
+                                                     static_cast<double>(left)
+                                               : 0.0)
                           .c_str());
     std::fflush(stdout);
   }

@@ -1,4 +1,5 @@
-// How long this process has been running, and where the time went: what a user waits for, which no clock started in main can tell.
+// How long this process has been running, and where the time went: what a user waits for, which no
+// clock started in main can tell.
 #pragma once
 
 #include <hlip/core/error.hpp>
@@ -13,8 +14,8 @@
 
 HLIP_BEGIN
 
-/// Seconds since this process began, also when it has started itself again since; to 1/100 s, as the system keeps it. Where the system
-/// does not say: seconds since the first call.
+/// Seconds since this process began, also when it has started itself again since; to 1/100 s, as
+/// the system keeps it. Where the system does not say: seconds since the first call.
 inline double seconds_since_start() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
@@ -25,7 +26,8 @@ inline double seconds_since_start() {
     if (!file) return t;
     const std::size_t n = std::fread(text, 1, sizeof(text) - 1, file);
     std::fclose(file);
-    const char* at = n > 0 ? std::strrchr(text, ')') : nullptr;  // the name before it may hold anything
+    // the name before it may hold anything
+    const char* at = n > 0 ? std::strrchr(text, ')') : nullptr;
     for (int field = 2; at && field < 22; ++field) at = std::strchr(at + 1, ' ');
     const double ticks = at ? std::strtod(at, nullptr) : 0;
     return ticks > 0 ? ticks / static_cast<double>(::sysconf(_SC_CLK_TCK)) : t;
@@ -45,7 +47,10 @@ class StartUpTimes {
   }
   /// Everything without the forward passes.
   double without_forward() const { return waiting_; }
-  std::string to_text() const { return fmt::format("{}; in all {:.3f} s, without the forward passes {:.3f} s", text_, last_, waiting_); }
+  std::string to_text() const {
+    return fmt::format("{}; in all {:.3f} s, without the forward passes {:.3f} s", text_, last_,
+                       waiting_);
+  }
 
  private:
   std::string text_;

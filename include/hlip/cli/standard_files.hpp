@@ -1,4 +1,5 @@
-// stdin, stdout and stderr as a program finds them: some may be closed, and their readers may go away (glibc).
+// stdin, stdout and stderr as a program finds them: some may be closed, and their readers may go
+// away (glibc).
 #pragma once
 
 #include <hlip/core/abi.hpp>
@@ -14,10 +15,13 @@
 
 HLIP_BEGIN
 
-/// Opens /dev/null where one of the three is closed: otherwise the next file that is opened gets its number, and messages go there.
+/// Opens /dev/null where one of the three is closed: otherwise the next file that is opened gets
+/// its number, and messages go there.
 inline void open_standard_files() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) [[maybe_unused]] const int lowest = ::open("/dev/null", O_RDWR);  // is fd
+    // is fd
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) [[maybe_unused]]
+      const int lowest = ::open("/dev/null", O_RDWR);
 }
 
 namespace detail {
@@ -34,18 +38,20 @@ inline std::FILE* carefree_stream(int fd, int buffering) {
     }
     return static_cast<ssize_t>(size);
   };
-  std::FILE* stream = ::fopencookie(reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)), "w", functions);
+  std::FILE* stream = ::fopencookie(reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)), "w",
+                                    functions);
   if (stream) std::setvbuf(stream, nullptr, buffering, 0);
   return stream;
 }
 }  // namespace detail
 
-/// From here on a reader of stdout or stderr that goes away (`| head`), or a full disk under them, ends nothing: what is printed after it is
-/// lost.
+/// From here on a reader of stdout or stderr that goes away (`| head`), or a full disk under them,
+/// ends nothing: what is printed after it is lost.
 inline void outlive_readers() {
   std::signal(SIGPIPE, SIG_IGN);
   std::fflush(stdout);
-  if (std::FILE* out = detail::carefree_stream(STDOUT_FILENO, _IOLBF)) stdout = out;  // a variable in glibc, as its manual says
+  // a variable in glibc, as its manual says
+  if (std::FILE* out = detail::carefree_stream(STDOUT_FILENO, _IOLBF)) stdout = out;
   if (std::FILE* err = detail::carefree_stream(STDERR_FILENO, _IONBF)) stderr = err;
 }
 

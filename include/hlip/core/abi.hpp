@@ -28,8 +28,8 @@
 #define HLIP_ABI_NAME(a, b, c) HLIP_ABI_PASTE(a, b, c)
 #define HLIP_ABI HLIP_ABI_NAME(HLIP_ABI_LOOPS, HLIP_ABI_PRODUCTS, HLIP_ABI_DEVICE)
 
-#define HLIP_BEGIN     \
-  namespace hlip {     \
+#define HLIP_BEGIN \
+  namespace hlip { \
   inline namespace HLIP_ABI {
 #define HLIP_END \
   }              \

@@ -14,7 +14,8 @@ namespace detail {
 inline thread_local std::vector<std::string_view> module_path;
 }
 
-/// While alive, adds `name` to the module path of this thread. The name must outlive the scope. Where a layer begins, work can be given up.
+/// While alive, adds `name` to the module path of this thread. The name must outlive the scope.
+/// Where a layer begins, work can be given up.
 class ModuleScope {
  public:
   explicit ModuleScope(std::string_view name) {
@@ -26,7 +27,8 @@ class ModuleScope {
   ModuleScope& operator=(const ModuleScope&) = delete;
 };
 
-/// The operation with the current module path: "visual.trunk.blocks.3.attn.qkv (linear)", or just "linear".
+/// The operation with the current module path: "visual.trunk.blocks.3.attn.qkv (linear)", or just
+/// "linear".
 inline std::string located(std::string_view operation) {
   std::string path;
   for (auto name : detail::module_path) {

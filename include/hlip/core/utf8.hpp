@@ -14,8 +14,8 @@ HLIP_BEGIN
 /// What a malformed byte becomes.
 inline constexpr char32_t replacement_character = 0xFFFD;
 
-/// Reads one code point at `at` (which must be inside `text`) and moves `at` behind it.
-/// Overlong forms, surrogates, values above U+10FFFF and cut sequences give U+FFFD and consume one byte.
+/// Reads one code point at `at` (which must be inside `text`) and moves `at` behind it. Overlong
+/// forms, surrogates, values above U+10FFFF and cut sequences give U+FFFD and consume one byte.
 inline char32_t next_code_point(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(at);
@@ -45,11 +45,13 @@ inline char32_t next_code_point(std::string_view text, std::size_t& at) {
   return c;
 }
 
-/// Offset of the first byte that is not well-formed UTF-8 (overlong forms and surrogates included), or npos.
+/// Offset of the first byte that is not well-formed UTF-8 (overlong forms and surrogates included),
+/// or npos.
 inline std::size_t find_invalid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t begin = at;
-    if (next_code_point(text, at) == replacement_character && at == begin + 1) return begin;  // U+FFFD itself takes three
+    // U+FFFD itself takes three
+    if (next_code_point(text, at) == replacement_character && at == begin + 1) return begin;
   }
   return std::string_view::npos;
 }
@@ -65,7 +67,8 @@ inline void append_utf8(std::string& out, char32_t c) {
   } else if (c < 0x10000) {
     put(0xE0 | (c >> 12)), put(0x80 | ((c >> 6) & 0x3F)), put(0x80 | (c & 0x3F));
   } else {
-    put(0xF0 | (c >> 18)), put(0x80 | ((c >> 12) & 0x3F)), put(0x80 | ((c >> 6) & 0x3F)), put(0x80 | (c & 0x3F));
+    put(0xF0 | (c >> 18)), put(0x80 | ((c >> 12) & 0x3F)), put(0x80 | ((c >> 6) & 0x3F)),
+        put(0x80 | (c & 0x3F));
   }
 }
 
@@ -84,10 +87,12 @@ inline std::string encode_utf8(const std::vector<char32_t>& points) {
   return out;
 }
 
-/// White space in the sense of Unicode's White_Space property and the four ASCII separators U+001C-U+001F.
+/// White space in the sense of Unicode's White_Space property and the four ASCII separators
+/// U+001C-U+001F.
 constexpr bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+         c == 0x205F || c == 0x3000;
 }
 
 HLIP_END

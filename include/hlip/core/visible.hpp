@@ -11,9 +11,9 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// Bytes of the character at the beginning of well-formed `text` when it acts on a terminal or on its
-/// neighbours instead of being seen: control characters of ASCII and Latin-1, separators of lines, and
-/// marks that turn the direction of writing. 0 for all others.
+/// Bytes of the character at the beginning of well-formed `text` when it acts on a terminal or on
+/// its neighbours instead of being seen: control characters of ASCII and Latin-1, separators of
+/// lines, and marks that turn the direction of writing. 0 for all others.
 inline std::size_t unseen_bytes(std::string_view text) {
   const auto c = static_cast<unsigned char>(text[0]);
   if (c < 0x20 || c == 0x7F) return 1;
@@ -22,15 +22,17 @@ inline std::size_t unseen_bytes(std::string_view text) {
   if ((c == 0xC2 && next >= 0x80 && next < 0xA0) || (c == 0xD8 && next == 0x9C)) return 2;
   if (c != 0xE2 || text.size() < 3) return 0;
   const auto last = static_cast<unsigned char>(text[2]);
-  const bool mark = next == 0x80 && (last == 0x8E || last == 0x8F || (last >= 0xA8 && last <= 0xAE));
+  const bool mark = next == 0x80 &&
+                    (last == 0x8E || last == 0x8F || (last >= 0xA8 && last <= 0xAE));
   return mark || (next == 0x81 && last >= 0xA6 && last <= 0xA9) ? 3 : 0;
 }
 
 }  // namespace detail
 
-/// `text` as it may be printed: the bytes of control characters, of marks that turn the direction of
-/// writing, and of what is no UTF-8 become \xNN. Every name that comes from a file, a folder or a command
-/// line goes through here (or quote_text) before it reaches a terminal; messages of hlip::error have.
+/// `text` as it may be printed: the bytes of control characters, of marks that turn the direction
+/// of writing, and of what is no UTF-8 become \xNN. Every name that comes from a file, a folder or
+/// a command line goes through here (or quote_text) before it reaches a terminal; messages of
+/// hlip::error have.
 /// @param lines keep line breaks: for text that hlip has put together from lines
 inline std::string visible_text(std::string_view text, bool lines = false) {
   const bool valid = find_invalid_utf8(text) == std::string_view::npos;
@@ -55,7 +57,8 @@ inline std::string visible_text(std::string_view text, bool lines = false) {
 inline std::string_view cut_text(std::string_view text, std::size_t limit) {
   std::string_view shown = text.substr(0, limit);
   if (shown.size() < text.size())
-    while (!shown.empty() && (static_cast<unsigned char>(text[shown.size()]) & 0xC0) == 0x80) shown.remove_suffix(1);
+    while (!shown.empty() && (static_cast<unsigned char>(text[shown.size()]) & 0xC0) == 0x80)
+      shown.remove_suffix(1);
   return shown;
 }
 

@@ -9,7 +9,8 @@
 
 HLIP_BEGIN
 
-/// Makes OpenMP loops started by the calling thread run in this thread alone; other threads keep their setting.
+/// Makes OpenMP loops started by the calling thread run in this thread alone; other threads keep
+/// their setting.
 inline void use_one_openmp_thread() {
 #if defined(_OPENMP)
   omp_set_num_threads(1);

@@ -1,5 +1,5 @@
-// Loads batches in worker threads, ahead of their use. What comes out depends on the sampler alone: the same batches in the
-// same order for any number of workers, and again after a resume.
+// Loads batches in worker threads, ahead of their use. What comes out depends on the sampler alone:
+// the same batches in the same order for any number of workers, and again after a resume.
 #pragma once
 
 #include <hlip/core/interruption.hpp>
@@ -23,9 +23,11 @@ HLIP_BEGIN
 /// How a DataLoader orders and loads.
 struct LoaderOptions {
   SamplerOptions sampler;
-  index_t workers = 0;           ///< threads; 0 loads inside next()
-  index_t prefetch_batches = 2;  ///< at most this many batches (or one sample per worker, if that is more) are held or under way
-  /// Leave out samples that cannot be read, record them, and fill the batch with the samples that follow in the sampler's order.
+  index_t workers = 0;  ///< threads; 0 loads inside next()
+  /// at most this many batches (or one sample per worker, if that is more) are held or under way
+  index_t prefetch_batches = 2;
+  /// Leave out samples that cannot be read, record them, and fill the batch with the samples that
+  /// follow in the sampler's order.
   bool skip_bad = false;
 };
 
@@ -42,9 +44,9 @@ struct LoaderStatistics {
 };
 
 /// Batches of a data set.
-/// @tparam Collate called as collate(std::vector<Sample>) -> batch, possibly from several threads at once
-template <Dataset D, class Collate>
-class DataLoader {
+/// @tparam Collate called as collate(std::vector<Sample>) -> batch, possibly from several threads
+/// at once
+template <Dataset D, class Collate> class DataLoader {
  public:
   using Sample = SampleOf<D>;
   using Batch = std::invoke_result_t<const Collate&, std::vector<Sample>>;
@@ -56,15 +58,19 @@ class DataLoader {
 
   /// Starts the workers, which begin at `at`.
   /// @throws hlip::error if an option makes no sense or the position does not exist
-  DataLoader(std::shared_ptr<const D> dataset, const LoaderOptions& options, Collate collate, const SamplerPosition& at = {})
+  DataLoader(std::shared_ptr<const D> dataset, const LoaderOptions& options, Collate collate,
+             const SamplerPosition& at = {})
       : dataset_(std::move(dataset)),
         options_(options),
         sampler_(static_cast<index_t>(dataset_->size()), options.sampler),
         collate_(std::move(collate)) {
-    expect(options.workers >= 0 && options.workers <= 1024, "data loader", "workers is {}, expected 0 to 1024", options.workers);
-    expect(options.prefetch_batches >= 1, "data loader", "prefetch_batches is {}, expected at least 1", options.prefetch_batches);
+    expect(options.workers >= 0 && options.workers <= 1024, "data loader",
+           "workers is {}, expected 0 to 1024", options.workers);
+    expect(options.prefetch_batches >= 1, "data loader",
+           "prefetch_batches is {}, expected at least 1", options.prefetch_batches);
     expect(!options.skip_bad || options.sampler.world_size == 1, "data loader",
-           "skip_bad with {} processes would give them different numbers of batches; leave the bad samples out of the data set instead",
+           "skip_bad with {} processes would give them different numbers of batches; leave the bad "
+           "samples out of the data set instead",
            options.sampler.world_size);
     start(at);
     try {
@@ -74,8 +80,10 @@ class DataLoader {
       fail("data loader", "cannot start {} workers: {}", options.workers, e.what());
     }
   }
-  DataLoader(D dataset, const LoaderOptions& options, Collate collate, const SamplerPosition& at = {})
-      : DataLoader(std::make_shared<const D>(std::move(dataset)), options, std::move(collate), at) {}
+  DataLoader(D dataset, const LoaderOptions& options, Collate collate,
+             const SamplerPosition& at = {})
+      : DataLoader(std::make_shared<const D>(std::move(dataset)), options, std::move(collate), at) {
+  }
   /// Waits for samples being read at this moment and drops everything that was loaded ahead.
   ~DataLoader() { stop_workers(); }
   DataLoader(const DataLoader&) = delete;
@@ -84,12 +92,15 @@ class DataLoader {
   const D& dataset() const { return *dataset_; }
   const Sampler& sampler() const { return sampler_; }
 
-  /// Goes to a position: a new epoch {epoch, 0}, or one that position() gave in an earlier run with the same options.
+  /// Goes to a position: a new epoch {epoch, 0}, or one that position() gave in an earlier run with
+  /// the same options.
   /// @throws hlip::error if the position does not exist
   void start(const SamplerPosition& at) {
     auto order = sampler_.order(at.epoch);
     expect(at.position >= 0 && at.position <= static_cast<index_t>(order.size()), "data loader",
-           "position {} does not exist in an epoch of {} samples; was the data set or the batch size changed?", at.position, order.size());
+           "position {} does not exist in an epoch of {} samples; was the data set or the batch "
+           "size changed?",
+           at.position, order.size());
     {
       std::lock_guard lock(mutex_);
       ++generation_;
@@ -104,13 +115,16 @@ class DataLoader {
   }
 
   /// The next batch, or nothing at the end of the epoch; then start({epoch + 1, 0}) goes on.
-  /// @throws hlip::error naming the sample if one cannot be read (with skip_bad: if none of an epoch can), or if collate throws;
+  /// @throws hlip::error naming the sample if one cannot be read (with skip_bad: if none of an
+  /// epoch can), or if collate throws;
   ///         interrupted in an Interruptible scope, after which the next call goes on
   std::optional<Loaded> next() {
     const auto begin = std::chrono::steady_clock::now();
     std::unique_lock lock(mutex_);
     const auto outcome = [&] { return ready_.find(delivered_); };
-    const auto decided = [&] { return outcome() != ready_.end() || (finished_ && delivered_ == produced_); };
+    const auto decided = [&] {
+      return outcome() != ready_.end() || (finished_ && delivered_ == produced_);
+    };
     if (threads_.empty()) {
       while (!decided()) {
         interruption_point();
@@ -119,14 +133,17 @@ class DataLoader {
     } else {
       while (!done_.wait_for(lock, std::chrono::milliseconds(100), decided)) interruption_point();
     }
-    statistics_.seconds_waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    statistics_.seconds_waited +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
     const auto at = outcome();
     if (at == ready_.end()) {  // end of the epoch
       record(bad_);
       if (started_.position == 0 && produced_ == 0 && !bad_samples_.empty())
-        fail("data loader", "no batch could be formed in epoch {}: {} samples are bad, the first is \"{}\": {}", started_.epoch,
-             bad_samples_.size(), bad_samples_.front().name, bad_samples_.front().message);
+        fail("data loader",
+             "no batch could be formed in epoch {}: {} samples are bad, the first is \"{}\": {}",
+             started_.epoch, bad_samples_.size(), bad_samples_.front().name,
+             bad_samples_.front().message);
       return std::nullopt;
     }
     Ready& ready = at->second;
@@ -150,7 +167,8 @@ class DataLoader {
   const std::vector<BadSample>& bad_samples() const { return bad_samples_; }
 
  private:
-  /// A sample claimed by a worker. Slots stand in the sampler's order; the first one is entry `assembled_` of the order.
+  /// A sample claimed by a worker. Slots stand in the sampler's order; the first one is entry
+  /// `assembled_` of the order.
   struct Slot {
     bool done = false;
     std::optional<Sample> sample;
@@ -165,11 +183,14 @@ class DataLoader {
   };
   using Lock = std::unique_lock<std::mutex>;
 
-  // Samples are counted from the moment they are claimed until their batch is handed out; slots in front of a batch that is
-  // not yet full can always be claimed, because fewer than one batch is then held.
+  // Samples are counted from the moment they are claimed until their batch is handed out; slots in
+  // front of a batch that is not yet full can always be claimed, because fewer than one batch is
+  // then held.
   bool may_claim() const {
-    const index_t held = static_cast<index_t>(slots_.size() + samples_.size()) + (produced_ - delivered_) * options_.sampler.batch_size;
-    const index_t limit = std::max(options_.prefetch_batches * options_.sampler.batch_size, options_.workers);
+    const index_t held = static_cast<index_t>(slots_.size() + samples_.size()) +
+                         (produced_ - delivered_) * options_.sampler.batch_size;
+    const index_t limit = std::max(options_.prefetch_batches * options_.sampler.batch_size,
+                                   options_.workers);
     return !finished_ && claimed_ < static_cast<index_t>(order_.size()) && held < limit;
   }
 
@@ -183,12 +204,14 @@ class DataLoader {
     }
   }
 
-  /// Claims the next sample, loads it, and makes the batches that are complete with it. The lock is open meanwhile.
+  /// Claims the next sample, loads it, and makes the batches that are complete with it. The lock is
+  /// open meanwhile.
   void load_one(Lock& lock) {
     const MemoryScope scope(MemoryCategory::data);
     const auto generation = generation_;
     if (claimed_ < static_cast<index_t>(order_.size())) {
-      const index_t entry = claimed_++, index = order_[static_cast<std::size_t>(entry)], epoch = started_.epoch;
+      const index_t entry = claimed_++, index = order_[static_cast<std::size_t>(entry)],
+                    epoch = started_.epoch;
       slots_.emplace_back();
       lock.unlock();
       Slot loaded = load(index, epoch);
@@ -204,7 +227,8 @@ class DataLoader {
     Slot slot;
     slot.done = true;
     try {
-      slot.sample.emplace(get_sample(*dataset_, index, sample_key(options_.sampler.seed, epoch, index)));
+      slot.sample.emplace(
+          get_sample(*dataset_, index, sample_key(options_.sampler.seed, epoch, index)));
     } catch (const std::bad_alloc&) {
       slot.fault = "not enough memory";
       slot.fatal = true;  // says nothing about the sample
@@ -225,10 +249,13 @@ class DataLoader {
     }
   }
 
-  /// Moves finished samples, strictly in order, into the batch being filled; collates full batches with the lock open.
+  /// Moves finished samples, strictly in order, into the batch being filled; collates full batches
+  /// with the lock open.
   void assemble(Lock& lock, std::uint64_t generation) {
     while (generation == generation_ && !finished_) {
-      const auto full = [&] { return static_cast<index_t>(samples_.size()) == options_.sampler.batch_size; };
+      const auto full = [&] {
+        return static_cast<index_t>(samples_.size()) == options_.sampler.batch_size;
+      };
       while (!full() && !slots_.empty() && slots_.front().done) {
         Slot slot = std::move(slots_.front());
         slots_.pop_front();
@@ -240,7 +267,8 @@ class DataLoader {
           bad_.push_back({started_.epoch, index, std::move(slot.name), std::move(slot.fault)});
         } else {
           Ready ready;
-          ready.fault = fmt::format("data loader: sample {} \"{}\": {}", index, slot.name, slot.fault);
+          ready.fault = fmt::format("data loader: sample {} \"{}\": {}", index, slot.name,
+                                    slot.fault);
           finish(&ready);
           return;
         }
@@ -279,8 +307,10 @@ class DataLoader {
   }
 
   std::string describe(const std::vector<index_t>& indices, const char* what) const {
-    return fmt::format("data loader: a batch of {} samples from {} \"{}\" to {} \"{}\" cannot be put together: {}", indices.size(),
-                       indices.front(), name_of(indices.front()), indices.back(), name_of(indices.back()), what);
+    return fmt::format(
+        "data loader: a batch of {} samples from {} \"{}\" to {} \"{}\" cannot be put together: {}",
+        indices.size(), indices.front(), name_of(indices.front()), indices.back(),
+        name_of(indices.back()), what);
   }
 
   /// Nothing comes after this: the end of the order, or a fault in place of the next batch.

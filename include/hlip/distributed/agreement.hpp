@@ -11,18 +11,17 @@
 HLIP_BEGIN
 
 /// Whether it is so on any rank: all of them go the same way. A collective call.
-template <Communicator C>
-bool on_any_rank(const C& communicator, bool here) {
+template <Communicator C> bool on_any_rank(const C& communicator, bool here) {
   if (communicator.size() == 1) return here;
   double votes[] = {here ? 1.0 : 0.0};
   communicator.all_reduce_sum(std::span<double>(votes));
   return votes[0] > 0;
 }
 
-/// Calls fn(), which makes no collective call itself; where it throws on one rank, all throw. A collective call.
+/// Calls fn(), which makes no collective call itself; where it throws on one rank, all throw. A
+/// collective call.
 /// @throws hlip::error, on the ranks where fn threw with its message
-template <Communicator C, class Fn>
-void agree_on_faults(const C& communicator, Fn&& fn) {
+template <Communicator C, class Fn> void agree_on_faults(const C& communicator, Fn&& fn) {
   if (communicator.size() == 1) return fn();
   std::optional<error> fault;
   try {

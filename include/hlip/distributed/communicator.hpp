@@ -10,10 +10,11 @@
 
 HLIP_BEGIN
 
-/// One process among size() equal ones. Collective calls block until every rank has made them, in the same order.
-/// Sums are taken in rank order, so results repeat bit for bit.
+/// One process among size() equal ones. Collective calls block until every rank has made them, in
+/// the same order. Sums are taken in rank order, so results repeat bit for bit.
 template <class C>
-concept Communicator = requires(C c, const void* mine, void* all, std::size_t bytes, std::span<float> f, std::span<double> d) {
+concept Communicator = requires(C c, const void* mine, void* all, std::size_t bytes,
+                                std::span<float> f, std::span<double> d) {
   { c.rank() } -> std::convertible_to<int>;
   { c.size() } -> std::convertible_to<int>;
   c.barrier();
@@ -28,10 +29,10 @@ struct SingleProcess {
   int size() const { return 1; }
   void barrier() const {}
   void all_gather(const void* mine, void* all, std::size_t bytes) const {
-    if (bytes > 0) std::memcpy(all, mine, bytes);  // memcpy takes no null pointer, not even for nothing
+    // memcpy takes no null pointer, not even for nothing
+    if (bytes > 0) std::memcpy(all, mine, bytes);
   }
-  template <class T>
-  void all_reduce_sum(std::span<T>) const {}
+  template <class T> void all_reduce_sum(std::span<T>) const {}
 };
 static_assert(Communicator<SingleProcess>);
 

@@ -1,4 +1,5 @@
-// Several processes without processes. Apart from the communicator because std::barrier brings clocks and waiting along.
+// Several processes without processes. Apart from the communicator because std::barrier brings
+// clocks and waiting along.
 #pragma once
 
 #include <hlip/distributed/communicator.hpp>
@@ -15,7 +16,10 @@ HLIP_BEGIN
 /// Ranks that are threads of one program: proves the many-process forms without processes.
 class ThreadGroup {
  public:
-  explicit ThreadGroup(int size) : size_(size), barrier_(std::make_shared<std::barrier<>>(size)), posted_(std::make_shared<std::vector<const void*>>(static_cast<std::size_t>(size))) {}
+  explicit ThreadGroup(int size)
+      : size_(size),
+        barrier_(std::make_shared<std::barrier<>>(size)),
+        posted_(std::make_shared<std::vector<const void*>>(static_cast<std::size_t>(size))) {}
 
   /// The communicator of one rank; use it from one thread.
   class Rank {
@@ -26,11 +30,11 @@ class ThreadGroup {
     void all_gather(const void* mine, void* all, std::size_t bytes) const {
       (*posted_)[static_cast<std::size_t>(rank_)] = mine;
       barrier();
-      for (std::size_t r = 0; bytes > 0 && r < posted_->size(); ++r) std::memcpy(static_cast<std::byte*>(all) + r * bytes, (*posted_)[r], bytes);
+      for (std::size_t r = 0; bytes > 0 && r < posted_->size(); ++r)
+        std::memcpy(static_cast<std::byte*>(all) + r * bytes, (*posted_)[r], bytes);
       barrier();  // nobody may leave while others still read
     }
-    template <class T>
-    void all_reduce_sum(std::span<T> values) const {
+    template <class T> void all_reduce_sum(std::span<T> values) const {
       std::vector<T> all(values.size() * posted_->size());
       all_gather(values.data(), all.data(), values.size_bytes());
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -42,7 +46,9 @@ class ThreadGroup {
 
    private:
     friend class ThreadGroup;
-    Rank(int rank, std::shared_ptr<std::barrier<>> b, std::shared_ptr<std::vector<const void*>> posted) : rank_(rank), barrier_(std::move(b)), posted_(std::move(posted)) {}
+    Rank(int rank, std::shared_ptr<std::barrier<>> b,
+         std::shared_ptr<std::vector<const void*>> posted)
+        : rank_(rank), barrier_(std::move(b)), posted_(std::move(posted)) {}
     int rank_;
     std::shared_ptr<std::barrier<>> barrier_;
     std::shared_ptr<std::vector<const void*>> posted_;

@@ -17,11 +17,14 @@ inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 namespace detail {
 /// Scores must be numbers and labels 0 or 1, as many as there are scores.
-HLIP_LAZY void check_scores(std::string_view where, std::span<const double> scores, std::span<const std::int64_t> labels) {
-  expect(scores.size() == labels.size(), where, "{} scores, but {} labels", scores.size(), labels.size());
+HLIP_LAZY void check_scores(std::string_view where, std::span<const double> scores,
+                            std::span<const std::int64_t> labels) {
+  expect(scores.size() == labels.size(), where, "{} scores, but {} labels", scores.size(),
+         labels.size());
   for (std::size_t i = 0; i < scores.size(); ++i) {
     expect(!std::isnan(scores[i]), where, "score {} is not a number", i);
-    expect(labels[i] == 0 || labels[i] == 1, where, "label {} is {}, expected 0 or 1", i, labels[i]);
+    expect(labels[i] == 0 || labels[i] == 1, where, "label {} is {}, expected 0 or 1", i,
+           labels[i]);
   }
 }
 }  // namespace detail
@@ -35,14 +38,17 @@ class RocAuc {
     detail::check_scores("roc_auc", scores, labels);
     std::vector<std::size_t> order(scores.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
     for (std::size_t i = 0; i < order.size(); ++i)
-      entries_.push_back({order[i], labels[order[i]] == 1, i + 1 == order.size() || scores[order[i]] < scores[order[i + 1]]});
+      entries_.push_back({order[i], labels[order[i]] == 1,
+                          i + 1 == order.size() || scores[order[i]] < scores[order[i + 1]]});
   }
 
   std::size_t size() const { return entries_.size(); }
 
-  /// AUC with every sample counted once: the share of (positive, negative) pairs in the right order, ties one half.
+  /// AUC with every sample counted once: the share of (positive, negative) pairs in the right
+  /// order, ties one half.
   /// @return NaN if there is no positive or no negative
   HLIP_LAZY double value() const {
     return sum([](std::size_t) { return std::int64_t{1}; });
@@ -51,7 +57,8 @@ class RocAuc {
   /// AUC with sample i counted weights[i] times.
   /// @return NaN if no positive or no negative has weight
   HLIP_LAZY double value(std::span<const std::int64_t> weights) const {
-    expect(weights.size() == entries_.size(), "roc_auc", "{} weights, but {} samples", weights.size(), entries_.size());
+    expect(weights.size() == entries_.size(), "roc_auc", "{} weights, but {} samples",
+           weights.size(), entries_.size());
     return sum([&](std::size_t i) { return weights[i]; });
   }
 
@@ -63,9 +70,9 @@ class RocAuc {
   };
 
   // Whole numbers throughout, so the result is the correctly rounded one.
-  template <class Weight>
-  double sum(Weight weight) const {
-    std::int64_t positives = 0, negatives = 0, twice_wins = 0, tied_positives = 0, tied_negatives = 0;
+  template <class Weight> double sum(Weight weight) const {
+    std::int64_t positives = 0, negatives = 0, twice_wins = 0, tied_positives = 0,
+                 tied_negatives = 0;
     for (const Entry& e : entries_) {
       (e.positive ? tied_positives : tied_negatives) += weight(e.index);
       if (!e.last_of_tie) continue;
@@ -74,7 +81,8 @@ class RocAuc {
       tied_positives = tied_negatives = 0;
     }
     if (positives == 0 || negatives == 0) return not_a_number;
-    return static_cast<double>(twice_wins) / (2.0 * static_cast<double>(positives) * static_cast<double>(negatives));
+    return static_cast<double>(twice_wins) /
+           (2.0 * static_cast<double>(positives) * static_cast<double>(negatives));
   }
 
   std::vector<Entry> entries_;
@@ -84,7 +92,9 @@ class RocAuc {
 /// @return NaN if there is no positive or no negative
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
 /// Source: Mann and Whitney 1947; Hanley and McNeil, Radiology 1982.
-HLIP_LAZY double roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels) { return RocAuc(scores, labels).value(); }
+HLIP_LAZY double roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels) {
+  return RocAuc(scores, labels).value();
+}
 
 /// Mean of the values that are numbers; NaN if none is.
 inline double mean_without_nan(std::span<const double> values) {
@@ -95,11 +105,14 @@ inline double mean_without_nan(std::span<const double> values) {
   return count == 0 ? not_a_number : sum / static_cast<double>(count);
 }
 
-/// Macro average of the one-versus-rest AUCs of a multi-class problem; classes absent from the labels are left out.
+/// Macro average of the one-versus-rest AUCs of a multi-class problem; classes absent from the
+/// labels are left out.
 /// @param scores row-major (samples, classes); @param labels class of each sample
-HLIP_LAZY double macro_roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels, std::int64_t classes) {
-  expect(classes > 0 && scores.size() == labels.size() * static_cast<std::size_t>(classes), "macro_roc_auc",
-         "{} scores, expected {} samples x {} classes", scores.size(), labels.size(), classes);
+HLIP_LAZY double macro_roc_auc(std::span<const double> scores, std::span<const std::int64_t> labels,
+                               std::int64_t classes) {
+  expect(classes > 0 && scores.size() == labels.size() * static_cast<std::size_t>(classes),
+         "macro_roc_auc", "{} scores, expected {} samples x {} classes", scores.size(),
+         labels.size(), classes);
   std::vector<double> column(labels.size()), aucs;
   std::vector<std::int64_t> own(labels.size());
   for (std::int64_t c = 0; c < classes; ++c) {

@@ -1,4 +1,5 @@
-// Percentile intervals by resampling studies with replacement. Seeded: the same numbers on every machine and thread count.
+// Percentile intervals by resampling studies with replacement. Seeded: the same numbers on every
+// machine and thread count.
 #pragma once
 
 #include <hlip/core/random.hpp>
@@ -28,7 +29,9 @@ HLIP_LAZY std::string interval_note(std::int64_t positives, std::int64_t negativ
                                     const Interval& interval = {}) {
   if (positives == 0 || negatives == 0) return "";
   if (positives > 1 && negatives > 1) return interval_note(interval);
-  return fmt::format("{}{}{}: too narrow", positives == 1 ? "one positive" : "", positives == 1 && negatives == 1 ? ", " : "", negatives == 1 ? "one negative" : "");
+  return fmt::format("{}{}{}: too narrow", positives == 1 ? "one positive" : "",
+                     positives == 1 && negatives == 1 ? ", " : "",
+                     negatives == 1 ? "one negative" : "");
 }
 /// The mark of such an interval in a table, and the line below the table that explains it.
 inline constexpr std::string_view interval_mark = "†";
@@ -58,16 +61,21 @@ inline double quantile_of_sorted(std::span<const double> sorted, double q) {
 
 /// Percentile intervals of several statistics of the same studies, all from the same resamples.
 /// @param studies how many there are; @param statistics how many values `statistic` writes
-/// @param statistic called as statistic(std::span<const std::int64_t> weights, std::span<double> out), where weights[i] says
-///        how often study i was drawn; a NaN (a class vanished from the resample) is left out of that statistic's interval
+/// @param statistic called as statistic(std::span<const std::int64_t> weights, std::span<double>
+/// out), where weights[i] says
+///        how often study i was drawn; a NaN (a class vanished from the resample) is left out of
+///        that statistic's interval
 /// @throws hlip::error if an option makes no sense
 /// Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
 template <class Statistic>
-std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t statistics, Statistic&& statistic,
+std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t statistics,
+                                          Statistic&& statistic,
                                           const BootstrapOptions& options = {}) {
   expect(studies >= 0, "bootstrap", "{} studies", studies);
-  expect(options.resamples >= 1, "bootstrap", "{} resamples, expected at least 1", options.resamples);
-  expect(options.confidence > 0 && options.confidence < 1, "bootstrap", "confidence is {}, expected between 0 and 1", options.confidence);
+  expect(options.resamples >= 1, "bootstrap", "{} resamples, expected at least 1",
+         options.resamples);
+  expect(options.confidence > 0 && options.confidence < 1, "bootstrap",
+         "confidence is {}, expected between 0 and 1", options.confidence);
   std::vector<std::vector<double>> drawn(statistics);
   if (studies > 0) {
     std::vector<std::int64_t> weights(static_cast<std::size_t>(studies));
@@ -75,7 +83,8 @@ std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t stat
     for (std::int64_t r = 0; r < options.resamples; ++r) {
       RandomStream random({options.seed, 0xB007u, static_cast<std::uint64_t>(r)});
       std::fill(weights.begin(), weights.end(), 0);
-      for (std::int64_t i = 0; i < studies; ++i) ++weights[static_cast<std::size_t>(random.below(studies))];
+      for (std::int64_t i = 0; i < studies; ++i)
+        ++weights[static_cast<std::size_t>(random.below(studies))];
       statistic(std::span<const std::int64_t>(weights), std::span<double>(values));
       for (std::size_t k = 0; k < statistics; ++k)
         if (!std::isnan(values[k])) drawn[k].push_back(values[k]);
@@ -91,10 +100,13 @@ std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t stat
 }
 
 /// The interval of the AUC of one class.
-HLIP_LAZY Interval bootstrap_auc(std::span<const double> scores, std::span<const std::int64_t> labels, const BootstrapOptions& options = {}) {
+HLIP_LAZY Interval bootstrap_auc(std::span<const double> scores,
+                                 std::span<const std::int64_t> labels,
+                                 const BootstrapOptions& options = {}) {
   const RocAuc auc(scores, labels);
   return bootstrap_intervals(
-      static_cast<std::int64_t>(scores.size()), 1, [&](auto weights, std::span<double> out) { out[0] = auc.value(weights); }, options)[0];
+      static_cast<std::int64_t>(scores.size()), 1,
+      [&](auto weights, std::span<double> out) { out[0] = auc.value(weights); }, options)[0];
 }
 
 HLIP_END

@@ -16,18 +16,24 @@ struct PrincipalComponents {
   std::vector<double> explained;  ///< share of the variance, per component
 };
 
-/// Principal components by power iteration with deflation, in double; the sign of a component is that of its largest entry.
+/// Principal components by power iteration with deflation, in double; the sign of a component is
+/// that of its largest entry.
 /// @param values row-major (rows, dim); their mean is taken away
 /// @throws hlip::error if the sizes do not fit or a value is not finite
-inline PrincipalComponents principal_components(std::span<const double> values, std::int64_t rows, std::int64_t dim, std::int64_t components) {
-  expect(rows > 0 && dim > 0 && components > 0 && values.size() == static_cast<std::size_t>(rows * dim), "principal_components", "{} values, expected {} rows x {}", values.size(), rows, dim);
-  const auto n = static_cast<std::size_t>(rows), m = static_cast<std::size_t>(dim), k = static_cast<std::size_t>(components);
+inline PrincipalComponents principal_components(std::span<const double> values, std::int64_t rows,
+                                                std::int64_t dim, std::int64_t components) {
+  expect(rows > 0 && dim > 0 && components > 0 &&
+             values.size() == static_cast<std::size_t>(rows * dim),
+         "principal_components", "{} values, expected {} rows x {}", values.size(), rows, dim);
+  const auto n = static_cast<std::size_t>(rows), m = static_cast<std::size_t>(dim),
+             k = static_cast<std::size_t>(components);
   std::vector<double> x(values.begin(), values.end());
   double total = 0;
   for (std::size_t e = 0; e < m; ++e) {
     double mean = 0;
     for (std::size_t i = 0; i < n; ++i) mean += x[i * m + e] / static_cast<double>(n);
-    expect(std::isfinite(mean), "principal_components", "column {} holds a value that is not finite", e);
+    expect(std::isfinite(mean), "principal_components",
+           "column {} holds a value that is not finite", e);
     for (std::size_t i = 0; i < n; ++i) x[i * m + e] -= mean, total += x[i * m + e] * x[i * m + e];
   }
   PrincipalComponents out{std::vector<double>(n * k), std::vector<double>(k)};
@@ -56,7 +62,8 @@ inline PrincipalComponents principal_components(std::span<const double> values, 
       double length = 0, change = 0;
       for (const double v : next) length += v * v;
       length = std::sqrt(length);
-      for (std::size_t e = 0; e < m; ++e) change += std::abs(next[e] / length - direction[e]), direction[e] = next[e] / length;
+      for (std::size_t e = 0; e < m; ++e)
+        change += std::abs(next[e] / length - direction[e]), direction[e] = next[e] / length;
       if (change < 1e-12) break;
     }
     std::size_t largest = 0;

@@ -7,23 +7,28 @@
 
 HLIP_BEGIN
 
-/// (false positive rate, true positive rate) from (0, 0) to (1, 1), one point for every score that occurs: tied samples are one straight
-/// step. The area under the straight lines between them is roc_auc.
+/// (false positive rate, true positive rate) from (0, 0) to (1, 1), one point for every score that
+/// occurs: tied samples are one straight step. The area under the straight lines between them is
+/// roc_auc.
 /// @return empty if there is no positive or no negative
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
-inline std::vector<std::pair<double, double>> roc_curve(std::span<const double> scores, std::span<const std::int64_t> labels) {
+inline std::vector<std::pair<double, double>> roc_curve(std::span<const double> scores,
+                                                        std::span<const std::int64_t> labels) {
   detail::check_scores("roc_curve", scores, labels);
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
-  const auto positives = std::count(labels.begin(), labels.end(), 1), negatives = static_cast<std::ptrdiff_t>(labels.size()) - positives;
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  const auto positives = std::count(labels.begin(), labels.end(), 1),
+             negatives = static_cast<std::ptrdiff_t>(labels.size()) - positives;
   if (positives == 0 || negatives == 0) return {};
   std::vector<std::pair<double, double>> points = {{0.0, 0.0}};
   std::ptrdiff_t hits = 0, alarms = 0;
   for (std::size_t i = 0; i < order.size(); ++i) {
     ++(labels[order[i]] == 1 ? hits : alarms);
     if (i + 1 == order.size() || scores[order[i + 1]] < scores[order[i]])
-      points.emplace_back(static_cast<double>(alarms) / static_cast<double>(negatives), static_cast<double>(hits) / static_cast<double>(positives));
+      points.emplace_back(static_cast<double>(alarms) / static_cast<double>(negatives),
+                          static_cast<double>(hits) / static_cast<double>(positives));
   }
   return points;
 }

@@ -1,4 +1,5 @@
-// A CT from its file to HU at one spacing, or to the network's input, in one pass: HU exist a row at a time. Needs zlib.
+// A CT from its file to HU at one spacing, or to the network's input, in one pass: HU exist a row
+// at a time. Needs zlib.
 #pragma once
 
 #include <hlip/imaging/hu_range.hpp>
@@ -18,19 +19,22 @@ struct CtScan {
   double slope = 1, intercept = 0;
   Volume frame;  ///< geometry, source and warnings; in HU, no voxels
 
-  CtScan(StoredVolume s, double m, double b) : stored(std::move(s)), slope(m), intercept(b), frame(stored.frame()) {
+  CtScan(StoredVolume s, double m, double b)
+      : stored(std::move(s)), slope(m), intercept(b), frame(stored.frame()) {
     detail::check_rescale(frame, slope, intercept);
     frame.unit = Unit::hounsfield;
   }
   Shape shape() const { return stored.header().shape(); }
-  /// `n` voxels from number `first` on, in HU; inside of stored.use. @return how many were not finite and replaced
+  /// `n` voxels from number `first` on, in HU; inside of stored.use. @return how many were not
+  /// finite and replaced
   index_t hounsfield(index_t first, index_t n, float* out) const {
     stored.values(first, n, out);
     return detail::make_hounsfield(out, n, slope, intercept);
   }
 };
 
-/// Goes through all voxels: warns of those that are not finite, and of a range that cannot be HU. @return the range
+/// Goes through all voxels: warns of those that are not finite, and of a range that cannot be HU.
+/// @return the range
 HLIP_LAZY HuRange survey(CtScan& scan) {
   const index_t total = scan.shape().numel(), run = 1 << 18, runs = (total + run - 1) / run;
   std::vector<HuCounter> counters(static_cast<std::size_t>(runs));
@@ -64,7 +68,8 @@ HLIP_LAZY Volume to_volume(const CtScan& scan) {
   const index_t total = out.voxels.numel(), run = 1 << 16, runs = (total + run - 1) / run;
   scan.stored.use([&] {
 #pragma omp parallel for schedule(static) if (runs > 1)
-    for (index_t r = 0; r < runs; ++r) scan.hounsfield(r * run, std::min(run, total - r * run), to + r * run);
+    for (index_t r = 0; r < runs; ++r)
+      scan.hounsfield(r * run, std::min(run, total - r * run), to + r * run);
   });
   return out;
 }
@@ -74,13 +79,16 @@ HLIP_LAZY Volume resample_to_spacing(const CtScan& scan, const std::array<double
   Volume out = scan.frame;
   const auto size = resampled_size(scan.shape(), out.spacing, target);
   detail::resample_geometry(out, scan.shape(), size);
-  out.voxels = scan.stored.use([&] { return detail::resample_rows(scan.shape(), size, detail::rows_of(scan)); });
+  out.voxels = scan.stored.use(
+      [&] { return detail::resample_rows(scan.shape(), size, detail::rows_of(scan)); });
   return out;
 }
 
 /// As preprocess_ct(to_volume(scan), preset), without the volumes in between.
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtScan& scan, const CtPreset& preset) {
-  return scan.stored.use([&] { return detail::rows_to_input(scan.shape(), scan.frame.spacing, preset, detail::rows_of(scan)); });
+  return scan.stored.use([&] {
+    return detail::rows_to_input(scan.shape(), scan.frame.spacing, preset, detail::rows_of(scan));
+  });
 }
 
 HLIP_END

@@ -1,4 +1,5 @@
-// Looks at the range of a scan: values of which nobody is sure whether they are HU give themselves away, and so does a scan of nothing.
+// Looks at the range of a scan: values of which nobody is sure whether they are HU give themselves
+// away, and so does a scan of nothing.
 #pragma once
 
 #include <hlip/backend/cpu.hpp>
@@ -29,7 +30,8 @@ class HuCounter {
     if (count_ == 0) low_.fill(v[0]), high_.fill(v[0]);
     count_ += n;
     index_t i = 0;
-    for (; i + lanes <= n; i += lanes)  // a column of counters: these loops become SIMD instructions
+    // a column of counters: these loops become SIMD instructions
+    for (; i + lanes <= n; i += lanes)
       for (index_t l = 0; l < lanes; ++l) look(v[i + l], static_cast<std::size_t>(l));
     for (; i < n; ++i) look(v[i], 0);
     if (count_ - summed_ > 1 << 30) sum_up();
@@ -57,14 +59,16 @@ class HuCounter {
     r.air = static_cast<double>(all.air_total_) / static_cast<double>(count_);
     r.tissue = static_cast<double>(all.tissue_total_) / static_cast<double>(count_);
     if (r.min == r.max) r.warning = "all voxels are equal";
-    else if (all.air_total_ == 0) r.warning = "no voxel is below -200 HU: was the intercept applied?";
+    else if (all.air_total_ == 0)
+      r.warning = "no voxel is below -200 HU: was the intercept applied?";
     else if (r.tissue <
              0.05)  // of a chest it is a third and more; brain MRI taken for HU + 1024 has 0 to 3 %
       r.warning = fmt::format(
           "only {:.1f} % of the voxels lie between -200 and 300 HU: was the intercept applied "
           "twice, or is it no CT in HU (display values, MRI)?",
           100 * r.tissue);
-    else if (r.max > 32767 || r.min < -32768) r.warning = "values lie outside of what scanners store: was the slope applied twice?";
+    else if (r.max > 32767 || r.min < -32768)
+      r.warning = "values lie outside of what scanners store: was the slope applied twice?";
     return r;
   }
 
@@ -90,13 +94,15 @@ class HuCounter {
   index_t air_total_ = 0, tissue_total_ = 0, count_ = 0, summed_ = 0;
 };
 
-/// Range report of a scan of the trunk in HU. Air lies near -1000 and soft tissue near 0; a missing or doubled intercept moves both.
+/// Range report of a scan of the trunk in HU. Air lies near -1000 and soft tissue near 0; a missing
+/// or doubled intercept moves both.
 /// @param hu finite values, any shape
 HLIP_LAZY HuRange hu_range(const Tensor<float, Cpu>& hu) {
   const auto x = hu.contiguous();
   HuCounter counter;
   constexpr index_t run = 1 << 20;
-  for (index_t at = 0; at < x.numel(); at += run) counter.add(x.data() + at, std::min(run, x.numel() - at));
+  for (index_t at = 0; at < x.numel(); at += run)
+    counter.add(x.data() + at, std::min(run, x.numel() - at));
   return counter.range();
 }
 

@@ -16,11 +16,15 @@ HLIP_BEGIN
 
 /// The axis between slices: the one with the largest spacing, the first of equals. Volume::spacing
 /// is what to give: lengths computed from an affine are hardly ever equal.
-inline int slice_axis(const std::array<double, 3>& spacing) { return static_cast<int>(std::max_element(spacing.begin(), spacing.end()) - spacing.begin()); }
+inline int slice_axis(const std::array<double, 3>& spacing) {
+  return static_cast<int>(std::max_element(spacing.begin(), spacing.end()) - spacing.begin());
+}
 
-/// Puts the slice axis first and keeps the order of the others: axial (z, y, x), coronal (y, z, x), sagittal (x, z, y).
+/// Puts the slice axis first and keeps the order of the others: axial (z, y, x), coronal (y, z, x),
+/// sagittal (x, z, y).
 /// @param x (z, y, x) of a volume oriented RPI; @param spacing in the same order, mm
-HLIP_LAZY Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x, const std::array<double, 3>& spacing) {
+HLIP_LAZY Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x,
+                                          const std::array<double, 3>& spacing) {
   expect_shape("slices_first", "x", x.shape(), {{"z"}, {"y"}, {"x"}});
   const int axis = slice_axis(spacing);
   Shape order{axis};
@@ -29,7 +33,8 @@ HLIP_LAZY Tensor<float, Cpu> slices_first(const Tensor<float, Cpu>& x, const std
   return x.permute(order).contiguous();
 }
 
-/// The q-th percentile (0 … 100), interpolated linearly between order statistics. Reorders `values`. @throws hlip::error for no values
+/// The q-th percentile (0 … 100), interpolated linearly between order statistics. Reorders
+/// `values`. @throws hlip::error for no values
 HLIP_LAZY float percentile(std::vector<float>& values, double q) {
   if (values.empty()) fail("percentile", "there are no values");
   const double at = q / 100 * static_cast<double>(values.size() - 1);
@@ -41,8 +46,9 @@ HLIP_LAZY float percentile(std::vector<float>& values, double q) {
   return static_cast<float>(low + (high - low) * (at - static_cast<double>(below)));
 }
 
-/// Clips to the 0.5 and 99.5 percentiles and scales to 0 … 1; a constant image becomes 0. Voxels that are not finite count as the lowest.
-/// Source: HLIP's preparation of the public brain MRI sets.
+/// Clips to the 0.5 and 99.5 percentiles and scales to 0 … 1; a constant image becomes 0. Voxels
+/// that are not finite count as the lowest. Source: HLIP's preparation of the public brain MRI
+/// sets.
 HLIP_LAZY Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
   auto out = x.clone();
   std::vector<float> values;
@@ -50,7 +56,8 @@ HLIP_LAZY Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
   for (index_t i = 0; i < out.numel(); ++i)
     if (std::isfinite(out.data()[i])) values.push_back(out.data()[i]);
   if (values.empty()) fail("scale_by_percentiles", "no voxel is finite");
-  const float low = percentile(values, 0.5), high = percentile(values, 99.5), range = high - low + 1e-8f;
+  const float low = percentile(values, 0.5), high = percentile(values, 99.5),
+              range = high - low + 1e-8f;
   for (index_t i = 0; i < out.numel(); ++i) {
     float& v = out.data()[i];
     v = std::isfinite(v) ? (std::clamp(v, low, high) - low) / range : 0.f;
@@ -58,23 +65,32 @@ HLIP_LAZY Tensor<float, Cpu> scale_by_percentiles(const Tensor<float, Cpu>& x) {
   return out;
 }
 
-/// What a network for brain MRI is fed. The defaults are those of HLIP's evaluation; training used 48 slices.
+/// What a network for brain MRI is fed. The defaults are those of HLIP's evaluation; training used
+/// 48 slices.
 struct MriPreset {
   index_t num_slices = 144, resize = 256, crop = 224;
   double mean = 0.449, std = 0.226;
   friend bool operator==(const MriPreset&, const MriPreset&) = default;
 };
 
-/// The preset of a network whose input is (slices, size, size) voxels: a margin of one in sixteen is cut away on each side, as 224 of 256.
-inline MriPreset mri_preset(index_t slices, index_t size) { return {slices, size + 2 * (size / 14), size}; }
+/// The preset of a network whose input is (slices, size, size) voxels: a margin of one in sixteen
+/// is cut away on each side, as 224 of 256.
+inline MriPreset mri_preset(index_t slices, index_t size) {
+  return {slices, size + 2 * (size / 14), size};
+}
 
 /// The preset in one readable line: "mri num_slices=48 resize=256 crop=224 mean=0.449 std=0.226"
-HLIP_LAZY std::string to_string(const MriPreset& p) { return fmt::format("mri num_slices={} resize={} crop={} mean={} std={}", p.num_slices, p.resize, p.crop, p.mean, p.std); }
+HLIP_LAZY std::string to_string(const MriPreset& p) {
+  return fmt::format("mri num_slices={} resize={} crop={} mean={} std={}", p.num_slices, p.resize,
+                     p.crop, p.mean, p.std);
+}
 
 /// Throws unless the preset can be carried out.
 HLIP_LAZY void check_preset(const MriPreset& p) {
-  if (p.crop < 1 || p.crop > p.resize || p.resize > 4096 || p.num_slices < 1 || p.num_slices > 4096) fail("mri preset", "cannot crop {} from {} and make {} slices", p.crop, p.resize, p.num_slices);
-  if (!(p.std > 0) || !std::isfinite(p.std) || !std::isfinite(p.mean)) fail("mri preset", "mean {} and std {} cannot normalise", p.mean, p.std);
+  if (p.crop < 1 || p.crop > p.resize || p.resize > 4096 || p.num_slices < 1 || p.num_slices > 4096)
+    fail("mri preset", "cannot crop {} from {} and make {} slices", p.crop, p.resize, p.num_slices);
+  if (!(p.std > 0) || !std::isfinite(p.std) || !std::isfinite(p.mean))
+    fail("mri preset", "mean {} and std {} cannot normalise", p.mean, p.std);
 }
 
 /// Reads what `to_string` writes. @throws hlip::error for unknown names and impossible values
@@ -82,7 +98,8 @@ HLIP_LAZY MriPreset parse_mri_preset(std::string_view text) {
   MriPreset p;
   for (bool first = true; !text.empty(); first = false) {
     const auto end = std::min(text.find(' '), text.size());
-    const auto word = text.substr(0, end), key = word.substr(0, std::min(word.find('='), word.size()));
+    const auto word = text.substr(0, end),
+               key = word.substr(0, std::min(word.find('='), word.size()));
     text.remove_prefix(std::min(end + 1, text.size()));
     if (first && word == "mri") continue;
     const auto value = word.substr(std::min(key.size() + 1, word.size()));
@@ -90,8 +107,11 @@ HLIP_LAZY MriPreset parse_mri_preset(std::string_view text) {
     if (key == "num_slices" || key == "resize" || key == "crop") {
       detail::preset_list(key, value, whole);
       (key == "num_slices" ? p.num_slices : key == "resize" ? p.resize : p.crop) = whole[0];
-    } else if (key == "mean" || key == "std") (key == "mean" ? p.mean : p.std) = detail::preset_number(key, value);
-    else fail("mri preset", "\"{}\" is not understood; names are num_slices, resize, crop, mean, std", word);
+    } else if (key == "mean" || key == "std")
+      (key == "mean" ? p.mean : p.std) = detail::preset_number(key, value);
+    else
+      fail("mri preset", "\"{}\" is not understood; names are num_slices, resize, crop, mean, std",
+           word);
   }
   check_preset(p);
   return p;
@@ -105,18 +125,23 @@ HLIP_LAZY Tensor<float, Cpu> fit_slices(const Tensor<float, Cpu>& x, index_t sli
                   slices);
 }
 
-/// Pads the shorter side of each slice with 0 to a square, resizes in plane (bilinear) and in depth (nearest), cuts out the middle.
+/// Pads the shorter side of each slice with 0 to a square, resizes in plane (bilinear) and in depth
+/// (nearest), cuts out the middle.
 /// @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop), 0 … 1
 /// Source: HLIP, evaluation on Pub-Brain-5.
 HLIP_LAZY Tensor<float, Cpu> fit_mri(const Tensor<float, Cpu>& x, const MriPreset& preset) {
   expect_shape("fit_mri", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
   check_preset(preset);
-  const index_t side = std::max(x.shape()[1], x.shape()[2]), margin = (preset.resize - preset.crop) / 2;
+  const index_t side = std::max(x.shape()[1], x.shape()[2]),
+                margin = (preset.resize - preset.crop) / 2;
   auto y = pad_or_crop(x, {x.shape()[0], side, side}, 0.f);
-  // Depth first: fewer or equal slices to resize in plane when it shrinks; the two steps act on different axes.
+  // Depth first: fewer or equal slices to resize in plane when it shrinks; the two steps act on
+  // different axes.
   y = interpolate(fit_slices(y, preset.num_slices), {preset.resize, preset.resize},
                   Interpolation::linear);
-  return y.slice(1, margin, margin + preset.crop).slice(2, margin, margin + preset.crop).contiguous();
+  return y.slice(1, margin, margin + preset.crop)
+      .slice(2, margin, margin + preset.crop)
+      .contiguous();
 }
 
 /// 0 … 1 to what the network was trained on, in place.
@@ -125,8 +150,10 @@ HLIP_LAZY void normalise_mri(const Tensor<float, Cpu>& x, const MriPreset& prese
   for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = (x.data()[i] - mean) / std;
 }
 
-/// fit_mri and normalise_mri. @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop, crop)
-HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x, const MriPreset& preset = {}) {
+/// fit_mri and normalise_mri. @param x (slices, rows, columns), 0 … 1; @return (num_slices, crop,
+/// crop)
+HLIP_LAZY Tensor<float, Cpu> mri_network_input(const Tensor<float, Cpu>& x,
+                                               const MriPreset& preset = {}) {
   const auto y = fit_mri(x, preset);
   normalise_mri(y, preset);
   return y;
@@ -140,7 +167,8 @@ struct MriSlices {
 };
 
 /// A scan turned to RPI with its slices first; values stay as they are.
-/// @param keep_axes for sets that are axial throughout (BraTS): the axis between slices is not looked for
+/// @param keep_axes for sets that are axial throughout (BraTS): the axis between slices is not
+/// looked for
 /// @throws hlip::error when the orientation is unknown
 HLIP_LAZY MriSlices mri_slices(const Volume& scan, bool keep_axes = false) {
   constexpr std::string_view views[] = {"axial", "coronal", "sagittal"};

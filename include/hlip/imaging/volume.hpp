@@ -22,13 +22,15 @@ constexpr std::string_view unit_name(Unit unit) {
   return names[static_cast<int>(unit)];
 }
 
-/// 4 x 4 matrix from voxel index (i, j, k) to mm in RAS+ (right, anterior, superior). i counts along the last axis (W), the
-/// fastest one, j along H, k along D: NIfTI's order.
+/// 4 x 4 matrix from voxel index (i, j, k) to mm in RAS+ (right, anterior, superior). i counts
+/// along the last axis (W), the fastest one, j along H, k along D: NIfTI's order.
 using Affine = std::array<std::array<double, 4>, 4>;
 
-inline constexpr Affine identity_affine = {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}};
+inline constexpr Affine identity_affine = {
+    {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}};
 
-/// The affine of an axis-aligned grid: i to the right, j to the front, k to the head. @param spacing (D, H, W) in mm
+/// The affine of an axis-aligned grid: i to the right, j to the front, k to the head. @param
+/// spacing (D, H, W) in mm
 inline Affine scaling_affine(const std::array<double, 3>& spacing) {
   Affine a = identity_affine;
   for (std::size_t c = 0; c < 3; ++c) a[c][c] = spacing[2 - c];
@@ -38,7 +40,8 @@ inline Affine scaling_affine(const std::array<double, 3>& spacing) {
 /// Distance between neighbouring voxels in mm, (D, H, W): the lengths of the affine's columns.
 inline std::array<double, 3> spacing_of(const Affine& a) {
   std::array<double, 3> spacing{};
-  for (std::size_t c = 0; c < 3; ++c) spacing[2 - c] = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
+  for (std::size_t c = 0; c < 3; ++c)
+    spacing[2 - c] = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
   return spacing;
 }
 
@@ -49,12 +52,14 @@ struct Volume {
   Affine affine = identity_affine;
   std::array<double, 3> spacing = {1, 1, 1};  ///< (D, H, W) in mm
   Unit unit = Unit::unknown;
-  std::string source;                 ///< file it came from
-  bool orientation_known = true;      ///< false when the file gave spacing only: such a volume cannot be reoriented
+  std::string source;  ///< file it came from
+  /// false when the file gave spacing only: such a volume cannot be reoriented
+  bool orientation_known = true;
   std::vector<std::string> warnings;  ///< what the reader had to repair or assume
 };
 
-/// Gives a volume another spacing (D, H, W) in mm: its affine is stretched along the voxel axes, voxel (0, 0, 0) stays in place.
+/// Gives a volume another spacing (D, H, W) in mm: its affine is stretched along the voxel axes,
+/// voxel (0, 0, 0) stays in place.
 inline void set_spacing(Volume& volume, const std::array<double, 3>& spacing) {
   const auto old = spacing_of(volume.affine);
   for (std::size_t c = 0; c < 3; ++c)
@@ -70,12 +75,14 @@ struct AxisDirections {
   std::array<bool, 3> positive{};
 };
 
-// Takes the largest remaining direction cosine each time, so that every patient axis is used once even for oblique grids.
+// Takes the largest remaining direction cosine each time, so that every patient axis is used once
+// even for oblique grids.
 HLIP_LAZY AxisDirections axis_directions(std::string_view where, const Affine& a) {
   std::array<std::array<double, 3>, 3> cosine{};
   for (std::size_t c = 0; c < 3; ++c) {
     const double length = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
-    if (!(length > 0) || !std::isfinite(length)) fail(where, "the affine has no usable direction for voxel axis {}", "ijk"[c]);
+    if (!(length > 0) || !std::isfinite(length))
+      fail(where, "the affine has no usable direction for voxel axis {}", "ijk"[c]);
     for (std::size_t r = 0; r < 3; ++r) cosine[r][c] = a[r][c] / length;
   }
   AxisDirections out;
@@ -108,13 +115,16 @@ HLIP_LAZY AxisDirections parse_orientation(std::string_view code) {
     out.axis[c] = static_cast<int>(out.positive[c] ? p : n);
     seen |= 1u << out.axis[c];
   }
-  if (seen != 7) fail("reorient", "orientation \"{}\" is not three letters, one of each pair R/L, A/P, S/I", code);
+  if (seen != 7)
+    fail("reorient", "orientation \"{}\" is not three letters, one of each pair R/L, A/P, S/I",
+         code);
   return out;
 }
 
 }  // namespace detail
 
-/// Where i, j and k (W, H, D) lead, e.g. "LPS": i to the patient's left, j to the back, k to the head. Oblique grids get the nearest code.
+/// Where i, j and k (W, H, D) lead, e.g. "LPS": i to the patient's left, j to the back, k to the
+/// head. Oblique grids get the nearest code.
 /// @throws hlip::error when an axis has no direction
 inline std::string orientation_code(const Affine& affine) {
   const auto d = detail::axis_directions("orientation_code", affine);
@@ -123,12 +133,17 @@ inline std::string orientation_code(const Affine& affine) {
   return code;
 }
 
-/// Orders and flips the axes so that i, j and k lead where `code` says. No value is interpolated; every voxel keeps its place in mm.
+/// Orders and flips the axes so that i, j and k lead where `code` says. No value is interpolated;
+/// every voxel keeps its place in mm.
 /// @throws hlip::error for an impossible code or a volume whose orientation is unknown
 HLIP_LAZY Volume reorient(const Volume& volume, std::string_view code) {
   expect_shape("reorient", "voxels", volume.voxels.shape(), {{"D"}, {"H"}, {"W"}});
   const auto want = detail::parse_orientation(code);
-  if (!volume.orientation_known) fail("reorient", "{}: the file does not say how the volume lies in the patient; set orientation_known after checking", volume.source);
+  if (!volume.orientation_known)
+    fail("reorient",
+         "{}: the file does not say how the volume lies in the patient; set orientation_known "
+         "after checking",
+         volume.source);
   const auto have = detail::axis_directions("reorient", volume.affine);
   Volume out = volume;
   Shape order{0, 0, 0};
@@ -151,8 +166,10 @@ HLIP_LAZY Volume reorient(const Volume& volume, std::string_view code) {
   float* to = out.voxels.data();
   for (index_t k = 0; k < size[0]; ++k)
     for (index_t j = 0; j < size[1]; ++j) {
-      const float* row = view.data() + (flip[2] ? size[0] - 1 - k : k) * stride[0] + (flip[1] ? size[1] - 1 - j : j) * stride[1];
-      for (index_t i = 0; i < size[2]; ++i) *to++ = row[(flip[0] ? size[2] - 1 - i : i) * stride[2]];
+      const float* row = view.data() + (flip[2] ? size[0] - 1 - k : k) * stride[0] +
+                         (flip[1] ? size[1] - 1 - j : j) * stride[1];
+      for (index_t i = 0; i < size[2]; ++i)
+        *to++ = row[(flip[0] ? size[2] - 1 - i : i) * stride[2]];
     }
   return out;
 }

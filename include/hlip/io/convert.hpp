@@ -14,8 +14,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// Calls f(S{}) with the C++ type stored for `dtype`; BOOL is one byte.
-template <class F>
-decltype(auto) with_stored_type(DType dtype, F&& f) {
+template <class F> decltype(auto) with_stored_type(DType dtype, F&& f) {
   switch (dtype) {
     case DType::F64: return f(double{});
     case DType::F32: return f(float{});
@@ -30,17 +29,16 @@ decltype(auto) with_stored_type(DType dtype, F&& f) {
 }
 
 /// An element that may lie at any address.
-template <class S>
-S load(const std::byte* at) {
+template <class S> S load(const std::byte* at) {
   S value;
   std::memcpy(&value, at, sizeof(S));
   return value;
 }
 
-/// `value` as a T. Floating targets round; integer and bool targets take only values they hold exactly.
+/// `value` as a T. Floating targets round; integer and bool targets take only values they hold
+/// exactly.
 /// @return false when the value does not fit
-template <class T, class S>
-bool convert_element(S value, T& out) {
+template <class T, class S> bool convert_element(S value, T& out) {
   if constexpr (std::is_same_v<S, T>) {
     out = value;
   } else if constexpr (is_half<S>) {
@@ -54,7 +52,8 @@ bool convert_element(S value, T& out) {
     return value == S{0} || value == S{1};
   } else if constexpr (std::is_floating_point_v<S>) {
     // The limits of T as floats: 2^k is exact, so the upper bound is compared with <.
-    const S upper = std::ldexp(S{1}, std::numeric_limits<T>::digits), lower = std::is_signed_v<T> ? -upper : S{0};
+    const S upper = std::ldexp(S{1}, std::numeric_limits<T>::digits),
+            lower = std::is_signed_v<T> ? -upper : S{0};
     if (!(value >= lower && value < upper) || std::trunc(value) != value) return false;
     out = static_cast<T>(value);
   } else {

@@ -1,5 +1,6 @@
 // TensorBoard event files, written without TensorBoard: scalars against steps.
-// Source: tensorflow/docs python_io.md (records), event.proto and summary.proto (payload); CRC-32C as in RFC 3720.
+// Source: tensorflow/docs python_io.md (records), event.proto and summary.proto (payload); CRC-32C
+// as in RFC 3720.
 #pragma once
 
 #include <hlip/io/file.hpp>
@@ -29,7 +30,8 @@ inline constexpr std::array<std::uint32_t, 256> crc32c_table = [] {
 /// CRC-32C (Castagnoli).
 inline std::uint32_t crc32c(std::string_view bytes) {
   std::uint32_t c = 0xFFFFFFFFu;
-  for (const char b : bytes) c = detail::crc32c_table[(c ^ static_cast<unsigned char>(b)) & 0xFF] ^ (c >> 8);
+  for (const char b : bytes)
+    c = detail::crc32c_table[(c ^ static_cast<unsigned char>(b)) & 0xFF] ^ (c >> 8);
   return ~c;
 }
 
@@ -40,13 +42,14 @@ inline void put_varint(std::string& out, std::uint64_t v) {
   for (; v >= 0x80; v >>= 7) out += static_cast<char>(v | 0x80);
   out += static_cast<char>(v);
 }
-template <class T>
-void put_fixed(std::string& out, T v) {
+template <class T> void put_fixed(std::string& out, T v) {
   static_assert(std::endian::native == std::endian::little);
   const auto bytes = std::bit_cast<std::array<char, sizeof(T)>>(v);
   out.append(bytes.data(), bytes.size());
 }
-inline void put_field(std::string& out, int number, int wire_type) { put_varint(out, static_cast<std::uint64_t>(number << 3 | wire_type)); }
+inline void put_field(std::string& out, int number, int wire_type) {
+  put_varint(out, static_cast<std::uint64_t>(number << 3 | wire_type));
+}
 inline void put_bytes(std::string& out, int number, std::string_view bytes) {
   put_field(out, number, 2);
   put_varint(out, bytes.size());
@@ -72,21 +75,24 @@ inline std::string event_record(std::string_view payload) {
 
 }  // namespace detail
 
-/// Appends events to a file of its own in a folder; every event is handed to the system whole and at once, so a run killed at any
-/// moment leaves a file that reads to its last whole record.
+/// Appends events to a file of its own in a folder; every event is handed to the system whole and
+/// at once, so a run killed at any moment leaves a file that reads to its last whole record.
 class EventFile {
  public:
   /// @param folder made if it is not there; TensorBoard is pointed at it or at one above
-  /// @param first_step of this run: what earlier files of the folder say about this step and later ones is void
+  /// @param first_step of this run: what earlier files of the folder say about this step and later
+  /// ones is void
   /// @throws hlip::error when the file cannot be made
   explicit EventFile(const std::string& folder, std::int64_t first_step = 0) {
-    if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) fail_file(folder, "", "cannot make the folder: {}", std::strerror(errno));
+    if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST)
+      fail_file(folder, "", "cannot make the folder: {}", std::strerror(errno));
     char host[256] = "localhost";
     if (::gethostname(host, sizeof(host) - 1) != 0) std::strcpy(host, "localhost");
     for (char& c : host)
       if (c == '/') c = '_';
     static std::atomic<unsigned> counter{0};
-    path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", folder, static_cast<std::int64_t>(now()), host, ::getpid(), counter++);
+    path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", folder,
+                        static_cast<std::int64_t>(now()), host, ::getpid(), counter++);
     file_ = std::fopen(path_.c_str(), "abx");
     if (!file_) fail_file(path_, "", "cannot create: {}", std::strerror(errno));
     std::string version = head(0);
@@ -120,11 +126,15 @@ class EventFile {
 
   /// Brings to disk what was added so far. @throws hlip::error when that fails
   HLIP_LAZY void sync() {
-    if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_file(path_, "", "cannot flush to disk: {}", std::strerror(errno));
+    if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0)
+      fail_file(path_, "", "cannot flush to disk: {}", std::strerror(errno));
   }
 
  private:
-  static double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
   static std::string head(std::int64_t step) {
     std::string event;
     detail::put_field(event, 1, 1);
@@ -134,7 +144,9 @@ class EventFile {
   }
   void write(std::string_view payload) {
     const std::string record = detail::event_record(payload);
-    if (std::fwrite(record.data(), 1, record.size(), file_) != record.size() || std::fflush(file_) != 0) fail_file(path_, "", "cannot write");
+    if (std::fwrite(record.data(), 1, record.size(), file_) != record.size() ||
+        std::fflush(file_) != 0)
+      fail_file(path_, "", "cannot write");
   }
 
   std::string path_;

@@ -16,21 +16,23 @@
 
 HLIP_BEGIN
 
-/// `name = value`. A number is the text it was written as; an array has any number of values, everything else one.
+/// `name = value`. A number is the text it was written as; an array has any number of values,
+/// everything else one.
 struct TomlEntry {
   std::string name;
   std::vector<std::string> values;
   std::size_t line = 0;
 };
 
-/// A text as a TOML string. Bytes that are no UTF-8 stay as they are, although TOML has no way to write them: names of files may have
-/// them, and parse_flat_toml gives them back.
+/// A text as a TOML string. Bytes that are no UTF-8 stay as they are, although TOML has no way to
+/// write them: names of files may have them, and parse_flat_toml gives them back.
 HLIP_LAZY std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     constexpr std::string_view special = "\b\t\n\f\r\"\\", letters = "btnfr\"\\";
     if (const auto at = special.find(c); at != special.npos) out += {'\\', letters[at]};
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
     else out += c;
   }
   return out + '"';
@@ -49,8 +51,11 @@ HLIP_LAZY class FlatTomlParser {
       if (next() == '[') refuse("a table; options are given as name = value, outside of tables");
       TomlEntry entry{key(), {}, line_};
       skip_blanks();
-      if (next() != '=') refuse(fmt::format("no = after {}; expected name = value", quote_text(entry.name)));
-      if (const auto [first, fresh] = line_of_.emplace(entry.name, line_); !fresh) refuse(fmt::format("{} a second time, after line {}", quote_text(entry.name), first->second));
+      if (next() != '=')
+        refuse(fmt::format("no = after {}; expected name = value", quote_text(entry.name)));
+      if (const auto [first, fresh] = line_of_.emplace(entry.name, line_); !fresh)
+        refuse(
+            fmt::format("{} a second time, after line {}", quote_text(entry.name), first->second));
       ++at_;
       skip_blanks();
       if (next() == '[') array(entry.values);
@@ -58,7 +63,9 @@ HLIP_LAZY class FlatTomlParser {
       skip_blanks();
       if (next() == '#') skip_comment();
       if (next() == '\r') ++at_;
-      if (at_ < text_.size() && text_[at_] != '\n') refuse(fmt::format("something after the value of {} (hint: texts need quotes)", quote_text(entry.name)));
+      if (at_ < text_.size() && text_[at_] != '\n')
+        refuse(fmt::format("something after the value of {} (hint: texts need quotes)",
+                           quote_text(entry.name)));
       entries.push_back(std::move(entry));
     }
     return entries;
@@ -66,7 +73,9 @@ HLIP_LAZY class FlatTomlParser {
 
  private:
   char next() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  [[noreturn]] void refuse(std::string_view what) const { fail_file(path_, fmt::format("line {}", line_), "{}", what); }
+  [[noreturn]] void refuse(std::string_view what) const {
+    fail_file(path_, fmt::format("line {}", line_), "{}", what);
+  }
   void skip_blanks() {
     while (next() == ' ' || next() == '\t') ++at_;
   }
@@ -80,7 +89,10 @@ HLIP_LAZY class FlatTomlParser {
       else if (next() != '\r') return;
     }
   }
-  static bool of_bare_key(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
+  static bool of_bare_key(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  }
   std::string word(bool (*belongs)(char)) {
     const std::size_t begin = at_;
     while (at_ < text_.size() && belongs(text_[at_])) ++at_;
@@ -99,7 +111,9 @@ HLIP_LAZY class FlatTomlParser {
     const std::string_view digits = std::string_view(bare).substr(bare[0] == '+' ? 1 : 0);
     double number = 0;
     const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (bare != "true" && bare != "false" && end != digits.data() + digits.size()) refuse(fmt::format("{} is no number, true or false (hint: texts need quotes)", quote_text(bare)));
+    if (bare != "true" && bare != "false" && end != digits.data() + digits.size())
+      refuse(fmt::format("{} is no number, true or false (hint: texts need quotes)",
+                         quote_text(bare)));
     return bare;
   }
   void array(std::vector<std::string>& values) {
@@ -117,13 +131,17 @@ HLIP_LAZY class FlatTomlParser {
     std::string out;
     for (; next() != quote; ++at_) {
       const char c = next();
-      if (at_ == text_.size() || c == '\n') refuse("a text without its closing quote (hint: \\n stands for the end of a line)");
-      if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) refuse(fmt::format("byte {:#04x} inside a text (hint: \\u{:04X})", static_cast<unsigned>(c), static_cast<unsigned>(c)));
+      if (at_ == text_.size() || c == '\n')
+        refuse("a text without its closing quote (hint: \\n stands for the end of a line)");
+      if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f)
+        refuse(fmt::format("byte {:#04x} inside a text (hint: \\u{:04X})", static_cast<unsigned>(c),
+                           static_cast<unsigned>(c)));
       if (c == '\\' && quote == '"') escape(out);
       else out += c;
     }
     ++at_;
-    if (out.empty() && next() == quote) refuse("a text of several lines, which is not read (hint: \\n stands for the end of a line)");
+    if (out.empty() && next() == quote)
+      refuse("a text of several lines, which is not read (hint: \\n stands for the end of a line)");
     return out;
   }
   /// Leaves the cursor on the last character of the escape.
@@ -138,7 +156,9 @@ HLIP_LAZY class FlatTomlParser {
     const std::string_view hex = text_.substr(std::min(at_ + 1, text_.size()), digits);
     std::uint32_t code = 0;
     const auto [end, failed] = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
-    if (digits == 0 || hex.size() != digits || end != hex.data() + digits || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) refuse("an unknown escape in a text (hint: \\\\ stands for a backslash)");
+    if (digits == 0 || hex.size() != digits || end != hex.data() + digits || code > 0x10ffff ||
+        (code >= 0xd800 && code < 0xe000))
+      refuse("an unknown escape in a text (hint: \\\\ stands for a backslash)");
     at_ += digits;
     append_utf8(out, static_cast<char32_t>(code));
   }
@@ -150,19 +170,27 @@ HLIP_LAZY class FlatTomlParser {
 
 }  // namespace detail
 
-/// The entries of a flat TOML table, in their order. Understood are comments, texts in double (with escapes) or single quotes, decimal
-/// numbers, true and false, and arrays of these.
+/// The entries of a flat TOML table, in their order. Understood are comments, texts in double (with
+/// escapes) or single quotes, decimal numbers, true and false, and arrays of these.
 /// @param path for messages  @throws hlip::error for anything else, and for a name given twice
-HLIP_LAZY std::vector<TomlEntry> parse_flat_toml(std::string_view text, std::string_view path) { return detail::FlatTomlParser<>(text, path).parse(); }
+HLIP_LAZY std::vector<TomlEntry> parse_flat_toml(std::string_view text, std::string_view path) {
+  return detail::FlatTomlParser<>(text, path).parse();
+}
 
-/// Names of the options in which two texts of config_text differ, those that only one of them has among them.
+/// Names of the options in which two texts of config_text differ, those that only one of them has
+/// among them.
 /// @param path of the first, for messages  @throws hlip::error when it is no flat TOML
-HLIP_LAZY std::vector<std::string> changed_entries(const std::string& before, const std::string& path, const std::string& now) {
+HLIP_LAZY std::vector<std::string> changed_entries(const std::string& before,
+                                                   const std::string& path,
+                                                   const std::string& now) {
   const auto then = parse_flat_toml(before, path), here = parse_flat_toml(now, "options");
   std::vector<std::string> names;
-  const auto collect = [&](const std::vector<TomlEntry>& mine, const std::vector<TomlEntry>& others) {
+  const auto collect = [&](const std::vector<TomlEntry>& mine,
+                           const std::vector<TomlEntry>& others) {
     for (const auto& entry : mine) {
-      const auto same = [&](const TomlEntry& other) { return other.name == entry.name && other.values == entry.values; };
+      const auto same = [&](const TomlEntry& other) {
+        return other.name == entry.name && other.values == entry.values;
+      };
       const bool listed = std::find(names.begin(), names.end(), entry.name) != names.end();
       if (!listed && std::none_of(others.begin(), others.end(), same)) names.push_back(entry.name);
     }

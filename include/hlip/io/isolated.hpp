@@ -1,5 +1,5 @@
-// Runs a function in a process of its own, so that a foreign decoder that a hostile file crashes or fills with memory takes nothing along
-// (POSIX).
+// Runs a function in a process of its own, so that a foreign decoder that a hostile file crashes or
+// fills with memory takes nothing along (POSIX).
 #pragma once
 
 #include <hlip/core/error.hpp>
@@ -23,8 +23,9 @@ HLIP_BEGIN
 
 /// What a process of its own may use.
 struct IsolationLimits {
-  std::uint64_t memory_bytes = std::uint64_t{1} << 32;  ///< beyond what the caller has mapped; not enforced under sanitizers
-  unsigned seconds = 60;                                ///< of processor time
+  /// beyond what the caller has mapped; not enforced under sanitizers
+  std::uint64_t memory_bytes = std::uint64_t{1} << 32;
+  unsigned seconds = 60;  ///< of processor time
 };
 
 namespace detail {
@@ -43,7 +44,9 @@ inline void limit_this_process(const IsolationLimits& limits) {
   const rlimit cpu{limits.seconds, limits.seconds + 1}, core{0, 0};
   ::setrlimit(RLIMIT_CPU, &cpu);
   ::setrlimit(RLIMIT_CORE, &core);
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);  // the caller's handlers are not ours
+  // the caller's handlers are not ours
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGINT})
+    std::signal(signal, SIG_DFL);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   unsigned long pages = 0;
   if (std::FILE* statm = std::fopen("/proc/self/statm", "re")) {
@@ -58,10 +61,13 @@ inline void limit_this_process(const IsolationLimits& limits) {
 
 }  // namespace detail
 
-/// Calls `fn()`, which gives a std::string, in a copy of this process and returns what it gave. What fn changes stays there. It must use no
-/// threads, and no lock that another thread of this process may hold.
-/// @param where begins the message when the copy crashes or exceeds a limit: usually the file being read
-/// @throws hlip::error with fn's message when it threw; saying what happened when it crashed or exceeded a limit
+/// Calls `fn()`, which gives a std::string, in a copy of this process and returns what it gave.
+/// What fn changes stays there. It must use no threads, and no lock that another thread of this
+/// process may hold.
+/// @param where begins the message when the copy crashes or exceeds a limit: usually the file being
+/// read
+/// @throws hlip::error with fn's message when it threw; saying what happened when it crashed or
+/// exceeded a limit
 template <class Fn>
 std::string run_isolated(const std::string& where, const IsolationLimits& limits, Fn&& fn) {
   int ends[2];
@@ -99,11 +105,14 @@ std::string run_isolated(const std::string& where, const IsolationLimits& limits
   }
   ::close(ends[0]);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)) fail_file(where, "", "reading it took more than {} s of processor time, or was killed", limits.seconds);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.empty()) fail_file(where, "", "the decoder crashed on it: the file is damaged or hostile");
-  if (said.front() == '!') throw error(visible_text(said.substr(1), true));  // a crashing decoder may have said anything
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
+    fail_file(where, "", "reading it took more than {} s of processor time, or was killed",
+              limits.seconds);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.empty())
+    fail_file(where, "", "the decoder crashed on it: the file is damaged or hostile");
+  // a crashing decoder may have said anything
+  if (said.front() == '!') throw error(visible_text(said.substr(1), true));
   return said.substr(1);
 }
 

@@ -25,7 +25,8 @@ struct JsonLimits {
 
 namespace detail {
 
-// Reads characters and keeps the place of the last one where the handler can see it: the parser's callbacks do not tell.
+// Reads characters and keeps the place of the last one where the handler can see it: the parser's
+// callbacks do not tell.
 struct JsonCursor {
   using iterator_category = std::input_iterator_tag;
   using value_type = char;
@@ -56,12 +57,19 @@ struct JsonMember {
   void* fn = nullptr;
 };
 
-// Builds the value while refusing what a plain parse lets pass: keys given twice and deep nesting. With a function for
-// members, those of the outermost object are handed over one by one and not kept.
+// Builds the value while refusing what a plain parse lets pass: keys given twice and deep nesting.
+// With a function for members, those of the outermost object are handed over one by one and not
+// kept.
 HLIP_LAZY class JsonBuilder {
  public:
-  JsonBuilder(Json& root, std::string_view text, std::string_view path, const JsonLimits& limits, JsonMember member = {})
-      : root_(root), text_(text), path_(path), limits_(limits), member_(member), seen_(text.data()) {}
+  JsonBuilder(Json& root, std::string_view text, std::string_view path, const JsonLimits& limits,
+              JsonMember member = {})
+      : root_(root),
+        text_(text),
+        path_(path),
+        limits_(limits),
+        member_(member),
+        seen_(text.data()) {}
   const char** seen() { return &seen_; }
 
   bool null() { return put(nullptr); }
@@ -77,27 +85,32 @@ HLIP_LAZY class JsonBuilder {
   bool end_array() { return close(); }
   bool key(Json::string_t& name) {
     auto [it, inserted] = stack_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
-    if (!inserted) fail_file(path_, here(), "key {} is given twice in one object", quote_text(name));
+    if (!inserted)
+      fail_file(path_, here(), "key {} is given twice in one object", quote_text(name));
     slot_ = &it->second;
     if (stack_.size() == 1) current_ = it;
     return true;
   }
   template <class Exception>
   bool parse_error(std::size_t position, const std::string&, const Exception& e) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 9: what": the place is given by us, in bytes.
+    // "[json.exception.parse_error.101] parse error at line 1, column 9: what": the place is given
+    // by us, in bytes.
     std::string_view what = e.what();
     if (const auto i = what.find("] "); i != what.npos) what.remove_prefix(i + 2);
-    if (what.starts_with("parse error")) what.remove_prefix(std::min(what.size(), what.find(": ") + 2));
+    if (what.starts_with("parse error"))
+      what.remove_prefix(std::min(what.size(), what.find(": ") + 2));
     std::string clean = quote_text(what, 200);
     if (clean.ends_with('"')) clean = clean.substr(1, clean.size() - 2);
-    fail_file(path_, fmt::format("byte {}", position == 0 ? 0 : std::min(position - 1, text_.size())), "not valid JSON: {}", clean);
+    fail_file(path_,
+              fmt::format("byte {}", position == 0 ? 0 : std::min(position - 1, text_.size())),
+              "not valid JSON: {}", clean);
   }
 
  private:
   std::string here() const { return fmt::format("byte {}", seen_ - text_.data()); }
-  template <class V>
-  Json* place(V&& value) {
-    if (values_++ >= limits_.max_values) fail_file(path_, here(), "one member holds more than {} values", limits_.max_values);
+  template <class V> Json* place(V&& value) {
+    if (values_++ >= limits_.max_values)
+      fail_file(path_, here(), "one member holds more than {} values", limits_.max_values);
     if (stack_.empty()) {
       root_ = std::forward<V>(value);
       return &root_;
@@ -110,13 +123,13 @@ HLIP_LAZY class JsonBuilder {
     *slot_ = std::forward<V>(value);
     return slot_;
   }
-  template <class V>
-  bool put(V&& value) {
+  template <class V> bool put(V&& value) {
     place(std::forward<V>(value));
     return done();
   }
   bool open(Json value) {
-    if (static_cast<int>(stack_.size()) >= limits_.max_depth) fail_file(path_, here(), "nested deeper than {} levels", limits_.max_depth);
+    if (static_cast<int>(stack_.size()) >= limits_.max_depth)
+      fail_file(path_, here(), "nested deeper than {} levels", limits_.max_depth);
     stack_.push_back(place(std::move(value)));
     return true;
   }
@@ -126,7 +139,8 @@ HLIP_LAZY class JsonBuilder {
   }
   bool done() {
     if (!member_.call || stack_.size() != 1) return true;
-    if (!root_.is_object()) fail_file(path_, "", "is a JSON {}, expected an object", root_.type_name());
+    if (!root_.is_object())
+      fail_file(path_, "", "is a JSON {}, expected an object", root_.type_name());
     member_.call(member_.fn, current_->first, current_->second);
     root_.get_ref<Json::object_t&>().erase(current_);
     values_ = 0;
@@ -144,13 +158,17 @@ HLIP_LAZY class JsonBuilder {
   std::size_t values_ = 0;
 };
 
-HLIP_LAZY void parse_json_into(Json& root, std::string_view text, std::string_view path, const JsonLimits& limits, JsonMember member = {}) {
+HLIP_LAZY void parse_json_into(Json& root, std::string_view text, std::string_view path,
+                               const JsonLimits& limits, JsonMember member = {}) {
   if (text.empty()) fail_file(path, "", "is empty, expected JSON");
-  if (const auto bad = find_invalid_utf8(text); bad != text.npos) fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
-  if (const auto nul = text.find('\0'); nul != text.npos)  // the parser would stop there and say that all is well
+  if (const auto bad = find_invalid_utf8(text); bad != text.npos)
+    fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
+  // the parser would stop there and say that all is well
+  if (const auto nul = text.find('\0'); nul != text.npos)
     fail_file(path, fmt::format("byte {}", nul), "holds a NUL byte, expected text");
   JsonBuilder<> builder(root, text, path, limits, member);
-  const JsonCursor first{text.data(), builder.seen()}, last{text.data() + text.size(), builder.seen()};
+  const JsonCursor first{text.data(), builder.seen()},
+      last{text.data() + text.size(), builder.seen()};
   Json::sax_parse(first, last, &builder);
 }
 
@@ -158,7 +176,8 @@ HLIP_LAZY void parse_json_into(Json& root, std::string_view text, std::string_vi
 
 /// Parses JSON text (RFC 8259; a leading UTF-8 byte order mark is skipped).
 /// @param path named in errors
-/// @throws hlip::error with path and byte offset for broken syntax, invalid UTF-8, lone surrogates, NaN, numbers beyond double, a key
+/// @throws hlip::error with path and byte offset for broken syntax, invalid UTF-8, lone surrogates,
+/// NaN, numbers beyond double, a key
 ///         given twice, NUL bytes, or nesting deeper than the limit (found without recursion)
 HLIP_LAZY Json parse_json(std::string_view text, std::string_view path, JsonLimits limits = {}) {
   Json root;
@@ -167,17 +186,25 @@ HLIP_LAZY Json parse_json(std::string_view text, std::string_view path, JsonLimi
   return root;
 }
 
-/// Calls fn(name, value) for each member of a JSON object, in the order of the text, with one of them in memory at a time: for
-/// objects of many members. The rest is as parse_json, but a name may come twice, which is for fn to see.
-/// @throws hlip::error as parse_json, for what is no object, and for a member of more than `max_values` values
+/// Calls fn(name, value) for each member of a JSON object, in the order of the text, with one of
+/// them in memory at a time: for objects of many members. The rest is as parse_json, but a name may
+/// come twice, which is for fn to see.
+/// @throws hlip::error as parse_json, for what is no object, and for a member of more than
+/// `max_values` values
 template <class Fn>
-void each_json_member(std::string_view text, std::string_view path, const JsonLimits& limits, Fn fn) {
+void each_json_member(std::string_view text, std::string_view path, const JsonLimits& limits,
+                      Fn fn) {
   Json root;
-  detail::parse_json_into(root, text, path, limits, {[](void* f, const std::string& name, Json& value) { (*static_cast<Fn*>(f))(name, value); }, &fn});
+  detail::parse_json_into(
+      root, text, path, limits,
+      {[](void* f, const std::string& name, Json& value) { (*static_cast<Fn*>(f))(name, value); },
+       &fn});
   if (!root.is_object()) fail_file(path, "", "is a JSON {}, expected an object", root.type_name());
 }
 
 /// Reads and parses a JSON file; see parse_json.
-HLIP_LAZY Json read_json(const std::string& path, JsonLimits limits = {}) { return parse_json(read_file(path, limits.max_bytes), path, limits); }
+HLIP_LAZY Json read_json(const std::string& path, JsonLimits limits = {}) {
+  return parse_json(read_file(path, limits.max_bytes), path, limits);
+}
 
 HLIP_END

@@ -14,9 +14,13 @@ HLIP_BEGIN
 /// A PNG file as bytes.
 /// @param pixels rows from the top, 3 bytes (red, green, blue; sRGB) a pixel
 /// @throws hlip::error when the sizes do not fit or libpng refuses them
-inline std::string encode_png(std::span<const std::uint8_t> pixels, std::size_t width, std::size_t height) {
-  if (width == 0 || height == 0 || width > 32767 || height > 32767) fail("encode_png", "a picture of {} x {} pixels, expected 1 to 32767", width, height);
-  if (pixels.size() != 3 * width * height) fail("encode_png", "{} bytes for {} x {} pixels, expected {}", pixels.size(), width, height, 3 * width * height);
+inline std::string encode_png(std::span<const std::uint8_t> pixels, std::size_t width,
+                              std::size_t height) {
+  if (width == 0 || height == 0 || width > 32767 || height > 32767)
+    fail("encode_png", "a picture of {} x {} pixels, expected 1 to 32767", width, height);
+  if (pixels.size() != 3 * width * height)
+    fail("encode_png", "{} bytes for {} x {} pixels, expected {}", pixels.size(), width, height,
+         3 * width * height);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(width);
@@ -25,7 +29,8 @@ inline std::string encode_png(std::span<const std::uint8_t> pixels, std::size_t 
   std::string out;
   png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
   out.resize(bytes);
-  if (png_image_write_to_memory(&image, out.data(), &bytes, 0, pixels.data(), 0, nullptr) == 0) fail("encode_png", "libpng: {}", std::string_view(image.message));
+  if (png_image_write_to_memory(&image, out.data(), &bytes, 0, pixels.data(), 0, nullptr) == 0)
+    fail("encode_png", "libpng: {}", std::string_view(image.message));
   out.resize(bytes);
   return out;
 }

@@ -26,30 +26,32 @@ struct ClipConfig {
   TextPooling text_pooling = TextPooling::cls;
   index_t context_length = 512;  ///< tokens a text is cut to
   bool siglip = false;           ///< SigLIP starts from another scale and has a bias
-  bool dual_text = false;        ///< two outputs: the first learns single sentences of a report, the second the whole
+  /// two outputs: the first learns single sentences of a report, the second the whole
+  bool dual_text = false;
 
-  /// The output of the encoder that whole reports are compared with. Prompts are sentences, they are compared with output 0.
+  /// The output of the encoder that whole reports are compared with. Prompts are sentences, they
+  /// are compared with output 0.
   index_t report_output() const { return dual_text ? 1 : 0; }
 };
 
-/// A transformer and its projection to the shared space: text.transformer.*, text.proj.weight. With LoRA the transformer's names gain the
-/// two levels that peft puts around a model.
-template <class T = float, class B = Cpu>
-struct TextTower {
+/// A transformer and its projection to the shared space: text.transformer.*, text.proj.weight. With
+/// LoRA the transformer's names gain the two levels that peft puts around a model.
+template <class T = float, class B = Cpu> struct TextTower {
   using value_type = T;
   using backend = B;
   Bert<T, B> transformer;
   Linear<T, B> proj;
   TextPooling pooling = TextPooling::cls;
-  template <class V>
-  void visit(V&& v) {
-    v(transformer.config.lora_rank > 0 ? "transformer.base_model.model" : "transformer", transformer);
+  template <class V> void visit(V&& v) {
+    v(transformer.config.lora_rank > 0 ? "transformer.base_model.model" : "transformer",
+      transformer);
     v("proj", proj);
   }
 
   /// @param ids (N, L), 0 is padding  @return (N, E), not normalised
   template <class Observe = int>
-  Var<T, B> operator()(const Tensor<std::int64_t, B>& ids, const Context& context = {}, Observe observe = {}) const {
+  Var<T, B> operator()(const Tensor<std::int64_t, B>& ids, const Context& context = {},
+                       Observe observe = {}) const {
     Var<T, B> hidden;
     {
       ModuleScope at("transformer");
@@ -60,39 +62,38 @@ struct TextTower {
   }
 
  private:
-  static Var<T, B> first_tokens(const Var<T, B>& hidden, const Tensor<std::int64_t, B>& ids) { return slice(hidden, 0, 0, hidden.dim(0), ids.dim(1)); }
+  static Var<T, B> first_tokens(const Var<T, B>& hidden, const Tensor<std::int64_t, B>& ids) {
+    return slice(hidden, 0, 0, hidden.dim(0), ids.dim(1));
+  }
   static Var<T, B> mean_tokens(const Var<T, B>& hidden, const Tensor<std::int64_t, B>& ids) {
     const index_t n = ids.dim(0), length = ids.dim(1);
     const Tensor<T, B> visible = where(ids != 0, Tensor<T, B>::ones(Shape{}), 0);
     const Tensor<T, B> weight = visible / maximum(sum(visible, {1}, true), 1);
-    const Var<T, B> weighted = reshape(hidden, {n, length, hidden.dim(1)}) * weight.reshape({n, length, 1});
+    const Var<T, B> weighted = reshape(hidden, {n, length, hidden.dim(1)}) *
+                               weight.reshape({n, length, 1});
     return sum(weighted, {1});
   }
 };
 
 /// The trunk and its projection: visual.trunk.*, visual.head.proj.weight.
-template <int Levels = 3, class T = float, class B = Cpu>
-struct VisualTower {
+template <int Levels = 3, class T = float, class B = Cpu> struct VisualTower {
   using value_type = T;
   using backend = B;
   struct Head {
     using value_type = T;
     using backend = B;
     Linear<T, B> proj;
-    template <class V>
-    void visit(V&& v) {
-      v("proj", proj);
-    }
+    template <class V> void visit(V&& v) { v("proj", proj); }
   };
   HlipVit<Levels, T, B> trunk;
   Head head;
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     v("trunk", trunk);
     v("head", head);
   }
   /// @param x (B, N, C_in, D, H, W)  @return (B·outputs, E), not normalised
-  Var<T, B> operator()(const Var<T, B>& x, const Context& context = {}, const HlipVitInput<B>& input = {}) const {
+  Var<T, B> operator()(const Var<T, B>& x, const Context& context = {},
+                       const HlipVitInput<B>& input = {}) const {
     Var<T, B> features;
     {
       ModuleScope at("trunk");
@@ -103,9 +104,9 @@ struct VisualTower {
   }
 };
 
-/// The joint model: encode_image and encode_text give features of length 1 in one space; exp(logit_scale) scales their products.
-template <int Levels = 3, class T = float, class B = Cpu>
-struct Clip {
+/// The joint model: encode_image and encode_text give features of length 1 in one space;
+/// exp(logit_scale) scales their products.
+template <int Levels = 3, class T = float, class B = Cpu> struct Clip {
   using value_type = T;
   using backend = B;
   ClipConfig config;
@@ -118,32 +119,42 @@ struct Clip {
   Clip(const ClipConfig& c, std::uint64_t seed) : Clip(c, Initializer(seed)) {}
   /// @param init Initializer::without_values() for a model whose weights are loaded next
   Clip(const ClipConfig& c, Initializer init) : config(c) {
-    expect(!c.dual_text || c.vision.outputs() == 2, c.name, "two text targets need an encoder with 2 outputs, this one has {} (hint: pooling token_and_mean, reg_tokens 1)", c.vision.outputs());
+    expect(!c.dual_text || c.vision.outputs() == 2, c.name,
+           "two text targets need an encoder with 2 outputs, this one has {} (hint: pooling "
+           "token_and_mean, reg_tokens 1)",
+           c.vision.outputs());
     logit_scale = Initializer::constant<T, B>({}, c.siglip ? std::log(10.0) : std::log(1 / 0.07));
     if (c.siglip) logit_bias = Initializer::constant<T, B>({}, -10.0);
     visual.trunk = HlipVit<Levels, T, B>(c.vision, init);
-    visual.head.proj.weight = init.uniform<T, B>({c.embed_dim, c.vision.output_width()}, 1 / std::sqrt(static_cast<double>(c.vision.output_width())));
+    visual.head.proj.weight = init.uniform<T, B>(
+        {c.embed_dim, c.vision.output_width()},
+        1 / std::sqrt(static_cast<double>(c.vision.output_width())));
     text.transformer = Bert<T, B>(c.text, init);
-    text.proj.weight = init.uniform<T, B>({c.embed_dim, c.text.hidden_size}, 1 / std::sqrt(static_cast<double>(c.text.hidden_size)));
+    text.proj.weight = init.uniform<T, B>({c.embed_dim, c.text.hidden_size},
+                                          1 / std::sqrt(static_cast<double>(c.text.hidden_size)));
     text.pooling = c.text_pooling;
   }
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     v("logit_scale", logit_scale);
     v("logit_bias", logit_bias);
     v("visual", visual);
     v("text", text);
   }
 
-  /// @param volumes (B, N, C_in, D, H, W)  @param output of an encoder with several; 0 is the one for prompts  @return (B, E) of length 1
-  Var<T, B> encode_image(const Var<T, B>& volumes, const Context& context = {}, const HlipVitInput<B>& input = {}, index_t output = 0) const {
+  /// @param volumes (B, N, C_in, D, H, W)  @param output of an encoder with several; 0 is the one
+  /// for prompts  @return (B, E) of length 1
+  Var<T, B> encode_image(const Var<T, B>& volumes, const Context& context = {},
+                         const HlipVitInput<B>& input = {}, index_t output = 0) const {
     const index_t outputs = config.vision.outputs();
-    expect(0 <= output && output < outputs, "encode_image", "output {} of {} that {} has", output, outputs, config.name);
+    expect(0 <= output && output < outputs, "encode_image", "output {} of {} that {} has", output,
+           outputs, config.name);
     const Var<T, B> all = encode_image_outputs(volumes, context, input);
     return outputs == 1 ? all : slice(all, 0, output, all.dim(0), outputs);
   }
-  /// Every output of the encoder. @return (B·outputs, E) of length 1, those of a study one after the other
-  Var<T, B> encode_image_outputs(const Var<T, B>& volumes, const Context& context = {}, const HlipVitInput<B>& input = {}) const {
+  /// Every output of the encoder. @return (B·outputs, E) of length 1, those of a study one after
+  /// the other
+  Var<T, B> encode_image_outputs(const Var<T, B>& volumes, const Context& context = {},
+                                 const HlipVitInput<B>& input = {}) const {
     ModuleScope at("visual");
     return l2_normalize(visual(volumes, context.child(11), input));
   }
@@ -154,16 +165,20 @@ struct Clip {
   }
 };
 
-/// Freezes all of the text transformer but its LoRA matrices, as --lora-text does. text.proj trains.
-template <int Levels, class T, class B>
-void lock_text_beside_lora(Clip<Levels, T, B>& model) {
-  set_requires_grad(model, false, [](const std::string& name) { return name.rfind("text.transformer.", 0) == 0 && name.find(".lora_") == std::string::npos; });
+/// Freezes all of the text transformer but its LoRA matrices, as --lora-text does. text.proj
+/// trains.
+template <int Levels, class T, class B> void lock_text_beside_lora(Clip<Levels, T, B>& model) {
+  set_requires_grad(model, false, [](const std::string& name) {
+    return name.rfind("text.transformer.", 0) == 0 && name.find(".lora_") == std::string::npos;
+  });
 }
 
-/// Freezes the text transformer as --lock-text does: everything except LayerNorm parameters (unless `freeze_layer_norm`)
-/// and the last `unlocked_layers` layers. text.proj always trains. Dropout stays as it is.
+/// Freezes the text transformer as --lock-text does: everything except LayerNorm parameters (unless
+/// `freeze_layer_norm`) and the last `unlocked_layers` layers. text.proj always trains. Dropout
+/// stays as it is.
 template <int Levels, class T, class B>
-void lock_text_tower(Clip<Levels, T, B>& model, index_t unlocked_layers = 0, bool freeze_layer_norm = false) {
+void lock_text_tower(Clip<Levels, T, B>& model, index_t unlocked_layers = 0,
+                     bool freeze_layer_norm = false) {
   const index_t layers = model.config.text.num_layers;
   set_requires_grad(model, false, [&](const std::string& name) {
     if (name.rfind("text.transformer.", 0) != 0) return false;

@@ -1,4 +1,5 @@
-// Model configurations as JSON: our own complete form, and the published CLIP files that name a trunk. Needs nlohmann_json.
+// Model configurations as JSON: our own complete form, and the published CLIP files that name a
+// trunk. Needs nlohmann_json.
 #pragma once
 
 #include <hlip/io/json.hpp>
@@ -21,8 +22,7 @@ class JsonFields {
   JsonFields(const Json& object, std::string path) : object_(object), path_(std::move(path)) {
     if (!object.is_object()) fail_file(path_, "", "is {}, expected an object", object.type_name());
   }
-  template <class X>
-  void read(const char* key, X& target) {
+  template <class X> void read(const char* key, X& target) {
     seen_.push_back(key);
     if (!object_.contains(key)) return;
     const Json& value = object_.at(key);
@@ -32,7 +32,9 @@ class JsonFields {
         if (list.size() != 3) fail_file(path_, key, "has {} numbers, expected 3", list.size());
         target = Shape(list.begin(), list.end());
       } else if constexpr (std::is_integral_v<X> && !std::is_same_v<X, bool>) {
-        if (value.is_number_float() || value.is_boolean()) fail_file(path_, key, "is {}, expected a whole number", value.dump());  // 12.5 is not 12
+        // 12.5 is not 12
+        if (value.is_number_float() || value.is_boolean())
+          fail_file(path_, key, "is {}, expected a whole number", value.dump());
         target = value.get<X>();
       } else {
         target = value.get<X>();
@@ -43,7 +45,8 @@ class JsonFields {
   }
   HLIP_LAZY void finish() const {
     for (const auto& [key, value] : object_.items())
-      if (std::find(seen_.begin(), seen_.end(), key) == seen_.end()) fail_file(path_, key, "is not a known entry");
+      if (std::find(seen_.begin(), seen_.end(), key) == seen_.end())
+        fail_file(path_, key, "is not a known entry");
   }
 
  private:
@@ -55,16 +58,17 @@ class JsonFields {
 /// Puts entries into a JSON object: the other direction of JsonFields.
 struct JsonWriter {
   Json object = Json::value_t::object;
-  template <class X>
-  void read(const char* key, X& value) {
-    if constexpr (std::is_same_v<X, Shape>) object[key] = std::vector<index_t>(value.begin(), value.end());
+  template <class X> void read(const char* key, X& value) {
+    if constexpr (std::is_same_v<X, Shape>)
+      object[key] = std::vector<index_t>(value.begin(), value.end());
     else object[key] = value;
   }
 };
 
 /// An entry that is one of a few words.
 template <class Fields, class X>
-void read_choice(Fields& f, const char* key, X& target, std::initializer_list<std::pair<const char*, X>> choices) {
+void read_choice(Fields& f, const char* key, X& target,
+                 std::initializer_list<std::pair<const char*, X>> choices) {
   std::string word, known;
   for (const auto& [name, value] : choices)
     if (value == target) word = name;
@@ -73,12 +77,12 @@ void read_choice(Fields& f, const char* key, X& target, std::initializer_list<st
     known += (known.empty() ? "" : " or ") + std::string(name);
     if (word == name) target = value;
   }
-  if (std::none_of(choices.begin(), choices.end(), [&](const auto& c) { return word == c.first; })) fail(key, "is {}, expected {}", word, known);
+  if (std::none_of(choices.begin(), choices.end(), [&](const auto& c) { return word == c.first; }))
+    fail(key, "is {}, expected {}", word, known);
 }
 
 // One list of entries serves reading and writing.
-template <class Fields>
-void json_entries(Fields& f, HlipVitConfig& v) {
+template <class Fields> void json_entries(Fields& f, HlipVitConfig& v) {
   f.read("img_size", v.img_size);
   f.read("patch_size", v.patch_size);
   f.read("in_chans", v.in_chans);
@@ -87,7 +91,8 @@ void json_entries(Fields& f, HlipVitConfig& v) {
   f.read("num_heads", v.num_heads);
   f.read("mlp_ratio", v.mlp_ratio);
   f.read("reg_tokens", v.reg_tokens);
-  read_choice(f, "pooling", v.pooling, {{"token", VisualPooling::token}, {"token_and_mean", VisualPooling::token_and_mean}});
+  read_choice(f, "pooling", v.pooling,
+              {{"token", VisualPooling::token}, {"token_and_mean", VisualPooling::token_and_mean}});
   f.read("max_num_scans", v.max_num_scans);
   f.read("scan_positions_by_batch", v.scan_positions_by_batch);
   f.read("blocks_of_level", v.blocks_of_level);
@@ -97,8 +102,7 @@ void json_entries(Fields& f, HlipVitConfig& v) {
   f.read("init_std", v.init_std);
   f.read("grad_checkpointing", v.grad_checkpointing);
 }
-template <class Fields>
-void json_entries(Fields& f, BertConfig& t) {
+template <class Fields> void json_entries(Fields& f, BertConfig& t) {
   f.read("vocab_size", t.vocab_size);
   f.read("hidden_size", t.hidden_size);
   f.read("num_layers", t.num_layers);
@@ -112,13 +116,13 @@ void json_entries(Fields& f, BertConfig& t) {
   f.read("lora_rank", t.lora_rank);
   f.read("lora_alpha", t.lora_alpha);
 }
-template <class Fields>
-void json_entries(Fields& f, ClipConfig& c) {
+template <class Fields> void json_entries(Fields& f, ClipConfig& c) {
   f.read("embed_dim", c.embed_dim);
   f.read("context_length", c.context_length);
   f.read("siglip", c.siglip);
   f.read("dual_text", c.dual_text);
-  read_choice(f, "text_pooling", c.text_pooling, {{"cls", TextPooling::cls}, {"mean", TextPooling::mean}});
+  read_choice(f, "text_pooling", c.text_pooling,
+              {{"cls", TextPooling::cls}, {"mean", TextPooling::mean}});
 }
 
 }  // namespace detail
@@ -135,16 +139,20 @@ HLIP_LAZY Json to_json(ClipConfig c) {
   return top.object;
 }
 
-/// Reads what to_json writes; entries left out keep the values of the configuration called "name" (or the defaults).
-/// A published CLIP file ({"embed_dim", "vision_cfg": {"timm_model_name"}, "text_cfg"}) gives the configuration of its trunk.
+/// Reads what to_json writes; entries left out keep the values of the configuration called "name"
+/// (or the defaults). A published CLIP file ({"embed_dim", "vision_cfg": {"timm_model_name"},
+/// "text_cfg"}) gives the configuration of its trunk.
 /// @param path for messages  @throws hlip::error naming the entry that does not fit
 HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& path) {
   ClipConfig c;
   if (json.is_object() && json.contains("vision_cfg")) {
     const Json& vision = json.at("vision_cfg");
-    if (!vision.is_object() || !vision.contains("timm_model_name") || !vision.at("timm_model_name").is_string()) fail_file(path, "vision_cfg", "names no timm_model_name");
+    if (!vision.is_object() || !vision.contains("timm_model_name") ||
+        !vision.at("timm_model_name").is_string())
+      fail_file(path, "vision_cfg", "names no timm_model_name");
     c = clip_config(vision.at("timm_model_name").get<std::string>());
-    if (json.contains("embed_dim") && json.at("embed_dim").is_number_integer()) c.embed_dim = json.at("embed_dim").get<index_t>();
+    if (json.contains("embed_dim") && json.at("embed_dim").is_number_integer())
+      c.embed_dim = json.at("embed_dim").get<index_t>();
     return c;
   }
   detail::JsonFields top(json, path);
@@ -166,9 +174,12 @@ HLIP_LAZY ClipConfig clip_config_from_json(const Json& json, const std::string& 
   return c;
 }
 
-/// A configuration by name, or from a JSON file. @throws hlip::error for an unknown name or an entry that does not fit
+/// A configuration by name, or from a JSON file. @throws hlip::error for an unknown name or an
+/// entry that does not fit
 HLIP_LAZY ClipConfig clip_config_named(const std::string& name_or_path) {
-  return name_or_path.ends_with(".json") ? clip_config_from_json(read_json(name_or_path), name_or_path) : clip_config(name_or_path);
+  return name_or_path.ends_with(".json")
+             ? clip_config_from_json(read_json(name_or_path), name_or_path)
+             : clip_config(name_or_path);
 }
 
 HLIP_END

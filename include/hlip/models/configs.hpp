@@ -13,11 +13,20 @@
 
 HLIP_BEGIN
 
-/// Names clip_config understands: the published ones, those of later versions, and those of the demos.
+/// Names clip_config understands: the published ones, those of later versions, and those of the
+/// demos.
 HLIP_LAZY std::vector<std::string> clip_config_names() {
-  return {"vit_base_singlescan_h2_token2744", "vit_base_multiscan_h2_token588", "vit_base_multiscan_h2_token1176", "vit_base_multiscan_h3_token1176",
-          "vit_base_slice_scan_token2744", "vit_base_slice_scan_dualdinotxt2744", "vit_base_scan_study_token1176", "vit_base_scan_study_dualdinotxt1568",
-          "vit_large_scan_study_dualdinotxt1568", "phantom", "brain_phantom"};
+  return {"vit_base_singlescan_h2_token2744",
+          "vit_base_multiscan_h2_token588",
+          "vit_base_multiscan_h2_token1176",
+          "vit_base_multiscan_h3_token1176",
+          "vit_base_slice_scan_token2744",
+          "vit_base_slice_scan_dualdinotxt2744",
+          "vit_base_scan_study_token1176",
+          "vit_base_scan_study_dualdinotxt1568",
+          "vit_large_scan_study_dualdinotxt1568",
+          "phantom",
+          "brain_phantom"};
 }
 
 /// Those names as a text: "a, b, c".
@@ -27,8 +36,8 @@ inline std::string clip_config_list() {
   return list;
 }
 
-/// The variant with two text targets: a register token beside the class token, each an output together with the mean of the patch tokens.
-/// Source: reference document HLIP §1.11.
+/// The variant with two text targets: a register token beside the class token, each an output
+/// together with the mean of the patch tokens. Source: reference document HLIP §1.11.
 inline void with_dual_text(ClipConfig& c) {
   c.dual_text = true;
   c.vision.reg_tokens = 1;
@@ -37,6 +46,7 @@ inline void with_dual_text(ClipConfig& c) {
 
 /// A configuration by name. @throws on an unknown name, listing the known ones
 HLIP_LAZY ClipConfig clip_config(std::string_view name) {
+  // One function: a table of models, each as it differs from those before it.
   ClipConfig c;
   c.name = c.vision.name = std::string(name);
   HlipVitConfig& v = c.vision;
@@ -47,7 +57,8 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
     v.blocks_of_level = {{0, 1, 3, 4, 6, 7, 9, 10}, {}, every_third};
     return c;
   }
-  if (name == "vit_base_slice_scan_token2744" || name == "vit_base_slice_scan_dualdinotxt2744") {  // ends at the scan
+  // ends at the scan
+  if (name == "vit_base_slice_scan_token2744" || name == "vit_base_slice_scan_dualdinotxt2744") {
     c = clip_config("vit_base_singlescan_h2_token2744");
     c.name = c.vision.name = std::string(name);
     std::swap(v.blocks_of_level[1], v.blocks_of_level[2]);
@@ -58,8 +69,10 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
   v.img_size = {48, 224, 224}, v.patch_size = {8, 16, 16};
   v.max_num_scans = 40;
   v.blocks_of_level = {{}, {0, 1, 3, 4, 6, 7, 9, 10}, every_third};
-  if (name == "vit_base_multiscan_h2_token1176" || name == "vit_base_scan_study_token1176") return c;
-  if (name == "vit_base_scan_study_dualdinotxt1568" || name == "vit_large_scan_study_dualdinotxt1568") {
+  if (name == "vit_base_multiscan_h2_token1176" || name == "vit_base_scan_study_token1176")
+    return c;
+  if (name == "vit_base_scan_study_dualdinotxt1568" ||
+      name == "vit_large_scan_study_dualdinotxt1568") {
     v.patch_size = {6, 16, 16};
     v.max_num_scans = 0;
     with_dual_text(c);
@@ -67,7 +80,8 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
     c.embed_dim = 768;
     v.embed_dim = 1024, v.depth = 24, v.num_heads = 16;
     v.blocks_of_level = {{}, {}, {}};
-    for (int block = 0; block < 24; ++block) (block % 6 == 5 ? v.blocks_of_level[2] : v.blocks_of_level[1]).push_back(block);
+    for (int block = 0; block < 24; ++block)
+      (block % 6 == 5 ? v.blocks_of_level[2] : v.blocks_of_level[1]).push_back(block);
     return c;
   }
   if (name == "vit_base_multiscan_h2_token588") {
@@ -85,7 +99,14 @@ HLIP_LAZY ClipConfig clip_config(std::string_view name) {
     v.img_size = {32, 48, 64}, v.patch_size = {8, 12, 16};
     v.embed_dim = 96, v.depth = 4, v.num_heads = 3, v.init_std = 0.08;
     v.blocks_of_level = {{0, 2}, {}, {1, 3}};
-    c.text = {.vocab_size = 512, .hidden_size = 96, .num_layers = 1, .num_heads = 3, .intermediate_size = 384, .max_positions = 128, .dropout = 0.0, .init_std = 0.1};
+    c.text = {.vocab_size = 512,
+              .hidden_size = 96,
+              .num_layers = 1,
+              .num_heads = 3,
+              .intermediate_size = 384,
+              .max_positions = 128,
+              .dropout = 0.0,
+              .init_std = 0.1};
     return c;
   }
   if (name == "brain_phantom") {
@@ -109,15 +130,23 @@ HLIP_LAZY std::string clip_config_table() {
     const bool small = name == "phantom" || name == "brain_phantom";
     std::string levels;
     for (std::size_t l = 0; l < v.blocks_of_level.size(); ++l)
-      if (!v.blocks_of_level[l].empty()) levels += (levels.empty() ? "" : ", ") + std::string(std::array{"slice", "scan", "study"}[l]);
-    table += fmt::format("  {:<38}{:<22} {} x {} x {} voxels, {} blocks of width {}, within {}{}\n", name, small ? "generated studies," : v.img_size[0] == 112 ? "chest CT," : "studies of scans,", v.img_size[0],
-                         v.img_size[1], v.img_size[2], v.depth, v.embed_dim, levels, c.dual_text ? "; two outputs" : "");
+      if (!v.blocks_of_level[l].empty())
+        levels += (levels.empty() ? "" : ", ") +
+                  std::string(std::array{"slice", "scan", "study"}[l]);
+    table += fmt::format("  {:<38}{:<22} {} x {} x {} voxels, {} blocks of width {}, within {}{}\n",
+                         name,
+                         small                  ? "generated studies,"
+                         : v.img_size[0] == 112 ? "chest CT,"
+                                                : "studies of scans,",
+                         v.img_size[0], v.img_size[1], v.img_size[2], v.depth, v.embed_dim, levels,
+                         c.dual_text ? "; two outputs" : "");
   }
   return table;
 }
 
-/// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at `highest` instead. The encoder then joins
-/// what it found by averaging class tokens, as it does after any last block below the study.
+/// Takes away the levels above `highest` (1: slice, 2: scan, 3: study): their blocks attend at
+/// `highest` instead. The encoder then joins what it found by averaging class tokens, as it does
+/// after any last block below the study.
 HLIP_LAZY void limit_levels(HlipVitConfig& v, int highest) {
   if (highest < 1) fail("limit_levels", "level {}, expected at least 1", highest);
   const auto keep = static_cast<std::size_t>(highest);

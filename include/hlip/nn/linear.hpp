@@ -8,8 +8,7 @@
 HLIP_BEGIN
 
 /// A matrix and, unless left out, a bias.
-template <class T = float, class B = Cpu>
-struct Linear {
+template <class T = float, class B = Cpu> struct Linear {
   using value_type = T;
   using backend = B;
   Var<T, B> weight;  ///< (out, in)
@@ -17,16 +16,18 @@ struct Linear {
 
   Linear() = default;
   /// Weights normal with `std`, bias zero.
-  Linear(index_t in, index_t out, bool with_bias, double std, Initializer& init) : weight(init.normal<T, B>({out, in}, std)) {
+  Linear(index_t in, index_t out, bool with_bias, double std, Initializer& init)
+      : weight(init.normal<T, B>({out, in}, std)) {
     if (with_bias) bias = Initializer::constant<T, B>({out}, 0);
   }
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     v("weight", weight);
     v("bias", bias);
   }
   /// @param x (…, in)  @return (…, out)
-  Var<T, B> operator()(const Var<T, B>& x, const LinearOptions<T, B>& options = {}) const { return linear(x, weight, bias, options); }
+  Var<T, B> operator()(const Var<T, B>& x, const LinearOptions<T, B>& options = {}) const {
+    return linear(x, weight, bias, options);
+  }
 };
 
 HLIP_END

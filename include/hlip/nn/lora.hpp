@@ -1,5 +1,5 @@
-// A linear layer that may be adapted by a product of two thin matrices while its own weights stay as they are.
-// Source: Hu et al., "LoRA", ICLR 2022; names and initial values of the package peft.
+// A linear layer that may be adapted by a product of two thin matrices while its own weights stay
+// as they are. Source: Hu et al., "LoRA", ICLR 2022; names and initial values of the package peft.
 #pragma once
 
 #include <hlip/nn/linear.hpp>
@@ -8,16 +8,16 @@
 
 HLIP_BEGIN
 
-/// y = x · weightᵀ + bias, and after `adapt` also + alpha/rank · x · Aᵀ · Bᵀ. Its parameters are then called base_layer.weight,
-/// base_layer.bias, lora_A.default.weight and lora_B.default.weight.
-template <class T = float, class B = Cpu>
-struct LoraLinear : Linear<T, B> {
+/// y = x · weightᵀ + bias, and after `adapt` also + alpha/rank · x · Aᵀ · Bᵀ. Its parameters are
+/// then called base_layer.weight, base_layer.bias, lora_A.default.weight and lora_B.default.weight.
+template <class T = float, class B = Cpu> struct LoraLinear : Linear<T, B> {
   Linear<T, B> lora_a;  ///< (rank, in)
   Linear<T, B> lora_b;  ///< (out, rank)
   double scale = 1;     ///< alpha / rank
 
   using Linear<T, B>::Linear;
-  /// Adds the two matrices: A uniform up to 1/√in, B zero, so that at first the layer gives what it gave before.
+  /// Adds the two matrices: A uniform up to 1/√in, B zero, so that at first the layer gives what it
+  /// gave before.
   void adapt(index_t rank, double alpha, Initializer& init) {
     const index_t in = this->weight.dim(1), out = this->weight.dim(0);
     expect(rank > 0 && rank <= in, "lora", "rank {} of a layer of {} inputs", rank, in);
@@ -27,8 +27,7 @@ struct LoraLinear : Linear<T, B> {
   }
   bool adapted() const { return lora_a.weight.numel() > 0; }
 
-  template <class V>
-  void visit(V&& v) {
+  template <class V> void visit(V&& v) {
     if (!adapted()) return Linear<T, B>::visit(v);
     v("base_layer", static_cast<Linear<T, B>&>(*this));
     v("lora_A.default", lora_a);

@@ -6,16 +6,15 @@
 HLIP_BEGIN
 
 /// fc2(gelu(fc1(x))).
-template <class T = float, class B = Cpu>
-struct Mlp {
+template <class T = float, class B = Cpu> struct Mlp {
   using value_type = T;
   using backend = B;
   Linear<T, B> fc1, fc2;
 
   Mlp() = default;
-  Mlp(index_t dim, index_t hidden, double std, Initializer& init) : fc1(dim, hidden, true, std, init), fc2(hidden, dim, true, std, init) {}
-  template <class V>
-  void visit(V&& v) {
+  Mlp(index_t dim, index_t hidden, double std, Initializer& init)
+      : fc1(dim, hidden, true, std, init), fc2(hidden, dim, true, std, init) {}
+  template <class V> void visit(V&& v) {
     v("fc1", fc1);
     v("fc2", fc2);
   }

@@ -1,4 +1,5 @@
-// PatchEmbed3D: a convolution whose stride is its kernel, computed as one matrix product of patch rows.
+// PatchEmbed3D: a convolution whose stride is its kernel, computed as one matrix product of patch
+// rows.
 #pragma once
 
 #include <hlip/autograd/functions/linear.hpp>
@@ -11,8 +12,7 @@
 HLIP_BEGIN
 
 /// Convolution with kernel = stride = patch. Parameters are those of a Conv3d called `proj`.
-template <class T = float, class B = Cpu>
-struct PatchEmbed3D {
+template <class T = float, class B = Cpu> struct PatchEmbed3D {
   using value_type = T;
   using backend = B;
   struct Projection {
@@ -20,8 +20,7 @@ struct PatchEmbed3D {
     using backend = B;
     Var<T, B> weight;  ///< (C, in_chans, pd, ph, pw)
     Var<T, B> bias;    ///< (C)
-    template <class V>
-    void visit(V&& v) {
+    template <class V> void visit(V&& v) {
       v("weight", weight);
       v("bias", bias);
     }
@@ -29,21 +28,21 @@ struct PatchEmbed3D {
   Shape patch_size;
 
   PatchEmbed3D() = default;
-  PatchEmbed3D(index_t in_chans, index_t dim, const Shape& patch, Initializer& init) : patch_size(patch) {
+  PatchEmbed3D(index_t in_chans, index_t dim, const Shape& patch, Initializer& init)
+      : patch_size(patch) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(in_chans * patch.numel()));
     proj.weight = init.uniform<T, B>({dim, in_chans, patch[0], patch[1], patch[2]}, bound);
     proj.bias = init.uniform<T, B>({dim}, bound);
   }
-  template <class V>
-  void visit(V&& v) {
-    v("proj", proj);
-  }
+  template <class V> void visit(V&& v) { v("proj", proj); }
   /// @param x (N, in_chans, D, H, W)  @return (N·d·h·w, C)
   Var<T, B> operator()(const Var<T, B>& x) const {
     ModuleScope at("patch_embed");
-    expect_shape("patch_embed", "x", x.shape(), {{"N"}, {"in_chans", proj.weight.dim(1)}, {"D"}, {"H"}, {"W"}});
+    expect_shape("patch_embed", "x", x.shape(),
+                 {{"N"}, {"in_chans", proj.weight.dim(1)}, {"D"}, {"H"}, {"W"}});
     const index_t dim = proj.weight.dim(0);
-    return linear(extract_patches(x, patch_size, ResultFor::products), reshape(proj.weight, {dim, proj.weight.numel() / dim}), proj.bias);
+    return linear(extract_patches(x, patch_size, ResultFor::products),
+                  reshape(proj.weight, {dim, proj.weight.numel() / dim}), proj.bias);
   }
 };
 

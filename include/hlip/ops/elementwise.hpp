@@ -1,5 +1,6 @@
-// Elementwise operations: one functor each, value and pull-back side by side, and the functions and operators that
-// build expressions from them. One body serves a float, a SIMD pack and a device thread.
+// Elementwise operations: one functor each, value and pull-back side by side, and the functions and
+// operators that build expressions from them. One body serves a float, a SIMD pack and a device
+// thread.
 //
 //   arithmetic  + - * /  negate abs sqrt square reciprocal pow clamp minimum maximum floor
 //   functions   exp log log1p sin cos tanh erf sigmoid softplus relu gelu silu
@@ -33,18 +34,23 @@ struct Subtract {
 struct Multiply {
   static constexpr std::string_view name = "multiply";
   template <class V> HLIP_FN V operator()(V a, V b) const { return a * b; }
-  template <class V> HLIP_FN std::tuple<V, V> pull(V a, V b, V, V dy) const { return {V(dy * b), V(dy * a)}; }
+  template <class V> HLIP_FN std::tuple<V, V> pull(V a, V b, V, V dy) const {
+    return {V(dy * b), V(dy * a)};
+  }
 };
 struct Divide {
   static constexpr std::string_view name = "divide";
   template <class V> HLIP_FN V operator()(V a, V b) const { return a / b; }
-  template <class V> HLIP_FN std::tuple<V, V> pull(V, V b, V y, V dy) const { return {V(dy / b), V(-dy * y / b)}; }
+  template <class V> HLIP_FN std::tuple<V, V> pull(V, V b, V y, V dy) const {
+    return {V(dy / b), V(-dy * y / b)};
+  }
 };
 struct Pow {
   static constexpr std::string_view name = "pow";
   template <class V> HLIP_FN V operator()(V a, V b) const { return pow_(a, b); }
   template <class V> HLIP_FN std::tuple<V, V> pull(V a, V b, V y, V dy) const {
-    // d/db = y·log a, taken as 0 where a <= 0 (there the power only makes sense for constant exponents)
+    // d/db = y·log a, taken as 0 where a <= 0 (there the power only makes sense for constant
+    // exponents)
     const V log_a = select_(a > V(0), V(log_(V(max_(a, V(1e-30))))), V(0));
     // d/da of a constant (b = 0) is 0, at a = 0 too, where the formula says 0·∞
     const V slope = select_(b == V(0), V(0), V(b * pow_(a, V(b - V(1)))));
@@ -77,7 +83,9 @@ struct Negate {
 struct Abs {
   static constexpr std::string_view name = "abs";
   template <class V> HLIP_FN V operator()(V x) const { return abs_(x); }
-  template <class V> HLIP_FN V pull(V x, V, V dy) const { return select_(x == V(0), V(0), select_(x < V(0), V(-dy), dy)); }
+  template <class V> HLIP_FN V pull(V x, V, V dy) const {
+    return select_(x == V(0), V(0), select_(x < V(0), V(-dy), dy));
+  }
 };
 struct Square {
   static constexpr std::string_view name = "square";
@@ -127,7 +135,9 @@ struct Tanh {
 struct Erf {
   static constexpr std::string_view name = "erf";
   template <class V> HLIP_FN V operator()(V x) const { return erf_(x); }
-  template <class V> HLIP_FN V pull(V x, V, V dy) const { return dy * V(2.0 * std::numbers::inv_sqrtpi) * exp_(V(-x * x)); }
+  template <class V> HLIP_FN V pull(V x, V, V dy) const {
+    return dy * V(2.0 * std::numbers::inv_sqrtpi) * exp_(V(-x * x));
+  }
 };
 struct Sigmoid {
   static constexpr std::string_view name = "sigmoid";
@@ -137,7 +147,9 @@ struct Sigmoid {
 /// log(1 + exp(x)), without overflow.
 struct Softplus {
   static constexpr std::string_view name = "softplus";
-  template <class V> HLIP_FN V operator()(V x) const { return max_(x, V(0)) + log1p_(V(exp_(V(-abs_(x))))); }
+  template <class V> HLIP_FN V operator()(V x) const {
+    return max_(x, V(0)) + log1p_(V(exp_(V(-abs_(x)))));
+  }
   template <class V> HLIP_FN V pull(V x, V, V dy) const { return dy / (V(1) + exp_(V(-x))); }
 };
 struct Relu {
@@ -148,17 +160,22 @@ struct Relu {
 /// x·Φ(x) with the exact normal distribution function (erf form).
 struct Gelu {
   static constexpr std::string_view name = "gelu";
-  template <class V> HLIP_FN V operator()(V x) const { return x * V(0.5) * (V(1) + erf_(V(x * V(1 / std::numbers::sqrt2)))); }
+  template <class V> HLIP_FN V operator()(V x) const {
+    return x * V(0.5) * (V(1) + erf_(V(x * V(1 / std::numbers::sqrt2))));
+  }
   template <class V> HLIP_FN V pull(V x, V, V dy) const {
     const V cdf = V(0.5) * (V(1) + erf_(V(x * V(1 / std::numbers::sqrt2))));
-    const V density = V(0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2) * exp_(V(V(-0.5) * x * x));
+    const V density = V(0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2) *
+                      exp_(V(V(-0.5) * x * x));
     return dy * (cdf + x * density);
   }
 };
 struct Silu {
   static constexpr std::string_view name = "silu";
   template <class V> HLIP_FN V operator()(V x) const { return x / (V(1) + exp_(V(-x))); }
-  template <class V> HLIP_FN V pull(V x, V y, V dy) const { return dy * (y + (V(1) - y) / (V(1) + exp_(V(-x)))); }
+  template <class V> HLIP_FN V pull(V x, V y, V dy) const {
+    return dy * (y + (V(1) - y) / (V(1) + exp_(V(-x))));
+  }
 };
 struct Floor {
   static constexpr std::string_view name = "floor";
@@ -166,11 +183,11 @@ struct Floor {
   template <class V> HLIP_FN V operator()(V x) const { return floor_(x); }
 };
 
-#define HLIP_COMPARISON(Name, text, symbol)                                                \
-  struct Name {                                                                            \
-    static constexpr std::string_view name = text;                                         \
-    static constexpr bool differentiable = false;                                          \
-    template <class V> HLIP_FN auto operator()(V a, V b) const { return a symbol b; }      \
+#define HLIP_COMPARISON(Name, text, symbol)                                           \
+  struct Name {                                                                       \
+    static constexpr std::string_view name = text;                                    \
+    static constexpr bool differentiable = false;                                     \
+    template <class V> HLIP_FN auto operator()(V a, V b) const { return a symbol b; } \
   };
 HLIP_COMPARISON(Less, "less", <)
 HLIP_COMPARISON(LessEqual, "less_equal", <=)
@@ -189,14 +206,16 @@ struct Not {
 };
 struct Where {
   static constexpr std::string_view name = "where";
-  template <class M, class V> HLIP_FN V operator()(M condition, V a, V b) const { return select_(condition, a, b); }
-  template <class M, class V> HLIP_FN std::tuple<NoGradient, V, V> pull(M condition, V, V, V, V dy) const {
+  template <class M, class V> HLIP_FN V operator()(M condition, V a, V b) const {
+    return select_(condition, a, b);
+  }
+  template <class M, class V>
+  HLIP_FN std::tuple<NoGradient, V, V> pull(M condition, V, V, V, V dy) const {
     return {NoGradient{}, select_(condition, dy, V(0)), select_(condition, V(0), dy)};
   }
 };
 /// Conversion between element types.
-template <class U>
-struct Cast {
+template <class U> struct Cast {
   static constexpr std::string_view name = "cast";
   static constexpr bool differentiable = false;
   template <class V> HLIP_FN auto operator()(V x) const { return cast_<U>(x); }
@@ -207,19 +226,22 @@ struct Cast {
 namespace detail {
 
 /// Turns the number in (tensor, number) into a constant of the tensor's element type.
-template <class Beside, class X>
-auto operand(const X& x) {
+template <class Beside, class X> auto operand(const X& x) {
   if constexpr (Expression<X>) return x;
-  else return Constant<compute_type<typename Beside::value_type>>(static_cast<compute_type<typename Beside::value_type>>(x));
+  else
+    return Constant<compute_type<typename Beside::value_type>>(
+        static_cast<compute_type<typename Beside::value_type>>(x));
 }
 template <class A, class B>
-concept BinaryOperands = (Expression<A> && Expression<B>) || (Expression<A> && std::is_arithmetic_v<B>) || (std::is_arithmetic_v<A> && Expression<B>);
+concept BinaryOperands = (Expression<A> && Expression<B>) ||
+                         (Expression<A> && std::is_arithmetic_v<B>) ||
+                         (std::is_arithmetic_v<A> && Expression<B>);
 
-template <class F, class A, class B>
-auto binary(F f, const A& a, const B& b) {
+template <class F, class A, class B> auto binary(F f, const A& a, const B& b) {
   if constexpr (Expression<A> && Expression<B>) {
-    static_assert(std::is_same_v<compute_type<typename A::value_type>, compute_type<typename B::value_type>>,
-                  "the operands have different element types: convert one with cast<T>(x)");
+    static_assert(
+        std::is_same_v<compute_type<typename A::value_type>, compute_type<typename B::value_type>>,
+        "the operands have different element types: convert one with cast<T>(x)");
     return map_expression(f, a, b);
   } else if constexpr (Expression<A>) {
     return map_expression(f, a, operand<A>(b));
@@ -230,12 +252,10 @@ auto binary(F f, const A& a, const B& b) {
 
 }  // namespace detail
 
-#define HLIP_OPERATOR(symbol, Functor)               \
-  template <class A, class B>                        \
-    requires detail::BinaryOperands<A, B>            \
-  auto operator symbol(const A& a, const B& b) {     \
-    return detail::binary(op::Functor{}, a, b);      \
-  }
+#define HLIP_OPERATOR(symbol, Functor)  \
+  template <class A, class B>           \
+  requires detail::BinaryOperands<A, B> \
+  auto operator symbol(const A& a, const B& b) { return detail::binary(op::Functor{}, a, b); }
 HLIP_OPERATOR(+, Add)
 HLIP_OPERATOR(-, Subtract)
 HLIP_OPERATOR(*, Multiply)
@@ -275,39 +295,33 @@ HLIP_UNARY(floor, Floor)
 #undef HLIP_UNARY
 
 template <class A, class B>
-  requires detail::BinaryOperands<A, B>
-auto pow(const A& a, const B& b) {
-  return detail::binary(op::Pow{}, a, b);
-}
+requires detail::BinaryOperands<A, B>
+auto pow(const A& a, const B& b) { return detail::binary(op::Pow{}, a, b); }
 template <class A, class B>
-  requires detail::BinaryOperands<A, B>
-auto minimum(const A& a, const B& b) {
-  return detail::binary(op::Minimum{}, a, b);
-}
+requires detail::BinaryOperands<A, B>
+auto minimum(const A& a, const B& b) { return detail::binary(op::Minimum{}, a, b); }
 template <class A, class B>
-  requires detail::BinaryOperands<A, B>
-auto maximum(const A& a, const B& b) {
-  return detail::binary(op::Maximum{}, a, b);
-}
+requires detail::BinaryOperands<A, B>
+auto maximum(const A& a, const B& b) { return detail::binary(op::Maximum{}, a, b); }
 
 /// x limited to [low, high].
-template <Expression E>
-auto clamp(const E& x, double low, double high) {
+template <Expression E> auto clamp(const E& x, double low, double high) {
   return minimum(maximum(x, low), high);
 }
 
 /// a where the condition (a bool expression) holds, b elsewhere; one of a and b may be a number.
 template <Expression C, class A, class B>
-  requires detail::BinaryOperands<A, B>
+requires detail::BinaryOperands<A, B>
 auto where(const C& condition, const A& a, const B& b) {
-  static_assert(std::is_same_v<typename C::value_type, bool>, "the condition of where is a bool tensor, for example x > 0");
-  if constexpr (Expression<A>) return map_expression(op::Where{}, condition, a, detail::operand<A>(b));
+  static_assert(std::is_same_v<typename C::value_type, bool>,
+                "the condition of where is a bool tensor, for example x > 0");
+  if constexpr (Expression<A>)
+    return map_expression(op::Where{}, condition, a, detail::operand<A>(b));
   else return map_expression(op::Where{}, condition, detail::operand<B>(a), b);
 }
 
 /// Converts the elements to U (float to integer truncates). Has no gradient.
-template <class U, Expression E>
-auto cast(const E& x) {
+template <class U, Expression E> auto cast(const E& x) {
   return map_expression(op::Cast<compute_type<U>>{}, x);
 }
 

@@ -16,21 +16,27 @@ Tensor<T, B> index_select(const Tensor<T, B>& table, const Tensor<std::int64_t, 
   auto out = Tensor<T, B>::empty(shape);
   const index_t n = index.numel(), rows = table.shape()[0];
   if (n == 0) return out;
-  gather_rows(B{}, table.contiguous().data(), index.contiguous().data(), out.data(), n, out.numel() / n, rows);
+  gather_rows(B{}, table.contiguous().data(), index.contiguous().data(), out.data(), n,
+              out.numel() / n, rows);
   return out;
 }
 
 /// table[index[i…], :] += rows[i…, :] into a fresh copy of zeros with `table_rows` rows.
 /// @throws if the first axes of rows are not those of index, or an index is negative or too large
 template <class T, class B>
-Tensor<T, B> scatter_add(const Tensor<T, B>& rows, const Tensor<std::int64_t, B>& index, index_t table_rows) {
-  expect(rows.rank() >= index.rank() && Shape(rows.shape().begin(), rows.shape().begin() + index.rank()) == index.shape(), "scatter_add",
-         "rows is {}, expected the axes of index {} first", to_string(rows.shape()), to_string(index.shape()));
+Tensor<T, B> scatter_add(const Tensor<T, B>& rows, const Tensor<std::int64_t, B>& index,
+                         index_t table_rows) {
+  expect(rows.rank() >= index.rank() &&
+             Shape(rows.shape().begin(), rows.shape().begin() + index.rank()) == index.shape(),
+         "scatter_add", "rows is {}, expected the axes of index {} first", to_string(rows.shape()),
+         to_string(index.shape()));
   Shape shape{table_rows};
   for (int d = index.rank(); d < rows.rank(); ++d) shape.push_back(rows.shape()[d]);
   auto table = Tensor<T, B>::zeros(shape);
   const index_t n = index.numel();
-  if (n > 0) scatter_add_rows(B{}, rows.contiguous().data(), index.contiguous().data(), table.data(), n, rows.numel() / n, table_rows);
+  if (n > 0)
+    scatter_add_rows(B{}, rows.contiguous().data(), index.contiguous().data(), table.data(), n,
+                     rows.numel() / n, table_rows);
   return table;
 }
 

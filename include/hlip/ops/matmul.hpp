@@ -1,4 +1,5 @@
-// Matrix products of tensors: the last two axes are matrices, the axes before them a batch that broadcasts.
+// Matrix products of tensors: the last two axes are matrices, the axes before them a batch that
+// broadcasts.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -8,9 +9,9 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// How gemm may read the last two axes of a tensor: as they are, or transposed. Copies if neither fits.
-template <class T, class B>
-struct MatrixOperand {
+/// How gemm may read the last two axes of a tensor: as they are, or transposed. Copies if neither
+/// fits.
+template <class T, class B> struct MatrixOperand {
   Tensor<T, B> x;
   bool transposed = false;
   index_t ld = 0;
@@ -18,7 +19,8 @@ struct MatrixOperand {
   explicit MatrixOperand(const Tensor<T, B>& input) : x(input) {
     const int r = input.rank();
     const auto fits = [&](int row, int column) {
-      return (x.strides()[column] == 1 || x.shape()[column] == 1) && (x.strides()[row] >= x.shape()[column] || x.shape()[row] == 1);
+      return (x.strides()[column] == 1 || x.shape()[column] == 1) &&
+             (x.strides()[row] >= x.shape()[column] || x.shape()[row] == 1);
     };
     if (!fits(r - 2, r - 1)) {
       if (fits(r - 1, r - 2)) transposed = true;
@@ -34,11 +36,13 @@ struct MatrixOperand {
 
 /// a (…, m, k) · b (…, k, n) -> (…, m, n). Transposed views are read in place.
 /// @throws if the inner sizes differ or the batch axes do not broadcast
-template <class T, class B>
-Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  expect(a.rank() >= 2 && b.rank() >= 2, "matmul", "a is {} and b is {}, expected at least two axes each", to_string(a.shape()), to_string(b.shape()));
+template <class T, class B> Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  expect(a.rank() >= 2 && b.rank() >= 2, "matmul",
+         "a is {} and b is {}, expected at least two axes each", to_string(a.shape()),
+         to_string(b.shape()));
   const index_t m = a.dim(-2), k = a.dim(-1), n = b.dim(-1);
-  expect(b.dim(-2) == k, "matmul", "a is {} and b is {}: inner sizes {} and {} differ", to_string(a.shape()), to_string(b.shape()), k, b.dim(-2));
+  expect(b.dim(-2) == k, "matmul", "a is {} and b is {}: inner sizes {} and {} differ",
+         to_string(a.shape()), to_string(b.shape()), k, b.dim(-2));
   const auto batch_of = [](const Shape& s) { return Shape(s.begin(), s.end() - 2); };
   const Shape batch = broadcast_shapes("matmul", batch_of(a.shape()), batch_of(b.shape()));
   const detail::MatrixOperand<T, B> left(a), right(b);

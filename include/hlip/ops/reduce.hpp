@@ -9,8 +9,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// (outer, n, inner) view of the reduced axes, copying only when they are not neighbours in memory.
-template <class T, class B>
-struct ReducedAxes {
+template <class T, class B> struct ReducedAxes {
   Tensor<T, B> x;
   Shape kept, kept_as_ones;  // result shape without and with the reduced axes
   index_t outer = 1, n = 1, inner = 1;
@@ -36,7 +35,8 @@ struct ReducedAxes {
       }
     }
     bool neighbours = true;
-    for (int d = first; d <= last; ++d) neighbours = neighbours && reduced[static_cast<std::size_t>(d)];
+    for (int d = first; d <= last; ++d)
+      neighbours = neighbours && reduced[static_cast<std::size_t>(d)];
     if (neighbours) {
       for (int d = 0; d < first && d < input.rank(); ++d) outer *= input.shape()[d];
       for (int d = last + 1; d < input.rank() && last >= 0; ++d) inner *= input.shape()[d];
@@ -53,9 +53,11 @@ struct ReducedAxes {
 };
 
 template <class U, class T, class B>
-Tensor<U, B> reduce_axes(std::string_view where, Reduction kind, const Tensor<T, B>& x, const Shape& axes, bool keepdim) {
+Tensor<U, B> reduce_axes(std::string_view where, Reduction kind, const Tensor<T, B>& x,
+                         const Shape& axes, bool keepdim) {
   const ReducedAxes<T, B> r(where, x, axes);
-  expect(r.n > 0 || kind == Reduction::sum, where, "the reduced axes of {} hold no elements", to_string(x.shape()));
+  expect(r.n > 0 || kind == Reduction::sum, where, "the reduced axes of {} hold no elements",
+         to_string(x.shape()));
   auto y = Tensor<U, B>::empty(keepdim ? r.kept_as_ones : r.kept);
   if (y.numel() > 0) reduce(B{}, kind, r.x.data(), y.data(), r.outer, r.n, r.inner);
   return y;
@@ -80,7 +82,8 @@ template <class T, class B>
 Tensor<T, B> min(const Tensor<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
   if constexpr (is_floating<T>) {
     return -max(Tensor<T, B>(-x), axes, keepdim);
-  } else {  // the complement reverses the order of integers of either sign; their negative overflows
+    // the complement reverses the order of integers of either sign; their negative overflows
+  } else {
     const T ones = std::is_same_v<T, bool> ? T(true) : static_cast<T>(-1);
     return ones - max(Tensor<T, B>(ones - x), axes, keepdim);
   }
@@ -106,12 +109,12 @@ template <class T, class B>
 Tensor<T, B> var(const Tensor<T, B>& x, const VarOptions& options = {}) {
   const detail::ReducedAxes<T, B> r("var", x, options.axes);
   const Tensor<T, B> squares = square(x - mean(x, options.axes, true));
-  return sum(squares, options.axes, options.keepdim) * (1.0 / static_cast<double>(r.n - options.correction));
+  return sum(squares, options.axes, options.keepdim) *
+         (1.0 / static_cast<double>(r.n - options.correction));
 }
 
 /// Adds up the axes along which `shape` was broadcast to x: the pull-back of broadcasting.
-template <class T, class B>
-Tensor<T, B> sum_to(const Tensor<T, B>& x, const Shape& shape) {
+template <class T, class B> Tensor<T, B> sum_to(const Tensor<T, B>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   Shape axes;
   const int extra = x.rank() - shape.rank();
@@ -121,24 +124,20 @@ Tensor<T, B> sum_to(const Tensor<T, B>& x, const Shape& shape) {
 }
 
 // The same for expressions over Tensors or Vars: mean(square(x - y)).
-template <LazyExpression E>
-auto sum(const E& x, const Shape& axes = {}, bool keepdim = false) {
+template <LazyExpression E> auto sum(const E& x, const Shape& axes = {}, bool keepdim = false) {
   return sum(eval(x), axes, keepdim);
 }
-template <LazyExpression E>
-auto mean(const E& x, const Shape& axes = {}, bool keepdim = false) {
+template <LazyExpression E> auto mean(const E& x, const Shape& axes = {}, bool keepdim = false) {
   return mean(eval(x), axes, keepdim);
 }
-template <LazyExpression E>
-auto max(const E& x, const Shape& axes = {}, bool keepdim = false) {
+template <LazyExpression E> auto max(const E& x, const Shape& axes = {}, bool keepdim = false) {
   return max(eval(x), axes, keepdim);
 }
 template <LazyExpression E>
 auto logsumexp(const E& x, const Shape& axes = {}, bool keepdim = false) {
   return logsumexp(eval(x), axes, keepdim);
 }
-template <LazyExpression E>
-auto var(const E& x, const VarOptions& options = {}) {
+template <LazyExpression E> auto var(const E& x, const VarOptions& options = {}) {
   return var(eval(x), options);
 }
 

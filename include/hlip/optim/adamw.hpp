@@ -1,4 +1,5 @@
-// AdamW: decoupled weight decay, bias-corrected moments. Source: Loshchilov and Hutter 2019; reference document HLIP §5.
+// AdamW: decoupled weight decay, bias-corrected moments. Source: Loshchilov and Hutter 2019;
+// reference document HLIP §5.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -13,11 +14,11 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.98, eps = 1e-6;
 };
 
-template <class T = float, class B = Cpu>
-class AdamW {
+template <class T = float, class B = Cpu> class AdamW {
  public:
   AdamW() = default;
-  AdamW(std::vector<OptimizedParameter<T, B>> parameters, const AdamWOptions& options) : options_(options), parameters_(std::move(parameters)) {
+  AdamW(std::vector<OptimizedParameter<T, B>> parameters, const AdamWOptions& options)
+      : options_(options), parameters_(std::move(parameters)) {
     const MemoryScope scope(MemoryCategory::optimizer);
     for (const auto& p : parameters_) {
       exp_avg_.push_back(Tensor<T, B>::zeros(p.var.shape()));
@@ -25,10 +26,11 @@ class AdamW {
     }
   }
 
-  /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters without gradient stay.
+  /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters
+  /// without gradient stay.
   void step(double lr, double grad_scale = 1.0) { step(lr, 1.0, std::vector<double>{grad_scale}); }
-  /// The same with a factor of every weight decay, and one factor of the gradients for each clip group: the last holds for all
-  /// groups behind it.
+  /// The same with a factor of every weight decay, and one factor of the gradients for each clip
+  /// group: the last holds for all groups behind it.
   void step(double lr, double weight_decay_factor, const std::vector<double>& grad_scales) {
     expect(!grad_scales.empty(), "adamw", "grad_scales is empty, expected one for each clip group");
     ++steps_;
@@ -41,13 +43,21 @@ class AdamW {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const auto& p = parameters_[i];
       if (!p.var.has_grad()) continue;
-      expect(p.var.value().is_contiguous() && p.var.grad().is_contiguous(), "adamw", "parameter {} or its gradient is not contiguous", p.name);
-      const double rate = lr * p.lr_factor, scale = grad_scales[std::min(p.clip_group, grad_scales.size() - 1)];
-      auto call = std::find_if(calls.begin(), calls.end(), [&](const Alike& c) { return c.lr == rate && c.grad_scale == scale; });
+      expect(p.var.value().is_contiguous() && p.var.grad().is_contiguous(), "adamw",
+             "parameter {} or its gradient is not contiguous", p.name);
+      const double rate = lr * p.lr_factor,
+                   scale = grad_scales[std::min(p.clip_group, grad_scales.size() - 1)];
+      auto call = std::find_if(calls.begin(), calls.end(), [&](const Alike& c) {
+        return c.lr == rate && c.grad_scale == scale;
+      });
       if (call == calls.end()) call = calls.insert(calls.end(), Alike{rate, scale, {}});
-      call->moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(), exp_avg_[i].data(), exp_avg_sq_[i].data(), p.weight_decay * weight_decay_factor});
+      call->moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(),
+                             exp_avg_[i].data(), exp_avg_sq_[i].data(),
+                             p.weight_decay * weight_decay_factor});
     }
-    for (const Alike& c : calls) adamw_update(B{}, AdamWArgs<T>{c.moved, c.lr, options_.beta1, options_.beta2, options_.eps, c.grad_scale, steps_});
+    for (const Alike& c : calls)
+      adamw_update(B{}, AdamWArgs<T>{c.moved, c.lr, options_.beta1, options_.beta2, options_.eps,
+                                     c.grad_scale, steps_});
   }
   void zero_grad() {
     for (auto& p : parameters_) p.var.zero_grad();
@@ -57,8 +67,7 @@ class AdamW {
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
   /// Calls fn(name, tensor) for the moments of every parameter: exp_avg.NAME and exp_avg_sq.NAME.
-  template <class Fn>
-  void each_state(Fn&& fn) const {
+  template <class Fn> void each_state(Fn&& fn) const {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       fn("exp_avg." + parameters_[i].name, exp_avg_[i]);
       fn("exp_avg_sq." + parameters_[i].name, exp_avg_sq_[i]);

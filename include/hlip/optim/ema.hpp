@@ -10,8 +10,7 @@
 HLIP_BEGIN
 
 /// Keeps average ← decay·average + (1−decay)·parameter, starting from the parameters as they are.
-template <class T = float, class B = Cpu>
-class Ema {
+template <class T = float, class B = Cpu> class Ema {
  public:
   Ema(const std::vector<std::pair<std::string, Var<T, B>*>>& named, double decay) : decay_(decay) {
     const MemoryScope scope(MemoryCategory::optimizer);
@@ -22,7 +21,8 @@ class Ema {
     }
   }
   void update() {
-    for (std::size_t i = 0; i < sources_.size(); ++i) averages_[i].assign(averages_[i] * decay_ + sources_[i].value() * (1 - decay_));
+    for (std::size_t i = 0; i < sources_.size(); ++i)
+      averages_[i].assign(averages_[i] * decay_ + sources_[i].value() * (1 - decay_));
   }
   /// Exchanges averages and parameters: once before an evaluation, once after it.
   void swap_with_parameters() {

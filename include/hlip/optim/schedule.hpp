@@ -33,7 +33,8 @@ inline LrScheduler lr_scheduler_named(std::string_view name) {
 inline double learning_rate(const ScheduleOptions& o, std::int64_t s) {
   if (s < o.warmup) return o.lr * static_cast<double>(s + 1) / static_cast<double>(o.warmup);
   if (o.kind == LrScheduler::cosine) {
-    const double e = static_cast<double>(s - o.warmup), es = static_cast<double>(o.total - o.warmup);
+    const double e = static_cast<double>(s - o.warmup),
+                 es = static_cast<double>(o.total - o.warmup);
     return es > 0 ? 0.5 * (1 + std::cos(std::numbers::pi * e / es)) * o.lr : o.lr;
   }
   const std::int64_t start = o.total - o.cooldown;
@@ -42,15 +43,18 @@ inline double learning_rate(const ScheduleOptions& o, std::int64_t s) {
   return std::pow(1 - e / es, o.cooldown_power) * (o.lr - o.cooldown_end) + o.cooldown_end;
 }
 
-/// A number other than the learning rate that changes with the step: a decay, the momentum of a teacher, a temperature. Linear from
-/// `warmup_from` to `from` over the first `warmup` steps, then a half cosine to `to` at step `total`.
+/// A number other than the learning rate that changes with the step: a decay, the momentum of a
+/// teacher, a temperature. Linear from `warmup_from` to `from` over the first `warmup` steps, then
+/// a half cosine to `to` at step `total`.
 struct NamedSchedule {
   std::string name;
   double from = 0, to = 0, warmup_from = 0;
   std::int64_t warmup = 0, total = 0;
 
   double value(std::int64_t step) const {
-    if (step < warmup) return warmup_from + (from - warmup_from) * static_cast<double>(step) / static_cast<double>(warmup);
+    if (step < warmup)
+      return warmup_from +
+             (from - warmup_from) * static_cast<double>(step) / static_cast<double>(warmup);
     if (from == to || step >= total) return to;
     const double done = static_cast<double>(step - warmup) / static_cast<double>(total - warmup);
     return to + 0.5 * (from - to) * (1 + std::cos(std::numbers::pi * done));

@@ -1,4 +1,5 @@
-// Stochastic gradient descent with momentum; weight decay is added to the gradient, as torch.optim.SGD does.
+// Stochastic gradient descent with momentum; weight decay is added to the gradient, as
+// torch.optim.SGD does.
 #pragma once
 
 #include <hlip/ops/elementwise.hpp>
@@ -11,10 +12,10 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
-template <class T = float, class B = Cpu>
-class Sgd {
+template <class T = float, class B = Cpu> class Sgd {
  public:
-  Sgd(std::vector<OptimizedParameter<T, B>> parameters, const SgdOptions& options) : options_(options), parameters_(std::move(parameters)), velocity_(parameters_.size()) {}
+  Sgd(std::vector<OptimizedParameter<T, B>> parameters, const SgdOptions& options)
+      : options_(options), parameters_(std::move(parameters)), velocity_(parameters_.size()) {}
 
   void step(double lr, double grad_scale = 1.0) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {

@@ -1,5 +1,5 @@
-// Writes phantom studies as a CT-RATE tree - NIfTI volumes, report, label and metadata tables, training annotations - so that the
-// demo runs the code path of real data. Needs zlib.
+// Writes phantom studies as a CT-RATE tree - NIfTI volumes, report, label and metadata tables,
+// training annotations - so that the demo runs the code path of real data. Needs zlib.
 #pragma once
 
 #include <hlip/imaging/nifti_write.hpp>
@@ -18,7 +18,8 @@ HLIP_BEGIN
 
 /// Where a written phantom data set lies.
 struct PhantomDataset {
-  std::string dataset;           ///< the folder with CT-RATE's layout: <split>/<patient>/<study>/<volume> beside the tables
+  /// the folder with CT-RATE's layout: <split>/<patient>/<study>/<volume> beside the tables
+  std::string dataset;
   std::string train_annotation;  ///< JSON: study -> {"recons": [volume], "report": [text]}
   std::string valid_annotation;
   bool reused = false;  ///< it was complete already and nothing was written
@@ -26,12 +27,16 @@ struct PhantomDataset {
 
 namespace detail {
 
-/// Draws study i, writes its volume unless a run that was cut off has left it, and returns its table rows.
-HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const PhantomOptions& options, std::uint64_t data_seed,
-                                       const std::string& split, index_t i) {
+/// Draws study i, writes its volume unless a run that was cut off has left it, and returns its
+/// table rows.
+HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const PhantomOptions& options,
+                                          std::uint64_t data_seed, const std::string& split,
+                                          index_t i) {
   const PhantomStudy s = make_phantom(options, data_seed, split, i);
-  const std::string patient = fmt::format("{}_{}", split, i + 1), study = patient + "_a", volume = study + "_1.nii.gz";
-  const std::string folder = fmt::format("{}/{}/{}/{}", dataset, split, patient, study), path = folder + "/" + volume;
+  const std::string patient = fmt::format("{}_{}", split, i + 1), study = patient + "_a",
+                    volume = study + "_1.nii.gz";
+  const std::string folder = fmt::format("{}/{}/{}/{}", dataset, split, patient, study),
+                    path = folder + "/" + volume;
   if (!is_file(path)) {
     std::filesystem::remove_all(folder);  // what a killed run may have left of an unfinished file
     std::filesystem::create_directories(folder);
@@ -40,10 +45,12 @@ HLIP_LAZY PhantomRows write_phantom_study(const std::string& dataset, const Phan
   return phantom_rows(s, study, volume);
 }
 
-/// All studies and the tables of both splits. (A function: in a lambda of write_phantom_dataset it makes nvcc 13 crash.)
+/// All studies and the tables of both splits. (A function: in a lambda of write_phantom_dataset it
+/// makes nvcc 13 crash.)
 template <class Progress>
-void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& options, std::uint64_t data_seed, index_t n_train,
-                           index_t n_valid, int n_threads, Progress& progress) {
+void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& options,
+                           std::uint64_t data_seed, index_t n_train, index_t n_valid, int n_threads,
+                           Progress& progress) {
   for (const char* tables : {"radiology_text_reports", "multi_abnormality_labels", "metadata"})
     std::filesystem::create_directories(result.dataset + "/" + tables);
   index_t done = 0;
@@ -51,23 +58,31 @@ void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& o
   for (const std::string split : {"train", "valid"}) {
     std::vector<PhantomRows> rows(static_cast<std::size_t>(split == "train" ? n_train : n_valid));
     phantom_parallel(static_cast<index_t>(rows.size()), n_threads, [&](index_t i) {
-      rows[static_cast<std::size_t>(i)] = write_phantom_study(result.dataset, options, data_seed, split, i);
+      rows[static_cast<std::size_t>(i)] = write_phantom_study(result.dataset, options, data_seed,
+                                                              split, i);
       const std::lock_guard lock(mutex);
       progress(++done, n_train + n_valid);
     });
     std::vector<std::string_view> label_columns = {"VolumeName"};
-    label_columns.insert(label_columns.end(), phantom_label_columns.begin(), phantom_label_columns.end());
-    std::string reports = "VolumeName,ClinicalInformation_EN,Technique_EN,Findings_EN,Impressions_EN\n", annotation = "{";
-    std::string labels = phantom_csv_row(label_columns), metadata = std::string(phantom_metadata_header) + "\n";
+    label_columns.insert(label_columns.end(), phantom_label_columns.begin(),
+                         phantom_label_columns.end());
+    std::string reports =
+                    "VolumeName,ClinicalInformation_EN,Technique_EN,Findings_EN,Impressions_EN\n",
+                annotation = "{";
+    std::string labels = phantom_csv_row(label_columns),
+                metadata = std::string(phantom_metadata_header) + "\n";
     for (const auto& r : rows) {
       reports += r.report, labels += r.labels, metadata += r.metadata;
       annotation += (annotation.size() > 1 ? ",\n" : "\n") + r.annotation;
     }
-    const std::string name = split == "train" ? "train" : "validation";  // the release mixes both spellings
+    // the release mixes both spellings
+    const std::string name = split == "train" ? "train" : "validation";
     atomic_write(result.dataset + "/radiology_text_reports/" + name + "_reports.csv", reports);
-    atomic_write(result.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv", labels);
+    atomic_write(result.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv",
+                 labels);
     atomic_write(result.dataset + "/metadata/" + name + "_metadata.csv", metadata);
-    atomic_write(split == "train" ? result.train_annotation : result.valid_annotation, annotation + "\n}\n");
+    atomic_write(split == "train" ? result.train_annotation : result.valid_annotation,
+                 annotation + "\n}\n");
   }
 }
 
@@ -75,26 +90,32 @@ void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& o
 
 /// Writes a phantom data set below `root`, or finds it complete there.
 ///
-/// Layout: root/dataset is a CT-RATE tree with the splits "train" and "valid", root/<split>_raw_annotation.json are the annotations,
-/// root/README.txt says that the data are synthetic. The settings are kept in root/phantom.json, written last; a folder that
-/// has it with the same settings is used as it is, and a run that was cut off is continued. A folder with other settings, or with a
-/// dataset that is not a phantom, is refused and left alone.
+/// Layout: root/dataset is a CT-RATE tree with the splits "train" and "valid",
+/// root/<split>_raw_annotation.json are the annotations, root/README.txt says that the data are
+/// synthetic. The settings are kept in root/phantom.json, written last; a folder that has it with
+/// the same settings is used as it is, and a run that was cut off is continued. A folder with other
+/// settings, or with a dataset that is not a phantom, is refused and left alone.
 ///
 /// @param root      folder, made if need be; @param data_seed  chooses the studies
-/// @param n_train, n_valid  studies a split (0 … 1 000 000); @param n_threads  at least 1; the files do not depend on it
+/// @param n_train, n_valid  studies a split (0 … 1 000 000); @param n_threads  at least 1; the
+/// files do not depend on it
 /// @param progress  called as progress(done, total) after each study, one call at a time
-/// @throws hlip::error if settings are impossible, the folder holds something else, or a file cannot be written
+/// @throws hlip::error if settings are impossible, the folder holds something else, or a file
+/// cannot be written
 template <class Progress = detail::NoProgress>
-PhantomDataset write_phantom_dataset(const std::string& root, const PhantomOptions& options, std::uint64_t data_seed, index_t n_train,
-                                     index_t n_valid, int n_threads, Progress progress = {}) {
+PhantomDataset write_phantom_dataset(const std::string& root, const PhantomOptions& options,
+                                     std::uint64_t data_seed, index_t n_train, index_t n_valid,
+                                     int n_threads, Progress progress = {}) {
   using namespace detail;
   constexpr std::string_view where = "write_phantom_dataset";
   check_phantom_options(options);
   check_phantom_counts(where, n_train, n_valid, n_threads);
-  PhantomDataset result{root + "/dataset", root + "/train_raw_annotation.json", root + "/valid_raw_annotation.json", false};
+  PhantomDataset result{root + "/dataset", root + "/train_raw_annotation.json",
+                        root + "/valid_raw_annotation.json", false};
   const std::string settings = phantom_settings(options, data_seed, n_train, n_valid);
-  result.reused = !write_phantom_folder(root, result.dataset, settings, phantom_readme,
-                                        [&] { write_phantom_studies(result, options, data_seed, n_train, n_valid, n_threads, progress); });
+  result.reused = !write_phantom_folder(root, result.dataset, settings, phantom_readme, [&] {
+    write_phantom_studies(result, options, data_seed, n_train, n_valid, n_threads, progress);
+  });
   return result;
 }
 

@@ -35,19 +35,28 @@ namespace detail {
 /// About `wanted` round numbers that cover a range.
 inline std::vector<double> chart_ticks(double low, double high, int wanted) {
   const double raw = (high - low) / wanted, power = std::pow(10.0, std::floor(std::log10(raw)));
-  const double step = raw / power < 1.5 ? power : raw / power < 3.5 ? 2 * power : raw / power < 7.5 ? 5 * power : 10 * power;
+  const double step = raw / power < 1.5   ? power
+                      : raw / power < 3.5 ? 2 * power
+                      : raw / power < 7.5 ? 5 * power
+                                          : 10 * power;
   std::vector<double> ticks;
-  for (double t = std::ceil(low / step - 1e-9) * step; t <= high + 1e-9 * step && ticks.size() < 32; t += step) ticks.push_back(std::abs(t) < step * 1e-9 ? 0 : t);
+  for (double t = std::ceil(low / step - 1e-9) * step; t <= high + 1e-9 * step && ticks.size() < 32;
+       t += step)
+    ticks.push_back(std::abs(t) < step * 1e-9 ? 0 : t);
   return ticks;
 }
 
-/// At most about 2·`buckets` points that show the same line: the lowest and highest of every bucket, in order.
+/// At most about 2·`buckets` points that show the same line: the lowest and highest of every
+/// bucket, in order.
 inline ChartPoints thin_points(const ChartPoints& points, std::size_t buckets) {
   if (points.size() <= 2 * buckets) return points;
   ChartPoints out;
   for (std::size_t b = 0; b < buckets; ++b) {
-    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(b * points.size() / buckets), end = points.begin() + static_cast<std::ptrdiff_t>((b + 1) * points.size() / buckets);
-    auto [low, high] = std::minmax_element(begin, end, [](const auto& x, const auto& y) { return x.second < y.second; });
+    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(b * points.size() / buckets),
+               end = points.begin() +
+                     static_cast<std::ptrdiff_t>((b + 1) * points.size() / buckets);
+    auto [low, high] = std::minmax_element(
+        begin, end, [](const auto& x, const auto& y) { return x.second < y.second; });
     if (low > high) std::swap(low, high);
     out.push_back(*low);
     if (high != low) out.push_back(*high);
@@ -58,41 +67,66 @@ inline ChartPoints thin_points(const ChartPoints& points, std::size_t buckets) {
 /// The frame all charts share: ranges, ticks, labels, and where a value lies.
 class ChartFrame {
  public:
-  ChartFrame(const ChartOptions& o, const std::vector<const ChartPoints*>& data) : o_(o), left_(o.ticks ? 58 : 12), right_(o.width - 12), top_(o.title.empty() ? 12 : 30), bottom_(o.height - (o.ticks ? 40 : 12)) {
-    x_ = range(o.x_range, data, [](const auto& p) { return p.first; }, o.ticks ? 0 : 0.05);
-    y_ = range(o.y_range, data, [](const auto& p) { return p.second; }, 0.05);
+  ChartFrame(const ChartOptions& o, const std::vector<const ChartPoints*>& data)
+      : o_(o),
+        left_(o.ticks ? 58 : 12),
+        right_(o.width - 12),
+        top_(o.title.empty() ? 12 : 30),
+        bottom_(o.height - (o.ticks ? 40 : 12)) {
+    x_ = range(
+        o.x_range, data, [](const auto& p) { return p.first; }, o.ticks ? 0 : 0.05);
+    y_ = range(
+        o.y_range, data, [](const auto& p) { return p.second; }, 0.05);
   }
   double x(double v) const { return left_ + (v - x_[0]) / (x_[1] - x_[0]) * (right_ - left_); }
   double y(double v) const { return bottom_ - (v - y_[0]) / (y_[1] - y_[0]) * (bottom_ - top_); }
 
   std::string begin() const {
-    std::string out = fmt::format("<svg viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\">\n", o_.width, o_.height, escape_html(o_.title));
-    if (!o_.title.empty()) out += fmt::format("<text class=\"title\" x=\"{:g}\" y=\"17\">{}</text>\n", left_, escape_html(o_.title));
+    std::string out = fmt::format(
+        "<svg viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\">\n", o_.width, o_.height,
+        escape_html(o_.title));
+    if (!o_.title.empty())
+      out += fmt::format("<text class=\"title\" x=\"{:g}\" y=\"17\">{}</text>\n", left_,
+                         escape_html(o_.title));
     if (o_.ticks) {
       for (const double t : chart_ticks(y_[0], y_[1], o_.height < 220 ? 3 : 5))
-        out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/><text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n", left_, right_, y(t), y(t), left_ - 6, y(t) + 4, t);
+        out += fmt::format(
+            "<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/><text "
+            "x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n",
+            left_, right_, y(t), y(t), left_ - 6, y(t) + 4, t);
       for (const double t : chart_ticks(x_[0], x_[1], o_.width < 300 ? 3 : 6)) {
         const std::string label = fmt::format("{:.6g}", t);
-        const double half = 4.0 * static_cast<double>(label.size());  // of its width, at 12 pixels: what would stand over the edge is cut off there
-        out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", std::min(x(t), o_.width - half), bottom_ + 17, label);
+        // of its width, at 12 pixels: what would stand over the edge is cut off there
+        const double half = 4.0 * static_cast<double>(label.size());
+        out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+                           std::min(x(t), o_.width - half), bottom_ + 17, label);
       }
     }
-    out += fmt::format("<path class=\"axis\" fill=\"none\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>\n", left_, top_, bottom_, right_);
-    if (!o_.x_label.empty()) out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", right_, o_.height - 6, escape_html(o_.x_label));
-    if (!o_.y_label.empty()) out += fmt::format("<text x=\"{:.1f}\" y=\"17\" text-anchor=\"end\">{}</text>\n", right_, escape_html(o_.y_label));
+    out += fmt::format("<path class=\"axis\" fill=\"none\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>\n",
+                       left_, top_, bottom_, right_);
+    if (!o_.x_label.empty())
+      out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", right_,
+                         o_.height - 6, escape_html(o_.x_label));
+    if (!o_.y_label.empty())
+      out += fmt::format("<text x=\"{:.1f}\" y=\"17\" text-anchor=\"end\">{}</text>\n", right_,
+                         escape_html(o_.y_label));
     return out;
   }
 
  private:
   template <class Value>
-  static std::array<double, 2> range(const std::array<double, 2>& given, const std::vector<const ChartPoints*>& data, Value value, double margin) {
+  static std::array<double, 2> range(const std::array<double, 2>& given,
+                                     const std::vector<const ChartPoints*>& data, Value value,
+                                     double margin) {
     if (given[0] < given[1]) return given;
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (const auto* points : data)
       for (const auto& p : *points)
-        if (const double v = value(p); std::isfinite(p.first) && std::isfinite(p.second)) low = std::min(low, v), high = std::max(high, v);
+        if (const double v = value(p); std::isfinite(p.first) && std::isfinite(p.second))
+          low = std::min(low, v), high = std::max(high, v);
     if (!(low <= high)) return {0, 1};
-    if (low == high) return {low - std::max(0.5, std::abs(low) / 10), high + std::max(0.5, std::abs(high) / 10)};
+    if (low == high)
+      return {low - std::max(0.5, std::abs(low) / 10), high + std::max(0.5, std::abs(high) / 10)};
     return {low - margin * (high - low), high + margin * (high - low)};
   }
   const ChartOptions& o_;
@@ -135,30 +169,42 @@ inline ChartPoints running_mean(const ChartPoints& points, std::size_t reach) {
   for (std::size_t i = 0; i < points.size(); ++i) {
     add(points[i].second, 1);
     if (i > reach) add(points[i - reach - 1].second, -1);
-    out.emplace_back(points[i].first, count > 0 ? sum / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN());
+    out.emplace_back(points[i].first, count > 0 ? sum / static_cast<double>(count)
+                                                : std::numeric_limits<double>::quiet_NaN());
   }
   return out;
 }
 
 /// A group of points of a plane.
 struct ChartCloud {
-  std::string_view style = "dot-a";  ///< class of html_page: dot-a, dot-b (filled circles), ring-a, ring-b (open squares)
+  /// class of html_page: dot-a, dot-b (filled circles), ring-a, ring-b (open squares)
+  std::string_view style = "dot-a";
   ChartPoints points;
 };
 
 /// Points in a plane without ticks, for maps whose units mean nothing.
 /// @param links pairs of points that belong together, drawn as faint lines
-inline std::string scatter_chart(const std::vector<ChartCloud>& clouds, const std::vector<std::pair<std::pair<double, double>, std::pair<double, double>>>& links, ChartOptions options) {
+inline std::string scatter_chart(
+    const std::vector<ChartCloud>& clouds,
+    const std::vector<std::pair<std::pair<double, double>, std::pair<double, double>>>& links,
+    ChartOptions options) {
   options.ticks = false;
   std::vector<const ChartPoints*> data;
   for (const auto& c : clouds) data.push_back(&c.points);
   const detail::ChartFrame frame(options, data);
   std::string out = frame.begin();
-  for (const auto& [a, b] : links) out += fmt::format("<line class=\"pair\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", frame.x(a.first), frame.y(a.second), frame.x(b.first), frame.y(b.second));
+  for (const auto& [a, b] : links)
+    out += fmt::format(
+        "<line class=\"pair\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
+        frame.x(a.first), frame.y(a.second), frame.x(b.first), frame.y(b.second));
   for (const auto& c : clouds)
     for (const auto& [x, y] : c.points)
-      out += c.style.starts_with("dot") ? fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n", c.style, frame.x(x), frame.y(y))
-                                        : fmt::format("<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"7\" height=\"7\"/>\n", c.style, frame.x(x) - 3.5, frame.y(y) - 3.5);
+      out += c.style.starts_with("dot")
+                 ? fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n",
+                               c.style, frame.x(x), frame.y(y))
+                 : fmt::format(
+                       "<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"7\" height=\"7\"/>\n",
+                       c.style, frame.x(x) - 3.5, frame.y(y) - 3.5);
   return out + "</svg>\n";
 }
 

@@ -19,7 +19,9 @@ struct Colour {
 
 /// Between two colours. @param share of `b`, 0 … 1
 inline Colour blend(Colour a, Colour b, double share) {
-  const auto mix = [&](std::uint8_t x, std::uint8_t y) { return static_cast<std::uint8_t>(std::lround(x + (y - x) * share)); };
+  const auto mix = [&](std::uint8_t x, std::uint8_t y) {
+    return static_cast<std::uint8_t>(std::lround(x + (y - x) * share));
+  };
   return {mix(a.r, b.r), mix(a.g, b.g), mix(a.b, b.b)};
 }
 
@@ -30,15 +32,20 @@ inline Colour grey_colour(double value) {
 
 /// The colours of heat maps, from blue over green to red. @param value 0 … 1  Source: MATLAB's jet.
 inline Colour jet_colour(double value) {
-  const auto ramp = [&](double centre) { return static_cast<std::uint8_t>(std::lround(255 * std::clamp(1.5 - std::abs(4 * value - centre), 0.0, 1.0))); };
+  const auto ramp = [&](double centre) {
+    return static_cast<std::uint8_t>(
+        std::lround(255 * std::clamp(1.5 - std::abs(4 * value - centre), 0.0, 1.0)));
+  };
   return {ramp(3), ramp(2), ramp(1)};
 }
 
 /// What is drawn outside of the picture is not drawn.
 class Picture {
  public:
-  Picture(std::int64_t width, std::int64_t height, Colour background) : width_(width), height_(height) {
-    if (width < 1 || height < 1 || width > 32767 || height > 32767) fail("picture", "{} x {} pixels, expected 1 to 32767", width, height);
+  Picture(std::int64_t width, std::int64_t height, Colour background)
+      : width_(width), height_(height) {
+    if (width < 1 || height < 1 || width > 32767 || height > 32767)
+      fail("picture", "{} x {} pixels, expected 1 to 32767", width, height);
     pixels_.resize(static_cast<std::size_t>(3 * width * height));
     fill(0, 0, width, height, background);
   }
@@ -57,17 +64,23 @@ class Picture {
   }
   void fill(std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height, Colour c) {
     for (std::int64_t j = std::max<std::int64_t>(y, 0); j < std::min(y + height, height_); ++j)
-      for (std::int64_t i = std::max<std::int64_t>(x, 0); i < std::min(x + width, width_); ++i) set(i, j, c);
+      for (std::int64_t i = std::max<std::int64_t>(x, 0); i < std::min(x + width, width_); ++i)
+        set(i, j, c);
   }
   /// Pixels a text is wide.
-  static std::int64_t text_width(std::string_view text, std::int64_t dot) { return static_cast<std::int64_t>(text.size()) * (glyph_width + 1) * dot; }
-  /// A line of text with its upper left corner at (x, y). @param dot pixels of a dot; what is not ASCII is drawn as '?'
+  static std::int64_t text_width(std::string_view text, std::int64_t dot) {
+    return static_cast<std::int64_t>(text.size()) * (glyph_width + 1) * dot;
+  }
+  /// A line of text with its upper left corner at (x, y). @param dot pixels of a dot; what is not
+  /// ASCII is drawn as '?'
   void text(std::int64_t x, std::int64_t y, std::string_view text, Colour c, std::int64_t dot = 2) {
     for (const char letter : text) {
-      const auto& glyph = glyphs[static_cast<std::size_t>(letter >= ' ' && letter <= '~' ? letter - ' ' : '?' - ' ')];
+      const auto& glyph = glyphs[static_cast<std::size_t>(
+          letter >= ' ' && letter <= '~' ? letter - ' ' : '?' - ' ')];
       for (int i = 0; i < glyph_width; ++i)
         for (int j = 0; j < glyph_height; ++j)
-          if (glyph[static_cast<std::size_t>(i)] >> j & 1) fill(x + i * dot, y + j * dot, dot, dot, c);
+          if (glyph[static_cast<std::size_t>(i)] >> j & 1)
+            fill(x + i * dot, y + j * dot, dot, dot, c);
       x += (glyph_width + 1) * dot;
     }
   }

@@ -1,4 +1,5 @@
-// report.html: a run on one page, made of the files in its folder. Needs nlohmann_json, libcsv and zlib.
+// report.html: a run on one page, made of the files in its folder. Needs nlohmann_json, libcsv and
+// zlib.
 #pragma once
 
 #include <hlip/eval/pca.hpp>
@@ -23,7 +24,10 @@ HLIP_BEGIN
 
 /// The names of what a run leaves for its report, below its folder.
 struct RunFiles {
-  static constexpr std::string_view metrics = "metrics.csv", config = "config.toml", table = "zero_shot.csv", scores = "zero_shot_scores.csv", summary = "report/summary.json", embeddings = "report/embeddings.safetensors";
+  static constexpr std::string_view metrics = "metrics.csv", config = "config.toml",
+                                    table = "zero_shot.csv", scores = "zero_shot_scores.csv",
+                                    summary = "report/summary.json",
+                                    embeddings = "report/embeddings.safetensors";
 };
 
 /// What the machine and the build were, for anybody who wants to repeat a run.
@@ -41,7 +45,8 @@ HLIP_LAZY Json describe_environment(int threads) {
   const auto add = [&](const char* name, const std::string& value) { j.push_back({name, value}); };
   add("processor", processor);
   add("compute threads", fmt::format("{} of {}", threads, std::thread::hardware_concurrency()));
-  if (::uname(&system) == 0) add("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
+  if (::uname(&system) == 0)
+    add("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
   add("compiler", __VERSION__);
 #if defined(__AVX512F__)
   add("instructions", "AVX-512");
@@ -59,13 +64,19 @@ HLIP_LAZY Json describe_environment(int threads) {
 }
 
 /// The scores of an evaluation as a table: volume, then P(positive) and label of every finding.
-HLIP_LAZY std::string scores_to_csv(const std::vector<std::string>& findings, const std::vector<std::string>& volumes, std::span<const double> scores, std::span<const std::int64_t> labels) {
+HLIP_LAZY std::string scores_to_csv(const std::vector<std::string>& findings,
+                                    const std::vector<std::string>& volumes,
+                                    std::span<const double> scores,
+                                    std::span<const std::int64_t> labels) {
   std::string text = "VolumeName";
-  for (const auto& f : findings) text += fmt::format(",{},{}", detail::csv_field("score " + f), detail::csv_field("label " + f));
+  for (const auto& f : findings)
+    text += fmt::format(",{},{}", detail::csv_field("score " + f), detail::csv_field("label " + f));
   text += '\n';
   for (std::size_t i = 0; i < volumes.size(); ++i) {
     text += detail::csv_field(volumes[i]);
-    for (std::size_t c = 0; c < findings.size(); ++c) text += fmt::format(",{},{}", scores[i * findings.size() + c], labels[i * findings.size() + c]);
+    for (std::size_t c = 0; c < findings.size(); ++c)
+      text += fmt::format(",{},{}", scores[i * findings.size() + c],
+                          labels[i * findings.size() + c]);
     text += '\n';
   }
   return text;
@@ -108,11 +119,13 @@ struct StageCurves {
 
 HLIP_LAZY std::vector<StageCurves> read_curves(const std::string& path) {
   std::vector<StageCurves> stages;
-  const auto table = read_csv(path, {"stage", "step", "loss", "lr", "grad_norm", "samples_per_second", "data_wait", "skipped"});
+  const auto table = read_csv(path, {"stage", "step", "loss", "lr", "grad_norm",
+                                     "samples_per_second", "data_wait", "skipped"});
   const auto column = [&](const char* name) { return table.column(name); };
   for (std::size_t r = 0; r < table.rows(); ++r) {
     const std::string stage(table.at(r, column("stage")));
-    if (stages.empty() || stages.back().stage != stage) stages.push_back({stage, {}, {}, {}, 0, 0, 0});
+    if (stages.empty() || stages.back().stage != stage)
+      stages.push_back({stage, {}, {}, {}, 0, 0, 0});
     auto& s = stages.back();
     const auto step = table_number<double>(table, r, column("step"));
     s.loss.emplace_back(step, table_number<double>(table, r, column("loss")));
@@ -125,17 +138,29 @@ HLIP_LAZY std::vector<StageCurves> read_curves(const std::string& path) {
   return stages;
 }
 
-inline std::string stage_title(const std::string& stage) { return stage == "text_step" ? "Text stage" : stage == "step" ? "Image stage" : stage; }
+inline std::string stage_title(const std::string& stage) {
+  return stage == "text_step" ? "Text stage" : stage == "step" ? "Image stage" : stage;
+}
 
 HLIP_LAZY std::string curves_section(const std::vector<StageCurves>& stages) {
   std::string out = "<h2>Training</h2>\n";
   for (const auto& s : stages) {
-    out += fmt::format("<h3>{}</h3>\n<p class=\"soft\">{} steps, {:.3g} samples/s, {:.0f} % of the time waiting for data{}. Faint: every step; strong: mean of the last {}.</p>\n<div class=\"row\">\n", escape_html(stage_title(s.stage)),
-                       s.loss.size(), s.rate, 100 * s.wait, s.skipped > 0 ? fmt::format(", {} steps skipped because loss or gradient was not finite", s.skipped) : "", s.loss.size() / 50 + 1);
+    out += fmt::format(
+        "<h3>{}</h3>\n<p class=\"soft\">{} steps, {:.3g} samples/s, {:.0f} % of the time waiting "
+        "for data{}. Faint: every step; strong: mean of the last {}.</p>\n<div class=\"row\">\n",
+        escape_html(stage_title(s.stage)), s.loss.size(), s.rate, 100 * s.wait,
+        s.skipped > 0
+            ? fmt::format(", {} steps skipped because loss or gradient was not finite", s.skipped)
+            : "",
+        s.loss.size() / 50 + 1);
     const std::size_t reach = s.loss.size() / 50;
-    out += line_chart({{"faint", s.loss}, {"a", running_mean(s.loss, reach)}}, {.title = "loss", .x_label = "step"});
+    out += line_chart({{"faint", s.loss}, {"a", running_mean(s.loss, reach)}},
+                      {.title = "loss", .x_label = "step"});
     out += line_chart({{"b", s.lr}}, {.title = "learning rate", .x_label = "step"});
-    out += "</div>\n<details><summary>gradient norm</summary><div class=\"row\">\n" + line_chart({{"faint", s.grad_norm}, {"a", running_mean(s.grad_norm, reach)}}, {.title = "gradient norm", .x_label = "step"}) + "</div></details>\n";
+    out += "</div>\n<details><summary>gradient norm</summary><div class=\"row\">\n" +
+           line_chart({{"faint", s.grad_norm}, {"a", running_mean(s.grad_norm, reach)}},
+                      {.title = "gradient norm", .x_label = "step"}) +
+           "</div></details>\n";
   }
   return out;
 }
@@ -144,16 +169,29 @@ HLIP_LAZY std::string curves_section(const std::vector<StageCurves>& stages) {
 inline std::string interval_bar(double value, const Interval& interval) {
   if (std::isnan(value) || std::isnan(interval.low)) return "";
   const auto x = [](double v) { return 4 + 192 * v; };
-  return fmt::format("<svg viewBox=\"0 0 200 16\" style=\"width:200px\"><line class=\"axis\" x1=\"4\" x2=\"196\" y1=\"8\" y2=\"8\"/><line class=\"half\" x1=\"100\" x2=\"100\" y1=\"1\" y2=\"15\"/><line class=\"bar\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"8\" "
-                     "y2=\"8\"/><circle class=\"dot-b\" cx=\"{:.1f}\" cy=\"8\" r=\"4\"/></svg>",
-                     x(interval.low), x(interval.high), x(value));
+  return fmt::format(
+      "<svg viewBox=\"0 0 200 16\" style=\"width:200px\"><line class=\"axis\" x1=\"4\" x2=\"196\" "
+      "y1=\"8\" y2=\"8\"/><line class=\"half\" x1=\"100\" x2=\"100\" y1=\"1\" y2=\"15\"/><line "
+      "class=\"bar\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"8\" "
+      "y2=\"8\"/><circle class=\"dot-b\" cx=\"{:.1f}\" cy=\"8\" r=\"4\"/></svg>",
+      x(interval.low), x(interval.high), x(value));
 }
 
-HLIP_LAZY std::string zero_shot_section(const ZeroShotTable& table, const std::vector<FindingScores>& findings) {
-  const auto cell = [](double v) { return std::isnan(v) ? std::string("–") : fmt::format("{:.3f}", v); };
-  const auto range = [&](const Interval& i, std::string_view mark = "") { return std::isnan(i.low) ? std::string("–") : fmt::format("{:.3f} – {:.3f}{}", i.low, i.high, mark); };
+HLIP_LAZY std::string zero_shot_section(const ZeroShotTable& table,
+                                        const std::vector<FindingScores>& findings) {
+  const auto cell = [](double v) {
+    return std::isnan(v) ? std::string("–") : fmt::format("{:.3f}", v);
+  };
+  const auto range = [&](const Interval& i, std::string_view mark = "") {
+    return std::isnan(i.low) ? std::string("–")
+                             : fmt::format("{:.3f} – {:.3f}{}", i.low, i.high, mark);
+  };
   bool marked = false;
-  std::string out = "<h2>Zero-shot findings</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>finding</th><th>with</th><th>without</th><th>AUC</th><th>95 % interval</th><th style=\"text-align: center\">0 to 1</th><th>balanced accuracy</th><th>weighted F1</th><th>recall</th><th>precision</th></tr></thead>\n<tbody>\n";
+  std::string out =
+      "<h2>Zero-shot findings</h2>\n<div "
+      "class=\"wide\"><table>\n<thead><tr><th>finding</th><th>with</th><th>without</th><th>AUC</"
+      "th><th>95 % interval</th><th style=\"text-align: center\">0 to 1</th><th>balanced "
+      "accuracy</th><th>weighted F1</th><th>recall</th><th>precision</th></tr></thead>\n<tbody>\n";
   for (const auto& r : table.rows()) {
     const auto& m = r.metrics;
     out += fmt::format(
@@ -174,34 +212,56 @@ HLIP_LAZY std::string zero_shot_section(const ZeroShotTable& table, const std::v
       interval_bar(table.macro_auc(), table.macro_interval()), cell(means[0]), cell(means[1]),
       cell(means[2]), cell(means[3]));
   if (marked) out += fmt::format("<p class=\"soft\">{}</p>\n", interval_mark_line);
-  out += "<p class=\"soft\">Decisions at a probability of one half, nothing fitted on these labels. Intervals by resampling volumes. The dashed mark is chance.</p>\n<h3>ROC curves</h3>\n<div class=\"small\">\n";
+  out +=
+      "<p class=\"soft\">Decisions at a probability of one half, nothing fitted on these labels. "
+      "Intervals by resampling volumes. The dashed mark is chance.</p>\n<h3>ROC curves</h3>\n<div "
+      "class=\"small\">\n";
   for (const auto& f : findings) {
     const auto curve = roc_curve(f.scores, f.labels);
     if (curve.empty()) continue;
-    out += line_chart({{"dash", {{0, 0}, {1, 1}}}, {"a", curve}}, {.title = f.name.size() > 26 ? f.name.substr(0, 25) + "…" : f.name, .x_label = fmt::format("AUC {:.3f}", roc_auc(f.scores, f.labels)), .width = 240, .height = 230, .x_range = {0, 1}, .y_range = {0, 1}});
+    out += line_chart({{"dash", {{0, 0}, {1, 1}}}, {"a", curve}},
+                      {.title = f.name.size() > 26 ? f.name.substr(0, 25) + "…" : f.name,
+                       .x_label = fmt::format("AUC {:.3f}", roc_auc(f.scores, f.labels)),
+                       .width = 240,
+                       .height = 230,
+                       .x_range = {0, 1},
+                       .y_range = {0, 1}});
   }
-  return out + "</div>\n<p class=\"soft\">Across: share of volumes without the finding called positive; up: share of those with it.</p>\n";
+  return out +
+         "</div>\n<p class=\"soft\">Across: share of volumes without the finding called positive; "
+         "up: share of those with it.</p>\n";
 }
 
-/// Image and text embeddings in a plane. @param labels of the images for the finding that colours them
+/// Image and text embeddings in a plane. @param labels of the images for the finding that colours
+/// them
 HLIP_LAZY std::string map_section(const SafetensorsFile& file, const FindingScores* finding) {
   const auto images = file.values<float>("image"), texts = file.values<float>("text");
-  const auto rows = file.values<std::int64_t>("image_row"), text_of = file.values<std::int64_t>("text_of");
-  const index_t dim = file.info("image").shape[1], n = file.info("image").shape[0], m = file.info("text").shape.rank() == 2 ? file.info("text").shape[0] : 0;
+  const auto rows = file.values<std::int64_t>("image_row"),
+             text_of = file.values<std::int64_t>("text_of");
+  const index_t dim = file.info("image").shape[1], n = file.info("image").shape[0],
+                m = file.info("text").shape.rank() == 2 ? file.info("text").shape[0] : 0;
   if (n < 3) return "";
-  expect(rows.size() == static_cast<std::size_t>(n) && text_of.size() == static_cast<std::size_t>(m) && texts.size() == static_cast<std::size_t>(m * dim), "run_report", "{}: its tensors do not belong together", file.path());
+  expect(rows.size() == static_cast<std::size_t>(n) &&
+             text_of.size() == static_cast<std::size_t>(m) &&
+             texts.size() == static_cast<std::size_t>(m * dim),
+         "run_report", "{}: its tensors do not belong together", file.path());
   std::vector<double> all(images.begin(), images.end());
   all.insert(all.end(), texts.begin(), texts.begin() + static_cast<std::ptrdiff_t>(m * dim));
   const auto centre = [&](index_t begin, index_t count) {
     for (index_t e = 0; e < dim && count > 0; ++e) {
       double mean = 0;
-      for (index_t i = begin; i < begin + count; ++i) mean += all[static_cast<std::size_t>(i * dim + e)] / static_cast<double>(count);
-      for (index_t i = begin; i < begin + count; ++i) all[static_cast<std::size_t>(i * dim + e)] -= mean;
+      for (index_t i = begin; i < begin + count; ++i)
+        mean += all[static_cast<std::size_t>(i * dim + e)] / static_cast<double>(count);
+      for (index_t i = begin; i < begin + count; ++i)
+        all[static_cast<std::size_t>(i * dim + e)] -= mean;
     }
   };
   centre(0, n), centre(n, m);
   const auto plane = principal_components(all, n + m, dim, 2);
-  const auto at = [&](index_t i) { return std::pair{plane.scores[static_cast<std::size_t>(2 * i)], plane.scores[static_cast<std::size_t>(2 * i + 1)]}; };
+  const auto at = [&](index_t i) {
+    return std::pair{plane.scores[static_cast<std::size_t>(2 * i)],
+                     plane.scores[static_cast<std::size_t>(2 * i + 1)]};
+  };
   const auto has = [&](index_t image) {
     const auto row = static_cast<std::size_t>(rows[static_cast<std::size_t>(image)]);
     return finding && row < finding->labels.size() && finding->labels[row] == 1;
@@ -215,11 +275,17 @@ HLIP_LAZY std::string map_section(const SafetensorsFile& file, const FindingScor
     clouds[has(image) ? 3 : 1].points.push_back(at(n + t));
     links.emplace_back(at(image), at(n + t));
   }
-  const std::string name = finding ? fmt::format("; orange: with {}, blue: without", escape_html(finding->name)) : "";
-  return "<h2>Map of embeddings</h2>\n" + scatter_chart(clouds, links, {.title = "", .width = 900, .height = 520}) +
-         fmt::format("<p class=\"soft\">{} held-out volumes (circles) and {} of their reports (squares), each joined to its volume{}. The two directions in which they differ most hold {:.0f} % and {:.0f} % of the variance. Images and texts lie apart in "
-                     "such a space whatever was learned; here each kind is drawn around its own centre.</p>\n",
-                     n, m, name, 100 * plane.explained[0], 100 * plane.explained[1]);
+  const std::string name =
+      finding ? fmt::format("; orange: with {}, blue: without", escape_html(finding->name)) : "";
+  return "<h2>Map of embeddings</h2>\n" +
+         scatter_chart(clouds, links, {.title = "", .width = 900, .height = 520}) +
+         fmt::format(
+             "<p class=\"soft\">{} held-out volumes (circles) and {} of their reports (squares), "
+             "each joined to its volume{}. The two directions in which they differ most hold "
+             "{:.0f} % and {:.0f} % of the variance. Images and texts lie apart in "
+             "such a space whatever was learned; here each kind is drawn around its own "
+             "centre.</p>\n",
+             n, m, name, 100 * plane.explained[0], 100 * plane.explained[1]);
 }
 
 /// The lines of a configuration, "name = value".
@@ -229,7 +295,8 @@ HLIP_LAZY std::vector<std::pair<std::string, std::string>> config_rows(const std
     const auto end = std::min(text.find('\n', at), text.size());
     const std::string line = text.substr(at, end - at);
     at = end + 1;
-    if (const auto equals = line.find(" = "); equals != line.npos) rows.emplace_back(line.substr(0, equals), line.substr(equals + 3));
+    if (const auto equals = line.find(" = "); equals != line.npos)
+      rows.emplace_back(line.substr(0, equals), line.substr(equals + 3));
   }
   return rows;
 }
@@ -238,19 +305,25 @@ inline std::vector<std::pair<std::string, std::string>> json_pairs(const Json& l
   std::vector<std::pair<std::string, std::string>> rows;
   if (list.is_array())
     for (const auto& item : list)
-      if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) rows.emplace_back(item[0].get<std::string>(), item[1].get<std::string>());
+      if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string())
+        rows.emplace_back(item[0].get<std::string>(), item[1].get<std::string>());
   return rows;
 }
 
 }  // namespace detail
 
-/// The page of a run. What the folder lacks is left out: a run that was killed has curves and a configuration only.
-/// @param folder of a training run  @throws hlip::error when it holds no metrics.csv, or a file of it is damaged
+/// The page of a run. What the folder lacks is left out: a run that was killed has curves and a
+/// configuration only.
+/// @param folder of a training run  @throws hlip::error when it holds no metrics.csv, or a file of
+/// it is damaged
 HLIP_LAZY std::string run_report(const std::string& folder) {
+  // One function: a page from top to bottom.
   const auto file = [&](std::string_view name) { return folder + "/" + std::string(name); };
-  if (!is_file(file(RunFiles::metrics))) fail_file(folder, "", "is no run: it has no {}", RunFiles::metrics);
+  if (!is_file(file(RunFiles::metrics)))
+    fail_file(folder, "", "is no run: it has no {}", RunFiles::metrics);
   const auto stages = detail::read_curves(file(RunFiles::metrics));
-  const Json summary = is_file(file(RunFiles::summary)) ? read_json(file(RunFiles::summary)) : Json::object();
+  const Json summary = is_file(file(RunFiles::summary)) ? read_json(file(RunFiles::summary))
+                                                        : Json::object();
   std::string name = folder;
   while (name.size() > 1 && name.ends_with('/')) name.pop_back();
   name = name.substr(name.rfind('/') + 1);
@@ -262,48 +335,69 @@ HLIP_LAZY std::string run_report(const std::string& folder) {
   if (is_file(file(RunFiles::table)) && is_file(file(RunFiles::scores))) {
     findings = detail::read_scores(file(RunFiles::scores));
     const ZeroShotTable table = read_zero_shot_table(file(RunFiles::table));
-    if (!std::equal(findings.begin(), findings.end(), table.rows().begin(), table.rows().end(), [](const auto& f, const auto& r) { return f.name == r.name; }))
+    if (!std::equal(findings.begin(), findings.end(), table.rows().begin(), table.rows().end(),
+                    [](const auto& f, const auto& r) { return f.name == r.name; }))
       fail_file(file(RunFiles::table), "", "has other findings than {}", RunFiles::scores);
     tiles.emplace_back("macro AUC, zero-shot", fmt::format("{:.3f}", table.macro_auc()));
-    tiles.emplace_back("95 % interval", fmt::format("{:.3f}–{:.3f}", table.macro_interval().low, table.macro_interval().high));
+    tiles.emplace_back("95 % interval", fmt::format("{:.3f}–{:.3f}", table.macro_interval().low,
+                                                    table.macro_interval().high));
     tiles.emplace_back("evaluated", fmt::format("{}", table.studies()));
     double highest = -1;
     for (std::size_t c = 0; c < findings.size(); ++c)
-      if (const double auc = table.rows()[c].metrics.auc; auc > highest) highest = auc, best = &findings[c];
+      if (const double auc = table.rows()[c].metrics.auc; auc > highest)
+        highest = auc, best = &findings[c];
     evaluation = detail::zero_shot_section(table, findings);
   }
   for (const auto& s : stages)
     if (!s.loss.empty() && (&s == &stages.back())) {
       tiles.emplace_back("steps", fmt::format("{:.0f}", s.loss.back().first));
-      tiles.emplace_back("loss, mean of the last 2 %", fmt::format("{:.3f}", running_mean(s.loss, s.loss.size() / 50).back().second));
+      tiles.emplace_back(
+          "loss, mean of the last 2 %",
+          fmt::format("{:.3f}", running_mean(s.loss, s.loss.size() / 50).back().second));
       tiles.emplace_back("samples/s", fmt::format("{:.3g}", s.rate));
     }
 
-  std::string body = fmt::format("<p class=\"soft\">hlip training run</p>\n<h1>{}</h1>\n", escape_html(name));
-  if (summary.contains("title") && summary["title"].is_string()) body += fmt::format("<p>{}</p>\n", escape_html(summary["title"].get<std::string>()));
+  std::string body = fmt::format("<p class=\"soft\">hlip training run</p>\n<h1>{}</h1>\n",
+                                 escape_html(name));
+  if (summary.contains("title") && summary["title"].is_string())
+    body += fmt::format("<p>{}</p>\n", escape_html(summary["title"].get<std::string>()));
   std::vector<std::string> notes;
   if (summary.contains("notes") && summary["notes"].is_array())
     for (const auto& n : summary["notes"])
       if (n.is_string()) notes.push_back(n.get<std::string>());
   notes.push_back("For research only: not a medical device.");
-  body += html_tiles(tiles) + "<div class=\"note\">" + html_list(notes) + "</div>\n" + detail::curves_section(stages) + evaluation;
-  if (is_file(file(RunFiles::embeddings))) body += detail::map_section(SafetensorsFile(file(RunFiles::embeddings)), best);
-  if (summary.contains("examples") && summary["examples"].is_array() && !summary["examples"].empty()) {
-    body += "<h2>Where the model looked</h2>\n<p class=\"soft\">Relevance of patches for one finding, each slice stretched on its own; the figure in a corner is the share of the whole map's relevance in that layer.</p>\n";
+  body += html_tiles(tiles) + "<div class=\"note\">" + html_list(notes) + "</div>\n" +
+          detail::curves_section(stages) + evaluation;
+  if (is_file(file(RunFiles::embeddings)))
+    body += detail::map_section(SafetensorsFile(file(RunFiles::embeddings)), best);
+  if (summary.contains("examples") && summary["examples"].is_array() &&
+      !summary["examples"].empty()) {
+    body +=
+        "<h2>Where the model looked</h2>\n<p class=\"soft\">Relevance of patches for one finding, "
+        "each slice stretched on its own; the figure in a corner is the share of the whole map's "
+        "relevance in that layer.</p>\n";
     for (const auto& e : summary["examples"]) {
       const std::string picture = e.is_object() ? e.value("picture", "") : "";
-      if (picture.empty() || picture.find('/') != picture.npos || !is_file(folder + "/report/" + picture)) continue;
-      body += html_figure(read_file(folder + "/report/" + picture, std::size_t{1} << 26), e.value("caption", ""));
+      if (picture.empty() || picture.find('/') != picture.npos ||
+          !is_file(folder + "/report/" + picture))
+        continue;
+      body += html_figure(read_file(folder + "/report/" + picture, std::size_t{1} << 26),
+                          e.value("caption", ""));
     }
   }
   std::string parts;
-  if (summary.contains("facts")) parts += "<div><h3>Data and throughput</h3>\n" + html_pairs(detail::json_pairs(summary["facts"])) + "</div>";
-  if (summary.contains("environment")) parts += "<div><h3>Environment</h3>\n" + html_pairs(detail::json_pairs(summary["environment"])) + "</div>";
+  if (summary.contains("facts"))
+    parts += "<div><h3>Data and throughput</h3>\n" +
+             html_pairs(detail::json_pairs(summary["facts"])) + "</div>";
+  if (summary.contains("environment"))
+    parts += "<div><h3>Environment</h3>\n" +
+             html_pairs(detail::json_pairs(summary["environment"])) + "</div>";
   if (!parts.empty()) body += "<h2>How it was made</h2>\n<div class=\"row\">" + parts + "</div>\n";
   if (is_file(file(RunFiles::config))) {
     const auto rows = detail::config_rows(read_file(file(RunFiles::config), std::size_t{1} << 24));
     const auto half = rows.begin() + static_cast<std::ptrdiff_t>((rows.size() + 1) / 2);
-    body += "<h2>Configuration</h2>\n<div class=\"row\">" + html_pairs({rows.begin(), half}) + html_pairs({half, rows.end()}) + "</div>\n";
+    body += "<h2>Configuration</h2>\n<div class=\"row\">" + html_pairs({rows.begin(), half}) +
+            html_pairs({half, rows.end()}) + "</div>\n";
   }
   return html_page(name + " – hlip run", body);
 }

@@ -14,11 +14,14 @@ struct Axis {
   index_t want = -1;
 };
 
-/// Throws "path (operation): x is (2, 577, 768), expected (batch, tokens, dim = 1024)" unless the shape fits.
-inline void expect_shape(std::string_view operation, std::string_view argument, const Shape& got, std::initializer_list<Axis> axes) {
+/// Throws "path (operation): x is (2, 577, 768), expected (batch, tokens, dim = 1024)" unless the
+/// shape fits.
+inline void expect_shape(std::string_view operation, std::string_view argument, const Shape& got,
+                         std::initializer_list<Axis> axes) {
   bool ok = got.rank() == static_cast<int>(axes.size());
   int d = 0;
-  for (auto a = axes.begin(); ok && a != axes.end(); ++a, ++d) ok = a->want < 0 || got[d] == a->want;
+  for (auto a = axes.begin(); ok && a != axes.end(); ++a, ++d)
+    ok = a->want < 0 || got[d] == a->want;
   if (ok) return;
   std::string want;
   for (auto a : axes) {

@@ -17,13 +17,15 @@ struct bfloat16 {
   /// Rounds to nearest, ties to even; NaN stays NaN.
   HLIP_FN explicit bfloat16(float x) {
     const auto u = std::bit_cast<std::uint32_t>(x);
-    if ((u & 0x7FFFFFFFu) > 0x7F800000u)
-      bits = static_cast<std::uint16_t>((u >> 16) | 0x40u);
-    else
-      bits = static_cast<std::uint16_t>((u + 0x7FFFu + ((u >> 16) & 1u)) >> 16);
+    if ((u & 0x7FFFFFFFu) > 0x7F800000u) bits = static_cast<std::uint16_t>((u >> 16) | 0x40u);
+    else bits = static_cast<std::uint16_t>((u + 0x7FFFu + ((u >> 16) & 1u)) >> 16);
   }
-  HLIP_FN explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
-  friend bool operator==(bfloat16 a, bfloat16 b) { return static_cast<float>(a) == static_cast<float>(b); }
+  HLIP_FN explicit operator float() const {
+    return std::bit_cast<float>(std::uint32_t{bits} << 16);
+  }
+  friend bool operator==(bfloat16 a, bfloat16 b) {
+    return static_cast<float>(a) == static_cast<float>(b);
+  }
 };
 
 /// IEEE binary16. A storage type: arithmetic converts to float first.
@@ -48,12 +50,16 @@ struct float16 {
     }
   }
   HLIP_FN explicit operator float() const {
-    // Without branches, so that a loop becomes SIMD instructions: the exponent is moved by an exact product, subnormal halves included.
+    // Without branches, so that a loop becomes SIMD instructions: the exponent is moved by an exact
+    // product, subnormal halves included.
     const std::uint32_t sign = std::uint32_t{bits & 0x8000u} << 16, rest = bits & 0x7FFFu;
-    const std::uint32_t moved = std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f);
+    const std::uint32_t moved = std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest << 13) *
+                                                             0x1p112f);
     return std::bit_cast<float>(sign | moved | (rest >= 0x7C00u ? 0x7F800000u : 0u));
   }
-  friend bool operator==(float16 a, float16 b) { return static_cast<float>(a) == static_cast<float>(b); }
+  friend bool operator==(float16 a, float16 b) {
+    return static_cast<float>(a) == static_cast<float>(b);
+  }
 };
 
 /// Element types by their safetensors names.
@@ -61,7 +67,8 @@ enum class DType { F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL };
 
 /// "F32" and so on.
 constexpr std::string_view dtype_name(DType d) {
-  constexpr std::string_view names[] = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"};
+  constexpr std::string_view names[] = {"F64", "F32", "F16", "BF16", "I64",
+                                        "I32", "I16", "I8",  "U8",   "BOOL"};
   return names[static_cast<int>(d)];
 }
 
@@ -73,20 +80,17 @@ constexpr std::size_t dtype_size(DType d) {
 
 template <class T>
 inline constexpr bool is_half = std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
-template <class T>
-inline constexpr bool is_floating = std::is_floating_point_v<T> || is_half<T>;
+template <class T> inline constexpr bool is_floating = std::is_floating_point_v<T> || is_half<T>;
 
 /// A type tensors may hold.
 template <class T>
 concept Element = std::is_arithmetic_v<T> || is_half<T>;
 
 /// The type arithmetic on T is done in: float for the 16-bit floats, T otherwise.
-template <class T>
-using compute_type = std::conditional_t<is_half<T>, float, T>;
+template <class T> using compute_type = std::conditional_t<is_half<T>, float, T>;
 
 /// The DType of a C++ element type.
-template <Element T>
-constexpr DType dtype_of() {
+template <Element T> constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, double>) return DType::F64;
   else if constexpr (std::is_same_v<T, float>) return DType::F32;
   else if constexpr (std::is_same_v<T, float16>) return DType::F16;

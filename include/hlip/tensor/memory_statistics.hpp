@@ -1,6 +1,7 @@
-// What the memory of tensors is used for: bytes in use by category, and what each category held when the total was highest.
-// Counted are the bytes that tensors asked for. Memory-mapped weights (Tensor::wrap) were never allocated and do not count, nor
-// do memory kept for reuse (held_for_reuse) and what kernels and files need besides.
+// What the memory of tensors is used for: bytes in use by category, and what each category held
+// when the total was highest. Counted are the bytes that tensors asked for. Memory-mapped weights
+// (Tensor::wrap) were never allocated and do not count, nor do memory kept for reuse
+// (held_for_reuse) and what kernels and files need besides.
 #pragma once
 
 #include <hlip/core/abi.hpp>
@@ -23,7 +24,8 @@ enum class MemoryCategory : unsigned char {
   data,         ///< samples and batches
   other,        ///< allocated outside every MemoryScope
 };
-inline constexpr std::array<std::string_view, 6> memory_category_names{"parameters", "gradients", "optimizer", "activations", "data", "other"};
+inline constexpr std::array<std::string_view, 6> memory_category_names{
+    "parameters", "gradients", "optimizer", "activations", "data", "other"};
 
 /// Bytes by category.
 struct MemoryUse {
@@ -52,16 +54,18 @@ class MemoryStatistics {
   void move(MemoryCategory from, MemoryCategory to, std::size_t bytes) {
     of(from).fetch_sub(bytes, std::memory_order_relaxed);
     of(to).fetch_add(bytes, std::memory_order_relaxed);
-    note_peak(total_.load(std::memory_order_relaxed));  // what just made the peak may get its category only now
+    // what just made the peak may get its category only now
+    note_peak(total_.load(std::memory_order_relaxed));
   }
 
   MemoryUse now() const {
     MemoryUse use;
-    for (std::size_t i = 0; i < use.bytes.size(); ++i) use.bytes[i] = in_use_[i].load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < use.bytes.size(); ++i)
+      use.bytes[i] = in_use_[i].load(std::memory_order_relaxed);
     return use;
   }
-  /// What was in use when the total was highest, since the start or reset_peak(); with several threads allocating at that very
-  /// moment, to within what they allocate.
+  /// What was in use when the total was highest, since the start or reset_peak(); with several
+  /// threads allocating at that very moment, to within what they allocate.
   MemoryUse peak() const {
     const std::lock_guard lock(mutex_);
     return peak_;
@@ -88,9 +92,9 @@ class MemoryStatistics {
   MemoryUse peak_;
 };
 
-/// The counts of backend B. Never destroyed: tensors with static lifetime are freed after any static object.
-template <class B>
-MemoryStatistics& memory_statistics() {
+/// The counts of backend B. Never destroyed: tensors with static lifetime are freed after any
+/// static object.
+template <class B> MemoryStatistics& memory_statistics() {
   static MemoryStatistics& statistics = *new MemoryStatistics;
   return statistics;
 }
@@ -102,7 +106,8 @@ inline thread_local MemoryCategory memory_category = MemoryCategory::other;
 /// While alive, what this thread allocates counts under `category`.
 class MemoryScope {
  public:
-  explicit MemoryScope(MemoryCategory category) : before_(std::exchange(detail::memory_category, category)) {}
+  explicit MemoryScope(MemoryCategory category)
+      : before_(std::exchange(detail::memory_category, category)) {}
   ~MemoryScope() { detail::memory_category = before_; }
   MemoryScope(const MemoryScope&) = delete;
   MemoryScope& operator=(const MemoryScope&) = delete;

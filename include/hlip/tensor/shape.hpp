@@ -19,13 +19,13 @@ inline constexpr int max_rank = 8;
 class Shape {
  public:
   constexpr Shape() = default;
-  /// Shape{2, 3, 4}. (Not an initializer_list: g++ 12 warns about that in defaults of a struct's members.)
+  /// Shape{2, 3, 4}. (Not an initializer_list: g++ 12 warns about that in defaults of a struct's
+  /// members.)
   template <std::convertible_to<index_t>... N>
-    requires(sizeof...(N) >= 1 && sizeof...(N) <= max_rank)
-  Shape(N... sizes) : sizes_{static_cast<index_t>(sizes)...}, rank_(static_cast<int>(sizeof...(N))) {}
+  requires(sizeof...(N) >= 1 && sizeof...(N) <= max_rank) Shape(N... sizes)
+      : sizes_{static_cast<index_t>(sizes)...}, rank_(static_cast<int>(sizeof...(N))) {}
   template <class It>
-    requires(!std::convertible_to<It, index_t>)
-  Shape(It first, It last) {
+  requires(!std::convertible_to<It, index_t>) Shape(It first, It last) {
     for (; first != last; ++first) push_back(static_cast<index_t>(*first));
   }
   static Shape filled(int rank, index_t value) {
@@ -56,7 +56,8 @@ class Shape {
     --rank_;
   }
 
-  /// Number of elements; 1 for a scalar. Wraps for absurd sizes, which no tensor can be allocated with.
+  /// Number of elements; 1 for a scalar. Wraps for absurd sizes, which no tensor can be allocated
+  /// with.
   index_t numel() const {
     std::uint64_t n = 1;
     for (index_t s : *this) n *= static_cast<std::uint64_t>(s);
@@ -85,14 +86,16 @@ inline std::string to_string(const Shape& shape) {
 /// Row-major strides of a contiguous tensor, in elements.
 inline Shape contiguous_strides(const Shape& shape) {
   Shape stride = Shape::filled(shape.rank(), 1);
-  for (int d = shape.rank() - 2; d >= 0; --d) stride[d] = stride[d + 1] * (shape[d + 1] > 1 ? shape[d + 1] : 1);
+  for (int d = shape.rank() - 2; d >= 0; --d)
+    stride[d] = stride[d + 1] * (shape[d + 1] > 1 ? shape[d + 1] : 1);
   return stride;
 }
 
 /// Turns a possibly negative axis into 0 … rank-1, or throws.
 inline int normalize_axis(std::string_view where, int axis, int rank) {
   const int d = axis < 0 ? axis + rank : axis;
-  if (d < 0 || d >= rank) fail(located(where), "axis {} does not exist in a tensor of {} axes", axis, rank);
+  if (d < 0 || d >= rank)
+    fail(located(where), "axis {} does not exist in a tensor of {} axes", axis, rank);
   return d;
 }
 
@@ -103,7 +106,9 @@ inline Shape broadcast_shapes(std::string_view where, const Shape& a, const Shap
   for (int d = 0; d < rank; ++d) {
     const index_t x = d < rank - a.rank() ? 1 : a[d - (rank - a.rank())];
     const index_t y = d < rank - b.rank() ? 1 : b[d - (rank - b.rank())];
-    if (x != y && x != 1 && y != 1) fail(located(where), "shapes {} and {} do not broadcast: axis {} has {} against {}", to_string(a), to_string(b), d, x, y);
+    if (x != y && x != 1 && y != 1)
+      fail(located(where), "shapes {} and {} do not broadcast: axis {} has {} against {}",
+           to_string(a), to_string(b), d, x, y);
     out[d] = x == 1 ? y : x;
   }
   return out;

@@ -14,8 +14,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// Frees what allocate_elements gave, and knows what it counts as.
-template <class B>
-struct StorageDeleter {
+template <class B> struct StorageDeleter {
   std::size_t bytes;
   MemoryCategory category;
   void operator()(void* p) const {
@@ -26,24 +25,26 @@ struct StorageDeleter {
 
 }  // namespace detail
 
-/// Allocates uninitialised memory for `shape` elements of T on backend B; freed with the last handle.
+/// Allocates uninitialised memory for `shape` elements of T on backend B; freed with the last
+/// handle.
 /// @throws hlip::error if a size is negative or the byte count overflows
-template <Element T, class B>
-std::shared_ptr<T> allocate_elements(const Shape& shape) {
+template <Element T, class B> std::shared_ptr<T> allocate_elements(const Shape& shape) {
   std::size_t bytes = sizeof(T);
   for (index_t s : shape) {
     if (s < 0) fail("tensor", "shape {} has a negative size", to_string(shape));
-    if (s > 0 && __builtin_mul_overflow(bytes, static_cast<std::size_t>(s), &bytes)) fail("tensor", "shape {} overflows the address space", to_string(shape));
+    if (s > 0 && __builtin_mul_overflow(bytes, static_cast<std::size_t>(s), &bytes))
+      fail("tensor", "shape {} overflows the address space", to_string(shape));
     if (s == 0) bytes = 0;
   }
-  if (bytes > (std::size_t{1} << 62)) fail("tensor", "shape {} overflows the address space", to_string(shape));
+  if (bytes > (std::size_t{1} << 62))
+    fail("tensor", "shape {} overflows the address space", to_string(shape));
   auto* memory = static_cast<T*>(allocate(B{}, bytes));
   memory_statistics<B>().add(detail::memory_category, bytes);
   return std::shared_ptr<T>(memory, detail::StorageDeleter<B>{bytes, detail::memory_category});
 }
 
-/// Counts memory under another category from now on. Memory that allocate_elements did not give (mapped weights) counts
-/// nowhere and stays so. Not for two threads at once.
+/// Counts memory under another category from now on. Memory that allocate_elements did not give
+/// (mapped weights) counts nowhere and stays so. Not for two threads at once.
 template <class B, Element T>
 void recategorise(const std::shared_ptr<T>& storage, MemoryCategory category) {
   auto* deleter = std::get_deleter<detail::StorageDeleter<B>>(storage);

@@ -17,30 +17,42 @@ struct HtmlEntity {
   bool bare;  ///< HTML also accepts it without the semicolon
 };
 
-/// The entities reports are seen with; any other name stays as it is. Longer names come before their prefixes.
+/// The entities reports are seen with; any other name stays as it is. Longer names come before
+/// their prefixes.
 inline constexpr HtmlEntity html_entities[] = {
-    {"nbsp", 0xA0, true},     {"amp", '&', true},       {"lt", '<', true},         {"gt", '>', true},        {"quot", '"', true},
-    {"apos", '\'', false},    {"plusmn", 0xB1, true},   {"deg", 0xB0, true},       {"micro", 0xB5, true},    {"times", 0xD7, true},
-    {"divide", 0xF7, true},   {"middot", 0xB7, true},   {"frac12", 0xBD, true},    {"frac14", 0xBC, true},   {"frac34", 0xBE, true},
-    {"sup1", 0xB9, true},     {"sup2", 0xB2, true},     {"sup3", 0xB3, true},      {"copy", 0xA9, true},     {"reg", 0xAE, true},
-    {"sect", 0xA7, true},     {"para", 0xB6, true},     {"laquo", 0xAB, true},     {"raquo", 0xBB, true},    {"shy", 0xAD, true},
-    {"eacute", 0xE9, true},   {"egrave", 0xE8, true},   {"agrave", 0xE0, true},    {"aacute", 0xE1, true},   {"ccedil", 0xE7, true},
-    {"ntilde", 0xF1, true},   {"auml", 0xE4, true},     {"ouml", 0xF6, true},      {"uuml", 0xFC, true},     {"Auml", 0xC4, true},
-    {"Ouml", 0xD6, true},     {"Uuml", 0xDC, true},     {"szlig", 0xDF, true},     {"aring", 0xE5, true},    {"oslash", 0xF8, true},
-    {"ndash", 0x2013, false}, {"mdash", 0x2014, false}, {"lsquo", 0x2018, false},  {"rsquo", 0x2019, false}, {"ldquo", 0x201C, false},
-    {"rdquo", 0x201D, false}, {"bull", 0x2022, false},  {"hellip", 0x2026, false}, {"prime", 0x2032, false}, {"Prime", 0x2033, false},
-    {"trade", 0x2122, false}, {"larr", 0x2190, false},  {"rarr", 0x2192, false},   {"minus", 0x2212, false}, {"asymp", 0x2248, false},
-    {"ne", 0x2260, false},    {"le", 0x2264, false},    {"ge", 0x2265, false},     {"alpha", 0x3B1, false},  {"beta", 0x3B2, false},
-    {"gamma", 0x3B3, false},  {"mu", 0x3BC, false},     {"ensp", 0x2002, false},   {"emsp", 0x2003, false},  {"thinsp", 0x2009, false},
-    {"zwnj", 0x200C, false},  {"zwj", 0x200D, false},   {"euro", 0x20AC, false},
+    {"nbsp", 0xA0, true},     {"amp", '&', true},        {"lt", '<', true},
+    {"gt", '>', true},        {"quot", '"', true},       {"apos", '\'', false},
+    {"plusmn", 0xB1, true},   {"deg", 0xB0, true},       {"micro", 0xB5, true},
+    {"times", 0xD7, true},    {"divide", 0xF7, true},    {"middot", 0xB7, true},
+    {"frac12", 0xBD, true},   {"frac14", 0xBC, true},    {"frac34", 0xBE, true},
+    {"sup1", 0xB9, true},     {"sup2", 0xB2, true},      {"sup3", 0xB3, true},
+    {"copy", 0xA9, true},     {"reg", 0xAE, true},       {"sect", 0xA7, true},
+    {"para", 0xB6, true},     {"laquo", 0xAB, true},     {"raquo", 0xBB, true},
+    {"shy", 0xAD, true},      {"eacute", 0xE9, true},    {"egrave", 0xE8, true},
+    {"agrave", 0xE0, true},   {"aacute", 0xE1, true},    {"ccedil", 0xE7, true},
+    {"ntilde", 0xF1, true},   {"auml", 0xE4, true},      {"ouml", 0xF6, true},
+    {"uuml", 0xFC, true},     {"Auml", 0xC4, true},      {"Ouml", 0xD6, true},
+    {"Uuml", 0xDC, true},     {"szlig", 0xDF, true},     {"aring", 0xE5, true},
+    {"oslash", 0xF8, true},   {"ndash", 0x2013, false},  {"mdash", 0x2014, false},
+    {"lsquo", 0x2018, false}, {"rsquo", 0x2019, false},  {"ldquo", 0x201C, false},
+    {"rdquo", 0x201D, false}, {"bull", 0x2022, false},   {"hellip", 0x2026, false},
+    {"prime", 0x2032, false}, {"Prime", 0x2033, false},  {"trade", 0x2122, false},
+    {"larr", 0x2190, false},  {"rarr", 0x2192, false},   {"minus", 0x2212, false},
+    {"asymp", 0x2248, false}, {"ne", 0x2260, false},     {"le", 0x2264, false},
+    {"ge", 0x2265, false},    {"alpha", 0x3B1, false},   {"beta", 0x3B2, false},
+    {"gamma", 0x3B3, false},  {"mu", 0x3BC, false},      {"ensp", 0x2002, false},
+    {"emsp", 0x2003, false},  {"thinsp", 0x2009, false}, {"zwnj", 0x200C, false},
+    {"zwj", 0x200D, false},   {"euro", 0x20AC, false},
 };
 
 /// What HTML makes of the references 0x80 to 0x9F, which people write meaning Windows-1252.
 inline constexpr std::array<char32_t, 32> windows_1252 = {
-    0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6, 0x2030, 0x160, 0x2039, 0x152, 0x8D, 0x17D, 0x8F,
-    0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x2DC, 0x2122, 0x161, 0x203A, 0x153, 0x9D, 0x17E, 0x178};
+    0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
+    0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+    0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
 
-/// A numeric reference "#65", "#x41" at the start of `text`; its length goes to `used`. Nothing if it has no digits.
+/// A numeric reference "#65", "#x41" at the start of `text`; its length goes to `used`. Nothing if
+/// it has no digits.
 HLIP_LAZY std::optional<char32_t> numeric_reference(std::string_view text, std::size_t& used) {
   std::size_t at = 1;
   const bool hex = at < text.size() && (text[at] == 'x' || text[at] == 'X');
@@ -54,7 +66,8 @@ HLIP_LAZY std::optional<char32_t> numeric_reference(std::string_view text, std::
     else if (hex && c >= 'a' && c <= 'f') digit = static_cast<std::uint32_t>(c - 'a' + 10);
     else if (hex && c >= 'A' && c <= 'F') digit = static_cast<std::uint32_t>(c - 'A' + 10);
     else break;
-    value = std::min<std::uint32_t>(value * (hex ? 16 : 10) + digit, 0x110000);  // stays out of range once it is
+    // stays out of range once it is
+    value = std::min<std::uint32_t>(value * (hex ? 16 : 10) + digit, 0x110000);
   }
   if (at == first) return std::nullopt;
   if (at < text.size() && text[at] == ';') ++at;
@@ -65,7 +78,8 @@ HLIP_LAZY std::optional<char32_t> numeric_reference(std::string_view text, std::
 
 }  // namespace detail
 
-/// Replaces HTML entities once: numeric ones and a table of common names; unknown names stay as they are.
+/// Replaces HTML entities once: numeric ones and a table of common names; unknown names stay as
+/// they are.
 /// @param text UTF-8; @return UTF-8
 HLIP_LAZY std::string unescape_html(std::string_view text) {
   std::string out;
@@ -100,7 +114,8 @@ HLIP_LAZY std::string unescape_html(std::string_view text) {
   return out;
 }
 
-/// Every run of white space becomes one blank; none is left at the ends. Malformed UTF-8 becomes U+FFFD.
+/// Every run of white space becomes one blank; none is left at the ends. Malformed UTF-8 becomes
+/// U+FFFD.
 HLIP_LAZY std::string collapse_white_space(std::string_view text) {
   std::string out;
   bool pending = false;
@@ -117,10 +132,12 @@ HLIP_LAZY std::string collapse_white_space(std::string_view text) {
   return out;
 }
 
-/// A report as the text tower wants it: HTML unescaped twice (exports often escape twice), white space collapsed.
-/// Mis-decoded text ("Ã©" for "é") is not repaired.
+/// A report as the text tower wants it: HTML unescaped twice (exports often escape twice), white
+/// space collapsed. Mis-decoded text ("Ã©" for "é") is not repaired.
 /// @param text UTF-8; @return UTF-8
 /// Source: reference tokeniser of open_clip, without its encoding repair.
-inline std::string clean_report(std::string_view text) { return collapse_white_space(unescape_html(unescape_html(text))); }
+inline std::string clean_report(std::string_view text) {
+  return collapse_white_space(unescape_html(unescape_html(text)));
+}
 
 HLIP_END

@@ -17,19 +17,25 @@ HLIP_BEGIN
 /// Pieces with their ids (position in the list), the special ones of BERT among them.
 class Vocabulary {
  public:
-  static constexpr std::string_view pad = "[PAD]", unknown = "[UNK]", cls = "[CLS]", sep = "[SEP]", mask = "[MASK]";
+  static constexpr std::string_view pad = "[PAD]", unknown = "[UNK]", cls = "[CLS]", sep = "[SEP]",
+                                    mask = "[MASK]";
   static constexpr std::size_t max_piece_bytes = 1024, max_pieces = 10'000'000;
 
   /// @param pieces in the order of their ids; @param where named in messages, for example the file
   /// @throws hlip::error if a piece is empty, too long, holds white space or comes twice, if one of
-  ///         [PAD] [UNK] [CLS] [SEP] is missing, or if [PAD] is not id 0 (padding is masked as id 0)
-  HLIP_LAZY explicit Vocabulary(std::vector<std::string> pieces, std::string_view where = "vocabulary") : pieces_(std::move(pieces)) {
-    if (pieces_.size() > max_pieces) fail(where, "{} pieces, at most {} are supported", pieces_.size(), max_pieces);
+  ///         [PAD] [UNK] [CLS] [SEP] is missing, or if [PAD] is not id 0 (padding is masked as
+  ///         id 0)
+  HLIP_LAZY explicit Vocabulary(std::vector<std::string> pieces,
+                                std::string_view where = "vocabulary")
+      : pieces_(std::move(pieces)) {
+    if (pieces_.size() > max_pieces)
+      fail(where, "{} pieces, at most {} are supported", pieces_.size(), max_pieces);
     ids_.reserve(pieces_.size());
     for (std::size_t i = 0; i < pieces_.size(); ++i) add(i, where);
     for (std::string_view special : {pad, unknown, cls, sep})
       if (find(special) < 0)
-        fail(where, "{} is missing among {} pieces; is this a BERT vocabulary, one piece a line?", special, pieces_.size());
+        fail(where, "{} is missing among {} pieces; is this a BERT vocabulary, one piece a line?",
+             special, pieces_.size());
     if (pad_id() != 0) fail(where, "[PAD] is id {}, expected 0", pad_id());
   }
 
@@ -37,7 +43,8 @@ class Vocabulary {
   /// @throws hlip::error naming file and line if the file cannot be read or is no vocabulary
   HLIP_LAZY static Vocabulary load(const std::string& path) {
     std::error_code ignored;
-    if (!std::filesystem::is_regular_file(path, ignored)) fail_file(path, "", "is no regular file, expected a vocabulary (vocab.txt)");
+    if (!std::filesystem::is_regular_file(path, ignored))
+      fail_file(path, "", "is no regular file, expected a vocabulary (vocab.txt)");
     std::ifstream in(path, std::ios::binary);
     if (!in) fail_file(path, "", "cannot be opened for reading");
     std::vector<std::string> pieces;
@@ -57,7 +64,8 @@ class Vocabulary {
         else line += buffer[i];
         // Checked while reading: a binary file without line ends must not be read whole.
         if (line.size() > max_piece_bytes + 1)
-          fail_file(path, fmt::format("line {}", pieces.size() + 1), "more than {} bytes, expected one piece a line", max_piece_bytes);
+          fail_file(path, fmt::format("line {}", pieces.size() + 1),
+                    "more than {} bytes, expected one piece a line", max_piece_bytes);
       }
     }
     if (in.bad()) fail_file(path, fmt::format("line {}", pieces.size() + 1), "read error");
@@ -91,7 +99,8 @@ class Vocabulary {
   }
   /// @throws hlip::error if no piece has this id
   const std::string& piece(std::int64_t id) const {
-    if (id < 0 || id >= size()) fail("vocabulary", "id {} does not exist among {} pieces", id, size());
+    if (id < 0 || id >= size())
+      fail("vocabulary", "id {} does not exist among {} pieces", id, size());
     return pieces_[static_cast<std::size_t>(id)];
   }
   std::int64_t pad_id() const { return find(pad); }
@@ -99,7 +108,9 @@ class Vocabulary {
   std::int64_t cls_id() const { return find(cls); }
   std::int64_t sep_id() const { return find(sep); }
 
-  friend bool operator==(const Vocabulary& a, const Vocabulary& b) { return a.pieces_ == b.pieces_; }
+  friend bool operator==(const Vocabulary& a, const Vocabulary& b) {
+    return a.pieces_ == b.pieces_;
+  }
 
  private:
   // Transparent, so that looking up a piece of a word copies nothing.
@@ -116,7 +127,9 @@ class Vocabulary {
     const std::string& p = pieces_[i];
     const auto line = [&] { return fmt::format("line {}", i + 1); };
     if (p.empty()) fail_file(where, line(), "empty, expected one piece a line");
-    if (p.size() > max_piece_bytes) fail_file(where, line(), "piece of {} bytes, at most {} are supported", p.size(), max_piece_bytes);
+    if (p.size() > max_piece_bytes)
+      fail_file(where, line(), "piece of {} bytes, at most {} are supported", p.size(),
+                max_piece_bytes);
     for (const char c : p)
       if (c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '\r')
         fail_file(where, line(), "a piece may not hold white space or zero bytes");

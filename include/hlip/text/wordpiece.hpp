@@ -10,7 +10,8 @@
 HLIP_BEGIN
 
 /// Text to token ids of a BERT-uncased model and back.
-/// Source: Devlin et al., "BERT", NAACL 2019; identical to the reference tokeniser, special pieces inside the text included.
+/// Source: Devlin et al., "BERT", NAACL 2019; identical to the reference tokeniser, special pieces
+/// inside the text included.
 class WordPieceTokenizer {
  public:
   /// Longer words are one [UNK], whatever they hold.
@@ -20,7 +21,9 @@ class WordPieceTokenizer {
     unknown_ = vocabulary_.unknown_id(), cls_ = vocabulary_.cls_id(), sep_ = vocabulary_.sep_id();
   }
   /// @throws hlip::error if the file is no vocabulary
-  HLIP_LAZY static WordPieceTokenizer load(const std::string& path) { return WordPieceTokenizer(Vocabulary::load(path)); }
+  HLIP_LAZY static WordPieceTokenizer load(const std::string& path) {
+    return WordPieceTokenizer(Vocabulary::load(path));
+  }
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
   std::int64_t vocab_size() const { return vocabulary_.size(); }
@@ -48,9 +51,11 @@ class WordPieceTokenizer {
   /// [CLS] pieces [SEP], cut to `context_length` ids (the last one stays [SEP]) and not padded.
   /// @param context_length at least 2; -1: no limit
   /// @throws hlip::error if `context_length` leaves no room for [CLS] and [SEP]
-  HLIP_LAZY std::vector<std::int64_t> encode_unpadded(std::string_view text, std::int64_t context_length = -1) const {
+  HLIP_LAZY std::vector<std::int64_t> encode_unpadded(std::string_view text,
+                                                      std::int64_t context_length = -1) const {
     if (context_length != -1 && context_length < 2)
-      fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]", context_length);
+      fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]",
+           context_length);
     auto ids = pieces(text, context_length == -1 ? -1 : context_length - 2);
     ids.insert(ids.begin(), cls_);
     ids.push_back(sep_);
@@ -58,15 +63,18 @@ class WordPieceTokenizer {
   }
 
   /// As encode_unpadded, padded with [PAD] = 0 to exactly `context_length` ids.
-  HLIP_LAZY std::vector<std::int64_t> encode(std::string_view text, std::int64_t context_length) const {
-    if (context_length < 2) fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]", context_length);
+  HLIP_LAZY std::vector<std::int64_t> encode(std::string_view text,
+                                             std::int64_t context_length) const {
+    if (context_length < 2)
+      fail("tokenizer", "context_length is {}, expected at least 2 for [CLS] and [SEP]",
+           context_length);
     auto ids = encode_unpadded(text, context_length);
     ids.resize(static_cast<std::size_t>(context_length), 0);
     return ids;
   }
 
-  /// The pieces joined to text: "##" pieces continue the word before; [PAD], [CLS] and [SEP] are left out.
-  /// Case, accents and the blanks around punctuation are not restored.
+  /// The pieces joined to text: "##" pieces continue the word before; [PAD], [CLS] and [SEP] are
+  /// left out. Case, accents and the blanks around punctuation are not restored.
   /// @throws hlip::error if an id does not exist
   HLIP_LAZY std::string decode(std::span<const std::int64_t> ids) const {
     std::string text;
@@ -84,10 +92,13 @@ class WordPieceTokenizer {
   }
 
  private:
-  /// Finds the first special piece in `text`: its place, length and id; id -1 and at = text.size() if there is none.
-  HLIP_LAZY std::int64_t next_special(std::string_view text, std::size_t& at, std::size_t& length) const {
+  /// Finds the first special piece in `text`: its place, length and id; id -1 and at = text.size()
+  /// if there is none.
+  HLIP_LAZY std::int64_t next_special(std::string_view text, std::size_t& at,
+                                      std::size_t& length) const {
     for (at = text.find('['); at != std::string_view::npos; at = text.find('[', at + 1)) {
-      for (std::string_view special : {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls, Vocabulary::sep, Vocabulary::mask}) {
+      for (std::string_view special : {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls,
+                                       Vocabulary::sep, Vocabulary::mask}) {
         if (!text.substr(at).starts_with(special)) continue;
         const std::int64_t id = vocabulary_.find(special);
         if (id < 0) continue;
@@ -100,7 +111,8 @@ class WordPieceTokenizer {
   }
 
   /// Greedy longest match from the left; a word that cannot be covered is one [UNK].
-  HLIP_LAZY void append_word(const std::vector<char32_t>& word, std::vector<std::int64_t>& ids) const {
+  HLIP_LAZY void append_word(const std::vector<char32_t>& word,
+                             std::vector<std::int64_t>& ids) const {
     if (word.size() > max_word_length) {
       ids.push_back(unknown_);
       return;

@@ -12,10 +12,11 @@
 HLIP_BEGIN
 
 struct WordPieceLearnOptions {
-  std::int64_t min_count = 2;  ///< a word (or, with merges, a pair) is kept if it was seen at least this often
-  std::int64_t max_size = 0;   ///< most pieces altogether, 0: no limit; the rarest words go first
-  /// Instead of whole words, join the most frequent neighbouring pieces again and again until `max_size` is
-  /// reached: better for large and varied texts, where many words are rare.
+  /// a word (or, with merges, a pair) is kept if it was seen at least this often
+  std::int64_t min_count = 2;
+  std::int64_t max_size = 0;  ///< most pieces altogether, 0: no limit; the rarest words go first
+  /// Instead of whole words, join the most frequent neighbouring pieces again and again until
+  /// `max_size` is reached: better for large and varied texts, where many words are rare.
   bool merges = false;
 };
 
@@ -27,24 +28,27 @@ inline WordCounts count_words(std::span<const std::string> texts) {
   WordCounts counts;
   for (const auto& text : texts)
     for (auto& word : basic_tokens(text))
-      if (word.size() <= WordPieceTokenizer::max_word_length) ++counts[std::move(word)];  // longer ones are always [UNK]
+      // longer ones are always [UNK]
+      if (word.size() <= WordPieceTokenizer::max_word_length) ++counts[std::move(word)];
   return counts;
 }
 
-/// Byte-pair merging with WordPiece spelling ("##" on all but the first piece of a word). Ties go to the pair
-/// that sorts first, so the result depends on the texts alone.
+/// Byte-pair merging with WordPiece spelling ("##" on all but the first piece of a word). Ties go
+/// to the pair that sorts first, so the result depends on the texts alone.
 class PairMerger {
  public:
   PairMerger(const WordCounts& counts, std::int64_t min_count) : min_count_(min_count) {
     for (const auto& [points, count] : counts) {
       Word word{{}, count};
-      for (std::size_t i = 0; i < points.size(); ++i) word.pieces.push_back((i ? "##" : "") + encode_utf8({points[i]}));
+      for (std::size_t i = 0; i < points.size(); ++i)
+        word.pieces.push_back((i ? "##" : "") + encode_utf8({points[i]}));
       words_.push_back(std::move(word));
     }
     for (std::size_t w = 0; w < words_.size(); ++w) change_pairs(w, +1);
   }
 
-  /// Joins the most frequent pair everywhere. @return the new piece, empty if no pair is frequent enough
+  /// Joins the most frequent pair everywhere. @return the new piece, empty if no pair is frequent
+  /// enough
   std::string merge() {
     if (order_.empty() || -order_.begin()->first < min_count_) return {};
     const Pair pair = order_.begin()->second;
@@ -55,7 +59,8 @@ class PairMerger {
       auto& pieces = words_[w].pieces;
       std::size_t out = 0;
       for (std::size_t i = 0; i < pieces.size(); ++out) {
-        const bool hit = i + 1 < pieces.size() && pieces[i] == pair.first && pieces[i + 1] == pair.second;
+        const bool hit = i + 1 < pieces.size() && pieces[i] == pair.first &&
+                         pieces[i + 1] == pair.second;
         std::string piece = hit ? joined : pieces[i];
         i += hit ? 2 : 1;
         pieces[out] = std::move(piece);
@@ -96,30 +101,36 @@ class PairMerger {
 
 }  // namespace detail
 
-/// Learns a vocabulary: [PAD] [UNK] [CLS] [SEP] [MASK], every character by code point, the same as "##" continuation,
-/// then words of two characters and more by falling frequency (ties in order of code points), or merged pieces.
-/// The order depends on the texts and options alone, not on the order of the texts.
+/// Learns a vocabulary: [PAD] [UNK] [CLS] [SEP] [MASK], every character by code point, the same as
+/// "##" continuation, then words of two characters and more by falling frequency (ties in order of
+/// code points), or merged pieces. The order depends on the texts and options alone, not on the
+/// order of the texts.
 /// @param texts UTF-8 reports
 /// @throws hlip::error if the options make no sense or `max_size` has no room for the characters
 /// Source: the phantom prototype's vocabulary; merging after Sennrich et al., ACL 2016.
-inline Vocabulary learn_wordpiece(std::span<const std::string> texts, const WordPieceLearnOptions& options = {}) {
+inline Vocabulary learn_wordpiece(std::span<const std::string> texts,
+                                  const WordPieceLearnOptions& options = {}) {
   constexpr std::string_view where = "learn_wordpiece";
   if (options.min_count < 1) fail(where, "min_count is {}, expected at least 1", options.min_count);
-  if (options.max_size < 0) fail(where, "max_size is {}, expected 0 (no limit) or more", options.max_size);
+  if (options.max_size < 0)
+    fail(where, "max_size is {}, expected 0 (no limit) or more", options.max_size);
   if (options.merges && options.max_size == 0) fail(where, "merges need a max_size to stop at");
   const auto counts = detail::count_words(texts);
 
   std::vector<std::string> pieces;
-  for (auto special : {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls, Vocabulary::sep, Vocabulary::mask})
+  for (auto special :
+       {Vocabulary::pad, Vocabulary::unknown, Vocabulary::cls, Vocabulary::sep, Vocabulary::mask})
     pieces.emplace_back(special);
   std::set<char32_t> characters;
   for (const auto& [word, count] : counts) characters.insert(word.begin(), word.end());
   for (const char32_t c : characters) pieces.push_back(encode_utf8({c}));
   for (const char32_t c : characters) pieces.push_back("##" + encode_utf8({c}));
   if (options.max_size > 0 && static_cast<std::int64_t>(pieces.size()) > options.max_size)
-    fail(where, "max_size is {}, but the special pieces and {} characters alone make {}", options.max_size, characters.size(),
-         pieces.size());
-  const auto full = [&] { return options.max_size > 0 && static_cast<std::int64_t>(pieces.size()) >= options.max_size; };
+    fail(where, "max_size is {}, but the special pieces and {} characters alone make {}",
+         options.max_size, characters.size(), pieces.size());
+  const auto full = [&] {
+    return options.max_size > 0 && static_cast<std::int64_t>(pieces.size()) >= options.max_size;
+  };
 
   if (options.merges) {
     detail::PairMerger merger(counts, options.min_count);
@@ -127,15 +138,18 @@ inline Vocabulary learn_wordpiece(std::span<const std::string> texts, const Word
     while (!full()) {
       std::string piece = merger.merge();
       if (piece.empty()) break;
-      if (known.insert(piece).second) pieces.push_back(std::move(piece));  // two different pairs can spell the same piece
+      // two different pairs can spell the same piece
+      if (known.insert(piece).second) pieces.push_back(std::move(piece));
     }
     return Vocabulary(std::move(pieces), where);
   }
 
-  std::vector<std::pair<std::int64_t, const std::vector<char32_t>*>> words;  // the map keeps code point order
+  // the map keeps code point order
+  std::vector<std::pair<std::int64_t, const std::vector<char32_t>*>> words;
   for (const auto& [word, count] : counts)
     if (count >= options.min_count && word.size() > 1) words.emplace_back(count, &word);
-  std::stable_sort(words.begin(), words.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(words.begin(), words.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   for (const auto& [count, word] : words) {
     if (full()) break;
     pieces.push_back(encode_utf8(*word));

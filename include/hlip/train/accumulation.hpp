@@ -1,5 +1,6 @@
-// Contrastive gradients of a batch that does not fit at once: features of all parts first, then one part at a time with its graph.
-// Source: reference document HLIP §5 (--accum-freq); Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup".
+// Contrastive gradients of a batch that does not fit at once: features of all parts first, then one
+// part at a time with its graph. Source: reference document HLIP §5 (--accum-freq); Gao et al.
+// 2021, "Scaling deep contrastive learning batch size under memory limited setup".
 #pragma once
 
 #include <hlip/autograd/functions/shape.hpp>
@@ -12,8 +13,7 @@
 HLIP_BEGIN
 
 /// Features of one batch (or micro-batch, or all of them), each (studies·targets, E) of length 1.
-template <class T, class B>
-struct PairFeatures {
+template <class T, class B> struct PairFeatures {
   Var<T, B> image, text;
   index_t targets = 1;  ///< pairs of a study, in rows one after the other: see mean_over_targets
 };
@@ -23,15 +23,19 @@ enum class AccumulationPass {
   gradient,  ///< with graph
 };
 
-/// Adds the gradients of one optimiser step to the parameters. The loss always sees all micro-batches; in pass j only the features of
-/// micro-batch j carry gradient, so the towers receive one full-loss gradient per micro-batch and every scalar in the loss `n` of
-/// them: the losses of the passes add up, without division, as in the reference. One micro-batch is an ordinary forward and backward.
+/// Adds the gradients of one optimiser step to the parameters. The loss always sees all
+/// micro-batches; in pass j only the features of micro-batch j carry gradient, so the towers
+/// receive one full-loss gradient per micro-batch and every scalar in the loss `n` of them: the
+/// losses of the passes add up, without division, as in the reference. One micro-batch is an
+/// ordinary forward and backward.
 ///
 /// @param n       micro-batches
-/// @param encode  called as encode(j, AccumulationPass) -> PairFeatures, first for every j without graph, then again for every j with it; both
+/// @param encode  called as encode(j, AccumulationPass) -> PairFeatures, first for every j without
+/// graph, then again for every j with it; both
 ///                calls for one j should make the same random draws
 /// @param loss    called as loss(const PairFeatures& all) -> Var, one element
-/// @return the loss of every gradient pass, tensors of one element: nothing is read here, so a device is not waited for
+/// @return the loss of every gradient pass, tensors of one element: nothing is read here, so a
+/// device is not waited for
 template <class Encode, class Loss>
 auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
   using Features = std::decay_t<decltype(encode(index_t{}, AccumulationPass::cache))>;

@@ -1,4 +1,5 @@
-// A moving average of a model's weights beside them, as objectives keep one: for evaluations, and as what a run leaves.
+// A moving average of a model's weights beside them, as objectives keep one: for evaluations, and
+// as what a run leaves.
 #pragma once
 
 #include <hlip/nn/module.hpp>
@@ -10,8 +11,7 @@
 HLIP_BEGIN
 
 /// Averages of the parameters that train, or nothing: then all that is asked of it does nothing.
-template <class Model>
-class AveragedWeights {
+template <class Model> class AveragedWeights {
  public:
   /// @param decay of the average, 0: there is none  @param model must outlive this
   AveragedWeights(Model& model, double decay) : model_(model) {
@@ -22,8 +22,7 @@ class AveragedWeights {
     if (averages_) averages_->update();
   }
   /// Calls fn() while the model has the averaged weights.
-  template <class Fn>
-  auto with(Fn fn) {
+  template <class Fn> auto with(Fn fn) {
     struct Swapped {
       AveragedWeights& a;
       explicit Swapped(AveragedWeights& of) : a(of) { a.swap(); }
@@ -36,9 +35,9 @@ class AveragedWeights {
     swap();
     averages_.reset();
   }
-  /// Shows every weight of the averaged model as of model_ema.safetensors; what does not train is the model's own.
-  template <class Visit>
-  void each_state(Visit&& visit) {
+  /// Shows every weight of the averaged model as of model_ema.safetensors; what does not train is
+  /// the model's own.
+  template <class Visit> void each_state(Visit&& visit) {
     if (!averages_) return;
     std::size_t next = 0;
     for (const auto& [name, var] : named_parameters(model_)) {

@@ -1,5 +1,6 @@
-// A run's checkpoints on disk. A checkpoint is a folder written under another name, synced, renamed and only then
-// marked complete, so a crash, a kill or a full disk at any moment leaves every earlier checkpoint as it was.
+// A run's checkpoints on disk. A checkpoint is a folder written under another name, synced, renamed
+// and only then marked complete, so a crash, a kill or a full disk at any moment leaves every
+// earlier checkpoint as it was.
 #pragma once
 
 #include <hlip/io/checksum.hpp>
@@ -27,9 +28,11 @@ HLIP_LAZY std::string file_checksum(const std::string& path) {
   return fmt::format("{:08x}", crc);
 }
 
-/// What training needs of a checkpoint: one without all of them is not sound, whatever its COMPLETE says.
+/// What training needs of a checkpoint: one without all of them is not sound, whatever its COMPLETE
+/// says.
 inline const std::vector<std::string>& checkpoint_files() {
-  static const std::vector<std::string> files{"model.safetensors", "optimizer.safetensors", "state.json"};
+  static const std::vector<std::string> files{"model.safetensors", "optimizer.safetensors",
+                                              "state.json"};
   return files;
 }
 
@@ -42,25 +45,31 @@ struct CheckpointEntry {
 /// The checkpoints below one folder.
 class CheckpointStore {
  public:
-  /// @param prefixes stages in the order they run, e.g. {"text_step", "step"}: any checkpoint of a later stage is newer
-  CheckpointStore(std::string folder, std::vector<std::string> prefixes) : folder_(std::move(folder)), prefixes_(std::move(prefixes)) {}
+  /// @param prefixes stages in the order they run, e.g. {"text_step", "step"}: any checkpoint of a
+  /// later stage is newer
+  CheckpointStore(std::string folder, std::vector<std::string> prefixes)
+      : folder_(std::move(folder)), prefixes_(std::move(prefixes)) {}
 
   const std::string& folder() const { return folder_; }
 
-  /// Writes a checkpoint. `write(path)` puts its files into the folder `path`; their checksums are recorded.
+  /// Writes a checkpoint. `write(path)` puts its files into the folder `path`; their checksums are
+  /// recorded.
   /// @throws hlip::error if something cannot be written; earlier checkpoints are untouched then
   template <class Write>
   std::string save(const std::string& prefix, std::int64_t step, Write write) const {
     namespace fs = std::filesystem;
-    const std::string name = fmt::format("{}_{}", prefix, step), final_path = folder_ + "/" + name, path = folder_ + "/.writing_" + name;
+    const std::string name = fmt::format("{}_{}", prefix, step), final_path = folder_ + "/" + name,
+                      path = folder_ + "/.writing_" + name;
     std::error_code code;
     fs::create_directories(folder_, code);
     fs::remove_all(path, code);
-    if (!fs::create_directory(path, code)) fail_file(path, "", "cannot make the folder: {}", code.message());
+    if (!fs::create_directory(path, code))
+      fail_file(path, "", "cannot make the folder: {}", code.message());
     try {
       write(path);
       std::vector<std::string> files;
-      for (const auto& entry : fs::directory_iterator(path)) files.push_back(entry.path().filename().string());
+      for (const auto& entry : fs::directory_iterator(path))
+        files.push_back(entry.path().filename().string());
       std::sort(files.begin(), files.end());
       std::string sums;
       for (const auto& file : files) {
@@ -80,7 +89,8 @@ class CheckpointStore {
     return final_path;
   }
 
-  /// Complete checkpoints, oldest first. Completeness is the marker; contents are checked by verify().
+  /// Complete checkpoints, oldest first. Completeness is the marker; contents are checked by
+  /// verify().
   HLIP_LAZY std::vector<CheckpointEntry> list() const {
     namespace fs = std::filesystem;
     std::vector<CheckpointEntry> found;
@@ -90,19 +100,28 @@ class CheckpointStore {
       for (const auto& prefix : prefixes_) {
         if (name.rfind(prefix + "_", 0) != 0) continue;
         const std::string digits = name.substr(prefix.size() + 1);
-        if (digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos) continue;
-        if (is_file(entry.path().string() + "/COMPLETE")) found.push_back({entry.path().string(), prefix, std::stoll(digits)});
+        if (digits.empty() || digits.size() > 15 ||
+            digits.find_first_not_of("0123456789") != std::string::npos)
+          continue;
+        if (is_file(entry.path().string() + "/COMPLETE"))
+          found.push_back({entry.path().string(), prefix, std::stoll(digits)});
         break;
       }
     }
-    const auto stage = [&](const CheckpointEntry& e) { return std::find(prefixes_.begin(), prefixes_.end(), e.prefix) - prefixes_.begin(); };
-    std::sort(found.begin(), found.end(), [&](const auto& a, const auto& b) { return stage(a) != stage(b) ? stage(a) < stage(b) : a.step < b.step; });
+    const auto stage = [&](const CheckpointEntry& e) {
+      return std::find(prefixes_.begin(), prefixes_.end(), e.prefix) - prefixes_.begin();
+    };
+    std::sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
+      return stage(a) != stage(b) ? stage(a) < stage(b) : a.step < b.step;
+    });
     return found;
   }
 
   /// What is wrong with a checkpoint: empty if every file has the checksum it was written with.
-  /// @param files the only ones to look at, which must all be there; empty: every file of the checkpoint, among them checkpoint_files()
-  HLIP_LAZY static std::string verify(const std::string& path, const std::vector<std::string>& files = {}) {
+  /// @param files the only ones to look at, which must all be there; empty: every file of the
+  /// checkpoint, among them checkpoint_files()
+  HLIP_LAZY static std::string verify(const std::string& path,
+                                      const std::vector<std::string>& files = {}) {
     const std::vector<std::string>& needed = files.empty() ? checkpoint_files() : files;
     std::vector<std::string> named;
     try {
@@ -118,17 +137,20 @@ class CheckpointStore {
         named.push_back(file);
         if (!files.empty() && std::find(files.begin(), files.end(), file) == files.end()) continue;
         const std::string got = file_checksum(path + "/" + file);
-        if (got != want) return fmt::format("{}/{}: checksum {}, expected {}", path, file, got, want);
+        if (got != want)
+          return fmt::format("{}/{}: checksum {}, expected {}", path, file, got, want);
       }
       for (const std::string& file : needed)
-        if (std::find(named.begin(), named.end(), file) == named.end()) return fmt::format("{}/COMPLETE does not name {}", path, file);
+        if (std::find(named.begin(), named.end(), file) == named.end())
+          return fmt::format("{}/COMPLETE does not name {}", path, file);
     } catch (const error& e) {
       return e.what();
     }
     return "";
   }
 
-  /// The newest sound checkpoint, or an empty path. `report(message)` hears of damaged ones passed over; none is deleted.
+  /// The newest sound checkpoint, or an empty path. `report(message)` hears of damaged ones passed
+  /// over; none is deleted.
   /// @param files as of verify
   template <class Report>
   CheckpointEntry latest(Report report, const std::vector<std::string>& files = {}) const {
@@ -142,15 +164,18 @@ class CheckpointStore {
     return {};
   }
 
-  /// Removes all but the newest `keep` checkpoints of a stage (0 keeps all). Those beyond step `upto`, where the run stands, neither count
-  /// nor are removed: a run that went back behind a damaged checkpoint would otherwise keep that one and lose its own.
-  HLIP_LAZY void keep_newest(const std::string& prefix, std::size_t keep, std::int64_t upto = std::numeric_limits<std::int64_t>::max()) const {
+  /// Removes all but the newest `keep` checkpoints of a stage (0 keeps all). Those beyond step
+  /// `upto`, where the run stands, neither count nor are removed: a run that went back behind a
+  /// damaged checkpoint would otherwise keep that one and lose its own.
+  HLIP_LAZY void keep_newest(const std::string& prefix, std::size_t keep,
+                             std::int64_t upto = std::numeric_limits<std::int64_t>::max()) const {
     if (keep == 0) return;
     auto all = list();
     std::erase_if(all, [&](const auto& e) { return e.prefix != prefix || e.step > upto; });
     std::error_code code;
     for (std::size_t i = 0; i + keep < all.size(); ++i) {
-      std::filesystem::remove(all[i].path + "/COMPLETE", code);  // first, so that a half-removed one never counts
+      // first, so that a half-removed one never counts
+      std::filesystem::remove(all[i].path + "/COMPLETE", code);
       std::filesystem::remove_all(all[i].path, code);
     }
   }

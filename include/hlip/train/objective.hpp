@@ -1,4 +1,5 @@
-// What is learned, apart from how a run is carried out: the Trainer knows no model, an Objective knows no files.
+// What is learned, apart from how a run is carried out: the Trainer knows no model, an Objective
+// knows no files.
 #pragma once
 
 #include <hlip/nn/module.hpp>
@@ -29,33 +30,41 @@ struct StepContext {
   }
 };
 
-/// Named numbers of a step, each a tensor of one element: the trainer reads them together, once, so that a device is not
-/// waited for in between. The first is the loss; the others become columns of metrics.csv.
-template <class T, class B>
-using StepScalars = std::vector<std::pair<std::string, Tensor<T, B>>>;
+/// Named numbers of a step, each a tensor of one element: the trainer reads them together, once, so
+/// that a device is not waited for in between. The first is the loss; the others become columns of
+/// metrics.csv.
+template <class T, class B> using StepScalars = std::vector<std::pair<std::string, Tensor<T, B>>>;
 
-/// Takes what an objective keeps in checkpoints: visit(file, name, tensor). Tensors of one file are written to it together, and
-/// are assigned to when a checkpoint is restored.
+/// Takes what an objective keeps in checkpoints: visit(file, name, tensor). Tensors of one file are
+/// written to it together, and are assigned to when a checkpoint is restored.
 struct AnyStateVisitor {
-  template <class X>
-  void operator()(const std::string&, const std::string&, const X&) const {}
+  template <class X> void operator()(const std::string&, const std::string&, const X&) const {}
 };
 
 /// Something to learn.
 ///
 /// - `model()` is the module whose parameters a checkpoint keeps as model.safetensors.
-/// - `parameter_groups()` are the parameters that the optimiser moves, with their factors: see OptimizedParameter.
-/// - `backward(parts, at)` adds the gradients of one step to the parameters and reads nothing on the host. `parts` are the
+/// - `parameter_groups()` are the parameters that the optimiser moves, with their factors: see
+///   OptimizedParameter.
+/// - `backward(parts, at)` adds the gradients of one step to the parameters and reads nothing on
+///   the host. `parts` are the
 ///   batches that share the step.
-/// - `after_step(at)` follows every step that was taken: a scale is clamped, a teacher or an average moves.
-/// - `each_state(visit)` shows what a checkpoint keeps besides weights and moments; nothing else may live from step to step.
+/// - `after_step(at)` follows every step that was taken: a scale is clamped, a teacher or an
+///   average moves.
+/// - `each_state(visit)` shows what a checkpoint keeps besides weights and moments; nothing else
+///   may live from step to step.
 template <class O, class Batch>
-concept Objective = requires(O& o, const std::vector<Batch>& parts, const StepContext& at, AnyStateVisitor visit) {
+concept Objective = requires(O& o, const std::vector<Batch>& parts, const StepContext& at,
+                             AnyStateVisitor visit) {
   typename O::value_type;
   typename O::backend;
-  { named_parameters(o.model()) };
-  { o.parameter_groups() } -> std::same_as<std::vector<OptimizedParameter<typename O::value_type, typename O::backend>>>;
-  { o.backward(parts, at) } -> std::same_as<StepScalars<typename O::value_type, typename O::backend>>;
+  {named_parameters(o.model())};
+  {
+    o.parameter_groups()
+    } -> std::same_as<std::vector<OptimizedParameter<typename O::value_type, typename O::backend>>>;
+  {
+    o.backward(parts, at)
+    } -> std::same_as<StepScalars<typename O::value_type, typename O::backend>>;
   o.after_step(at);
   o.each_state(visit);
 };

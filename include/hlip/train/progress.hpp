@@ -20,18 +20,23 @@ HLIP_LAZY std::string format_duration(double seconds) {
   return fmt::format("{} s", s);
 }
 
-/// Writes to stdout. Off a terminal lines of their own are shown: milestones, and whatever comes when the last line is a while ago - ten
-/// seconds at first, a minute later. So a run whose steps take minutes tells of each, and one of a thousand steps a second fills no log.
+/// Writes to stdout. Off a terminal lines of their own are shown: milestones, and whatever comes
+/// when the last line is a while ago - ten seconds at first, a minute later. So a run whose steps
+/// take minutes tells of each, and one of a thousand steps a second fills no log.
 class ProgressLine {
  public:
   /// @param pause the first; each is twice as long as the one before, up to a minute
-  explicit ProgressLine(std::chrono::seconds pause = std::chrono::seconds(10)) : terminal_(::isatty(STDOUT_FILENO) == 1), pause_(pause) {}
+  explicit ProgressLine(std::chrono::seconds pause = std::chrono::seconds(10))
+      : terminal_(::isatty(STDOUT_FILENO) == 1), pause_(pause) {}
   ~ProgressLine() { finish(); }
   bool terminal() const { return terminal_; }
 
   /// Whether show() would print: what costs something to say need not be said otherwise.
-  bool wants(bool milestone) const { return terminal_ || milestone || std::chrono::steady_clock::now() - shown_ >= pause_; }
-  /// Shows `text` in place of what the line showed; off a terminal, prints it when `milestone` or after a pause.
+  bool wants(bool milestone) const {
+    return terminal_ || milestone || std::chrono::steady_clock::now() - shown_ >= pause_;
+  }
+  /// Shows `text` in place of what the line showed; off a terminal, prints it when `milestone` or
+  /// after a pause.
   void show(std::string_view line, bool milestone) {
     const std::string text = visible_text(line, true);  // names of studies may stand in it
     if (terminal_) {

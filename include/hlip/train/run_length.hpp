@@ -1,4 +1,5 @@
-// How long a run is, and what is left of it: counted in studies seen, so that a step of another size neither repeats nor leaves out epochs.
+// How long a run is, and what is left of it: counted in studies seen, so that a step of another
+// size neither repeats nor leaves out epochs.
 #pragma once
 
 #include <hlip/data/sampler.hpp>
@@ -16,10 +17,14 @@ struct RunLength {
 
   std::int64_t studies_per_step() const { return batch * accum_freq; }
   /// Steps that an epoch has from this position on; studies too few for a step are dropped.
-  std::int64_t steps_of_epoch(std::int64_t position = 0) const { return (studies - position) / batch / accum_freq; }
+  std::int64_t steps_of_epoch(std::int64_t position = 0) const {
+    return (studies - position) / batch / accum_freq;
+  }
   /// Steps from `at` to the end of the last epoch.
   std::int64_t steps_from(const SamplerPosition& at) const {
-    return at.epoch >= epochs ? 0 : steps_of_epoch(at.position) + (epochs - at.epoch - 1) * steps_of_epoch();
+    return at.epoch >= epochs
+               ? 0
+               : steps_of_epoch(at.position) + (epochs - at.epoch - 1) * steps_of_epoch();
   }
 
   friend bool operator==(const RunLength&, const RunLength&) = default;
@@ -32,10 +37,12 @@ struct SavedPosition {
   RunLength length;  ///< planned then; `studies` is 0 in checkpoints that do not say it
 };
 
-/// The step at which a run ends that goes on from a checkpoint: where it would have ended, unless its length has changed since; then as
-/// many steps later as the epochs that are left have now.
+/// The step at which a run ends that goes on from a checkpoint: where it would have ended, unless
+/// its length has changed since; then as many steps later as the epochs that are left have now.
 inline std::int64_t last_step(const RunLength& now, const SavedPosition& saved) {
-  const bool unchanged = saved.length.studies > 0 ? saved.length == now : saved.steps == now.epochs * now.steps_of_epoch();
+  const bool unchanged = saved.length.studies > 0
+                             ? saved.length == now
+                             : saved.steps == now.epochs * now.steps_of_epoch();
   return unchanged ? saved.steps : saved.step + now.steps_from(saved.at);
 }
 

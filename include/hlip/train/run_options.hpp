@@ -1,4 +1,5 @@
-// What every training run is told, whatever it learns. Command lines add these options with cli/run_options.hpp.
+// What every training run is told, whatever it learns. Command lines add these options with
+// cli/run_options.hpp.
 #pragma once
 
 #include <hlip/tensor/shape.hpp>
@@ -9,7 +10,8 @@
 
 HLIP_BEGIN
 
-/// Options of a run, with the defaults of the published HLIP code. Recipes of data and models put their own in their place.
+/// Options of a run, with the defaults of the published HLIP code. Recipes of data and models put
+/// their own in their place.
 struct RunOptions {
   // loading
   bool skip_bad = false;

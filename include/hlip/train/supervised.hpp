@@ -14,28 +14,39 @@ struct SupervisedSettings {
   double ema_decay = 0;        ///< of a moving average of the weights, 0: none
 };
 
-/// Lowers loss(batch, Context) -> Var of one element, a mean over the batch. Batches that share a step count alike.
-template <class Model, class Loss>
-class Supervised {
+/// Lowers loss(batch, Context) -> Var of one element, a mean over the batch. Batches that share a
+/// step count alike.
+template <class Model, class Loss> class Supervised {
  public:
   using value_type = typename Model::value_type;
   using backend = typename Model::backend;
 
   /// @param model must outlive the objective; what of it requires a gradient is trained
-  Supervised(Model& model, const SupervisedSettings& settings, Loss loss) : model_(model), settings_(settings), loss_(std::move(loss)), averages_(model, settings.ema_decay) {}
+  Supervised(Model& model, const SupervisedSettings& settings, Loss loss)
+      : model_(model),
+        settings_(settings),
+        loss_(std::move(loss)),
+        averages_(model, settings.ema_decay) {}
 
   Model& model() { return model_; }
   AveragedWeights<Model>& averages() { return averages_; }
 
-  std::vector<OptimizedParameter<value_type, backend>> parameter_groups() { return optimized_parameters(named_parameters(model_), settings_.weight_decay); }
+  std::vector<OptimizedParameter<value_type, backend>> parameter_groups() {
+    return optimized_parameters(named_parameters(model_), settings_.weight_decay);
+  }
 
   template <class Batch>
-    requires requires(Loss& loss, const Batch& batch, const Context& context) { loss(batch, context); }
-  StepScalars<value_type, backend> backward(const std::vector<Batch>& parts, const StepContext& at) {
+  requires requires(Loss& loss, const Batch& batch, const Context& context) {
+    loss(batch, context);
+  }
+  StepScalars<value_type, backend> backward(const std::vector<Batch>& parts,
+                                            const StepContext& at) {
     const double share = 1.0 / static_cast<double>(parts.size());
     Tensor<value_type, backend> mean;
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const Var<value_type, backend> part = loss_(parts[i], parts.size() == 1 ? at.context : at.context.child(static_cast<std::uint32_t>(i)));
+      const Var<value_type, backend> part = loss_(
+          parts[i],
+          parts.size() == 1 ? at.context : at.context.child(static_cast<std::uint32_t>(i)));
       const Var<value_type, backend> counted = part * share;
       counted.backward();
       mean = i == 0 ? counted.value() : Tensor<value_type, backend>(mean + counted.value());
@@ -45,10 +56,7 @@ class Supervised {
 
   void after_step(const StepContext&) { averages_.update(); }
 
-  template <class Visit>
-  void each_state(Visit&& visit) {
-    averages_.each_state(visit);
-  }
+  template <class Visit> void each_state(Visit&& visit) { averages_.each_state(visit); }
 
  private:
   Model& model_;

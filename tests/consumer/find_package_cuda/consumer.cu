@@ -1,4 +1,5 @@
-// A program for a GPU with an operation and a loop of its own, on one layer. Without a GPU it has shown that it compiles and links.
+// A program for a GPU with an operation and a loop of its own, on one layer. Without a GPU it has
+// shown that it compiles and links.
 #include <hlip/backend/cuda.hpp>
 #include <hlip/hlip.hpp>
 
@@ -13,13 +14,13 @@ struct Half {
 };
 
 /// Of a layer whose weights are `weight`: what a sum of halves is, and its gradient.
-template <class B>
-float halves(float weight) {
+template <class B> float halves(float weight) {
   Tensor<float, B> w = Tensor<float, B>::zeros({4, 8});
   float* values = w.data();
   for_each_index(B{}, w.numel(), [=] HLIP_LAMBDA(index_t i) { values[i] = weight; });
   const Var<float, B> x(Tensor<float, B>::ones({2, 8})), v(w, true);
-  const Var<float, B> loss = sum(map_expression(Half{}, linear(x, v, Var<float, B>(Tensor<float, B>::zeros({4})))));
+  const Var<float, B> loss = sum(
+      map_expression(Half{}, linear(x, v, Var<float, B>(Tensor<float, B>::zeros({4})))));
   loss.backward();
   return loss.item() + v.grad().to_vector()[0];
 }

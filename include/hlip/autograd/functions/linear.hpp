@@ -1,5 +1,5 @@
-// The linear layer with what usually follows it: bias, GELU and residual are applied while a tile of the product
-// is still in cache.
+// The linear layer with what usually follows it: bias, GELU and residual are applied while a tile
+// of the product is still in cache.
 #pragma once
 
 #include <hlip/autograd/var.hpp>
@@ -18,13 +18,12 @@ struct GeluGrad {
 };
 }  // namespace op
 
-/// Hidden activations above this size are computed again on the way back instead of kept: one product of four more, and
-/// in a block of a vision transformer two fifths of the memory less.
+/// Hidden activations above this size are computed again on the way back instead of kept: one
+/// product of four more, and in a block of a vision transformer two fifths of the memory less.
 inline constexpr std::size_t keep_hidden_bytes = std::size_t{16} << 20;
 
 /// What a linear layer applies to its product on the way out.
-template <class T, class B>
-struct LinearOptions {
+template <class T, class B> struct LinearOptions {
   Activation activation = Activation::none;
   Var<T, B> residual = {};  ///< added last; same shape as the result; none when empty
   Tensor<T, B> out = {};    ///< memory for the result, when the caller has a place for it
@@ -34,8 +33,7 @@ struct LinearOptions {
 namespace detail {
 
 /// Sums of the columns of x (rows, columns), whatever it lies in memory as.
-template <class T, class S, class B>
-Tensor<T, B> column_sums(const Tensor<S, B>& x) {
+template <class T, class S, class B> Tensor<T, B> column_sums(const Tensor<S, B>& x) {
   if constexpr (std::is_same_v<S, T>) return sum(x, {0});
   else {
     const auto y = Tensor<T, B>::empty({x.dim(1)});
@@ -44,9 +42,9 @@ Tensor<T, B> column_sums(const Tensor<S, B>& x) {
   }
 }
 
-/// What a product and the activation behind it need on the way back. Operands lie in memory as S, the result as R; see GemmArgs.
-template <class T, class B, class S, class R>
-struct SavedLinear {
+/// What a product and the activation behind it need on the way back. Operands lie in memory as S,
+/// the result as R; see GemmArgs.
+template <class T, class B, class S, class R> struct SavedLinear {
   SavedInput<T, B> input;
   Tensor<T, B> weight;
   Tensor<T, B> bias;      ///< may be empty
@@ -60,11 +58,14 @@ struct SavedLinear {
     if (pre.numel() > 0 || input.rows() == 0) return pre;
     pre = Tensor<R, B>::empty({input.rows(), out()});
     const Tensor<S, B> w = operand_weight();
-    for_input_rows([&](index_t first, const Tensor<S, B>& x) { forward(x, w, pre.data() + first * out(), {}); });
+    for_input_rows([&](index_t first, const Tensor<S, B>& x) {
+      forward(x, w, pre.data() + first * out(), {});
+    });
     return pre;
   }
 
-  /// Rounded for each product anew: a copy kept between them would be half of the parameters' memory.
+  /// Rounded for each product anew: a copy kept between them would be half of the parameters'
+  /// memory.
   Tensor<S, B> operand_weight() const { return stored_as<S>(weight); }
 
   /// What the product is followed by; see GemmArgs.
@@ -76,14 +77,15 @@ struct SavedLinear {
   void forward(const Tensor<S, B>& x, const Tensor<S, B>& w, R* y, const Epilogue& epilogue) const {
     GemmArgs<T, S, R> g;
     g.m = x.dim(0), g.n = out(), g.k = in();
-    g.a = x.data(), g.lda = in(), g.b = w.data(), g.ldb = in(), g.trans_b = true, g.c = y, g.ldc = out();
+    g.a = x.data(), g.lda = in(), g.b = w.data(), g.ldb = in(), g.trans_b = true, g.c = y,
+    g.ldc = out();
     g.bias = bias.numel() > 0 ? bias.data() : nullptr;
-    g.activation = epilogue.activation, g.pre_activation = epilogue.pre_activation, g.residual = epilogue.residual;
+    g.activation = epilogue.activation, g.pre_activation = epilogue.pre_activation,
+    g.residual = epilogue.residual;
     gemm(B{}, g);
   }
   /// d (rows, in) = dpre · weight, as D
-  template <class D>
-  Tensor<D, B> input_gradient(const Tensor<S, B>& dpre) const {
+  template <class D> Tensor<D, B> input_gradient(const Tensor<S, B>& dpre) const {
     const auto dx = Tensor<D, B>::empty({input.rows(), in()});
     const Tensor<S, B> w = operand_weight();
     GemmArgs<T, S, D> g;
@@ -98,7 +100,8 @@ struct SavedLinear {
     for_input_rows([&](index_t first, const Tensor<S, B>& x) {
       GemmArgs<T, S, T> g;
       g.m = out(), g.n = in(), g.k = x.dim(0);
-      g.a = dpre.data() + first * out(), g.lda = out(), g.trans_a = true, g.b = x.data(), g.ldb = in(), g.c = dw.grad, g.ldc = in(), g.beta = add ? T(1) : T(0);
+      g.a = dpre.data() + first * out(), g.lda = out(), g.trans_a = true, g.b = x.data(),
+      g.ldb = in(), g.c = dw.grad, g.ldc = in(), g.beta = add ? T(1) : T(0);
       gemm(B{}, g);
       add = true;
     });
@@ -106,18 +109,20 @@ struct SavedLinear {
 
  private:
   /// Calls fn(first row, rows) over all of the input, at least once.
-  template <class Fn>
-  void for_input_rows(Fn fn) const {
+  template <class Fn> void for_input_rows(Fn fn) const {
     const index_t step = std::max<index_t>(1, input.rows_at_a_time());
-    for (index_t first = 0; first == 0 || first < input.rows(); first += step) fn(first, input.template rows<S>(first, std::min(input.rows(), first + step)));
+    for (index_t first = 0; first == 0 || first < input.rows(); first += step)
+      fn(first, input.template rows<S>(first, std::min(input.rows(), first + step)));
   }
 };
 
 /// linear, its operands in memory as S and its result as R.
 template <class S, class R, class T, class B>
-Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias, const LinearOptions<T, B>& options, const Shape& shape) {
+Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias,
+                    const LinearOptions<T, B>& options, const Shape& shape) {
   const index_t in = weight.dim(1), out = weight.dim(0), rows = in > 0 ? x.numel() / in : 0;
-  const bool has_residual = options.residual.numel() > 0, gelu = options.activation == Activation::gelu;
+  const bool has_residual = options.residual.numel() > 0,
+             gelu = options.activation == Activation::gelu;
   Tensor<R, B> y;
   Tensor<T, B> residual;
   const R* added = nullptr;
@@ -127,13 +132,17 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
     if (options.out.numel() > 0) y = options.out;
   }
   if (y.numel() == 0) y = Tensor<R, B>::empty(shape);
-  expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}", to_string(y.shape()), to_string(shape));
+  expect(y.shape() == shape && y.is_contiguous(), "linear", "out is {}, expected contiguous {}",
+         to_string(y.shape()), to_string(shape));
 
-  SavedLinear<T, B, S, R> saved{SavedInput<T, B>(x), weight.value().contiguous(), bias.value().contiguous()};
+  SavedLinear<T, B, S, R> saved{SavedInput<T, B>(x), weight.value().contiguous(),
+                                bias.value().contiguous()};
   const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
-  const bool keep = gelu && recorded && static_cast<std::size_t>(rows * out) * sizeof(R) <= keep_hidden_bytes;
+  const bool keep = gelu && recorded &&
+                    static_cast<std::size_t>(rows * out) * sizeof(R) <= keep_hidden_bytes;
   if (keep) saved.pre = Tensor<R, B>::empty({rows, out});
-  saved.forward(x.template as<S>().reshape({rows, in}), saved.operand_weight(), y.data(), {options.activation, keep ? saved.pre.data() : nullptr, added});
+  saved.forward(x.template as<S>().reshape({rows, in}), saved.operand_weight(), y.data(),
+                {options.activation, keep ? saved.pre.data() : nullptr, added});
   if (!recorded) return Var<T, B>(y, std::shared_ptr<Node<T, B>>());
 
   const auto state = std::make_shared<SavedLinear<T, B, S, R>>(std::move(saved));
@@ -152,11 +161,14 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
     if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
     if (!grads.wants(0)) return;
     if constexpr (!std::is_same_v<S, T>)
-      if (grads.takes_half(0)) return grads.add(0, state->template input_gradient<S>(dpre).reshape(input_shape));
+      if (grads.takes_half(0))
+        return grads.add(0, state->template input_gradient<S>(dpre).reshape(input_shape));
     grads.add(0, state->template input_gradient<T>(dpre).reshape(input_shape));
   };
   if (!gelu || has_residual) return record_value("linear", y, inputs, pull);
-  const auto again = [state](index_t first, index_t last) { return Tensor<R, B>(map_expression(op::Gelu{}, state->pre_activation().slice(0, first, last))); };
+  const auto again = [state](index_t first, index_t last) {
+    return Tensor<R, B>(map_expression(op::Gelu{}, state->pre_activation().slice(0, first, last)));
+  };
   return record_value("linear", y, inputs, pull, false, again);
 }
 
@@ -166,19 +178,25 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
 ///
 /// @param x (…, in)  @param weight (out, in)  @param bias (out), or an empty Var  @return (…, out)
 template <class T, class B>
-Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias, const LinearOptions<T, B>& options = {}) {
+Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias,
+                 const LinearOptions<T, B>& options = {}) {
   expect_shape("linear", "weight", weight.shape(), {{"out"}, {"in"}});
   const index_t in = weight.dim(1), out = weight.dim(0);
-  expect(x.rank() >= 1 && x.dim(-1) == in, "linear", "x is {}, expected (…, in = {})", to_string(x.shape()), in);
+  expect(x.rank() >= 1 && x.dim(-1) == in, "linear", "x is {}, expected (…, in = {})",
+         to_string(x.shape()), in);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = out;
   const bool has_residual = options.residual.numel() > 0;
   if (bias.numel() > 0) expect_shape("linear", "bias", bias.shape(), {{"out", out}});
-  if (has_residual) expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}", to_string(options.residual.shape()), to_string(shape));
+  if (has_residual)
+    expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}",
+           to_string(options.residual.shape()), to_string(shape));
   if constexpr (may_store_bfloat16<T, B>)
     if (stores_operands<T, B>()) {
-      const bool rounded = options.result != ResultFor::anything && !has_residual && options.out.numel() == 0;
-      return rounded ? detail::linear_as<bfloat16, bfloat16>(x, weight, bias, options, shape) : detail::linear_as<bfloat16, T>(x, weight, bias, options, shape);
+      const bool rounded = options.result != ResultFor::anything && !has_residual &&
+                           options.out.numel() == 0;
+      return rounded ? detail::linear_as<bfloat16, bfloat16>(x, weight, bias, options, shape)
+                     : detail::linear_as<bfloat16, T>(x, weight, bias, options, shape);
     }
   return detail::linear_as<T, T>(x, weight, bias, options, shape);
 }

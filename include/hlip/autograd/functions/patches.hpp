@@ -8,13 +8,16 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// extract_patches of constant volumes, the rows in memory as S: they are not kept for the way back but cut again.
+/// extract_patches of constant volumes, the rows in memory as S: they are not kept for the way back
+/// but cut again.
 template <class S, class T, class B>
 Var<T, B> extract_patches_as(const Var<T, B>& x, const Shape& patch, index_t patches) {
   const Tensor<T, B> volumes = x.value().contiguous();
   const auto cut = [=](index_t first, index_t last) {
     const auto rows = Tensor<S, B>::empty({last - first, volumes.dim(1) * patch.numel()});
-    cut_patches(B{}, PatchArgs<T, S>{volumes.data(), volumes.dim(1), volumes.dim(2), volumes.dim(3), volumes.dim(4), patch[0], patch[1], patch[2], first, last, rows.data()});
+    cut_patches(B{}, PatchArgs<T, S>{volumes.data(), volumes.dim(1), volumes.dim(2), volumes.dim(3),
+                                     volumes.dim(4), patch[0], patch[1], patch[2], first, last,
+                                     rows.data()});
     return rows;
   };
   return remade_constant<T>("extract_patches", cut(0, patches), cut);
@@ -25,13 +28,17 @@ Var<T, B> extract_patches_as(const Var<T, B>& x, const Shape& patch, index_t pat
 /// Cuts volumes into patches, dropping the remainder at the end of an axis.
 /// @param x (N, C, D, H, W)  @return (N·d·h·w, C·pd·ph·pw), rows in the order n, d, h, w
 template <class T, class B>
-Var<T, B> extract_patches(const Var<T, B>& x, const Shape& patch, ResultFor result = ResultFor::anything) {
+Var<T, B> extract_patches(const Var<T, B>& x, const Shape& patch,
+                          ResultFor result = ResultFor::anything) {
   expect_shape("patch_embed", "x", x.shape(), {{"N"}, {"C"}, {"D"}, {"H"}, {"W"}});
-  const index_t n = x.dim(0), c = x.dim(1), d = x.dim(2) / patch[0], h = x.dim(3) / patch[1], w = x.dim(4) / patch[2];
-  expect(d > 0 && h > 0 && w > 0, "patch_embed", "x is {}, smaller than one patch {}", to_string(x.shape()), to_string(patch));
+  const index_t n = x.dim(0), c = x.dim(1), d = x.dim(2) / patch[0], h = x.dim(3) / patch[1],
+                w = x.dim(4) / patch[2];
+  expect(d > 0 && h > 0 && w > 0, "patch_embed", "x is {}, smaller than one patch {}",
+         to_string(x.shape()), to_string(patch));
   if (!x.requires_grad()) {
     if constexpr (may_store_bfloat16<T, B>)
-      if (result == ResultFor::products && stores_operands<T, B>()) return detail::extract_patches_as<bfloat16>(x, patch, n * d * h * w);
+      if (result == ResultFor::products && stores_operands<T, B>())
+        return detail::extract_patches_as<bfloat16>(x, patch, n * d * h * w);
     return detail::extract_patches_as<T>(x, patch, n * d * h * w);
   }
   Var<T, B> v = x;

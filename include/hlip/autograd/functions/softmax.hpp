@@ -8,17 +8,17 @@
 HLIP_BEGIN
 
 /// exp(x) / Σ exp(x) over the last axis. @param x (…, n)  @return the shape of x
-template <class T, class B>
-Var<T, B> softmax(const Var<T, B>& x) {
+template <class T, class B> Var<T, B> softmax(const Var<T, B>& x) {
   const index_t cols = x.dim(-1), rows = cols > 0 ? x.numel() / cols : 0;
   const Tensor<T, B> input = x.value().contiguous();
   const auto y = Tensor<T, B>::empty(x.shape());
   softmax_forward(B{}, input.data(), y.data(), rows, cols);
-  return record("softmax", y, {x}, [y, rows, cols](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const auto dx = Tensor<T, B>::empty(y.shape());
-    softmax_backward(B{}, y.data(), dy.data(), dx.data(), rows, cols);
-    grads.add(0, dx);
-  });
+  return record("softmax", y, {x},
+                [y, rows, cols](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+                  const auto dx = Tensor<T, B>::empty(y.shape());
+                  softmax_backward(B{}, y.data(), dy.data(), dx.data(), rows, cols);
+                  grads.add(0, dx);
+                });
 }
 
 /// Mean over rows of −log softmax(logits)[label].
@@ -34,12 +34,15 @@ Var<T, B> cross_entropy(const Var<T, B>& logits, const Tensor<std::int64_t, B>& 
   const Tensor<std::int64_t, B> label = labels.contiguous();
   const auto loss = Tensor<T, B>::empty({rows}), lse = Tensor<T, B>::empty({rows});
   cross_entropy_forward(B{}, input.data(), label.data(), loss.data(), lse.data(), rows, cols);
-  return record("cross_entropy", mean(loss), {logits}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const Tensor<T, B> share = Tensor<T, B>(dy * (1.0 / static_cast<double>(rows))).expand({rows}).contiguous();
-    const auto dlogits = Tensor<T, B>::empty({rows, cols});
-    cross_entropy_backward(B{}, input.data(), label.data(), lse.data(), share.data(), dlogits.data(), rows, cols);
-    grads.add(0, dlogits);
-  });
+  return record(
+      "cross_entropy", mean(loss), {logits}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+        const Tensor<T, B> share =
+            Tensor<T, B>(dy * (1.0 / static_cast<double>(rows))).expand({rows}).contiguous();
+        const auto dlogits = Tensor<T, B>::empty({rows, cols});
+        cross_entropy_backward(B{}, input.data(), label.data(), lse.data(), share.data(),
+                               dlogits.data(), rows, cols);
+        grads.add(0, dlogits);
+      });
 }
 
 HLIP_END

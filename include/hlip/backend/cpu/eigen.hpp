@@ -1,12 +1,13 @@
-// The one place that includes Eigen: a SIMD engine behind plain pointers. Eigen types never leave a function body.
-// Eigen's own threading would change bits with the thread count, so it stays off.
+// The one place that includes Eigen: a SIMD engine behind plain pointers. Eigen types never leave a
+// function body. Eigen's own threading would change bits with the thread count, so it stays off.
 #pragma once
 
 #if !defined(EIGEN_DONT_PARALLELIZE)
 #define EIGEN_DONT_PARALLELIZE
 #endif
 
-// g++ 12's AVX-512 intrinsics start from deliberately undefined registers and warn about it wherever they are inlined.
+// g++ 12's AVX-512 intrinsics start from deliberately undefined registers and warn about it
+// wherever they are inlined.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"

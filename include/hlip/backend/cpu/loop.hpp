@@ -1,5 +1,6 @@
-// Cpu loops: fused elementwise statements in packs, strided copies, and independent indices, under OpenMP.
-// Work is cut into blocks by shape alone, so the bits never depend on the number of threads.
+// Cpu loops: fused elementwise statements in packs, strided copies, and independent indices, under
+// OpenMP. Work is cut into blocks by shape alone, so the bits never depend on the number of
+// threads.
 #pragma once
 
 #include <hlip/backend/cpu/memory.hpp>
@@ -16,18 +17,12 @@ namespace detail {
 /// Elements stand for SIMD packs.
 struct PackLanes {
   static constexpr index_t width = pack_size;
-  template <class T>
-  using value = Pack<T>;
-  template <class T>
-  static auto load(const T* p, index_t step, index_t i, index_t n) {
+  template <class T> using value = Pack<T>;
+  template <class T> static auto load(const T* p, index_t step, index_t i, index_t n) {
     return load_pack(p + i * step, step, n);
   }
-  template <class T>
-  static Pack<T> constant(T v) {
-    return Pack<T>(v);
-  }
-  template <class U, class T>
-  static void store(U* p, index_t step, index_t n, const Pack<T>& v) {
+  template <class T> static Pack<T> constant(T v) { return Pack<T>(v); }
+  template <class U, class T> static void store(U* p, index_t step, index_t n, const Pack<T>& v) {
     store_pack(p, step, v, n);
   }
 };
@@ -35,25 +30,28 @@ struct PackLanes {
 inline constexpr index_t elementwise_block = 16384;
 
 /// run(fn, b) for every block b: one parallel loop for all statements.
-inline void for_each_block(index_t blocks, void (*run)(const void* fn, index_t block), const void* fn) {
+inline void for_each_block(index_t blocks, void (*run)(const void* fn, index_t block),
+                           const void* fn) {
 #pragma omp parallel for schedule(static) if (blocks > 1)
   for (index_t b = 0; b < blocks; ++b) run(fn, b);
 }
 
 /// Calls fn(row, first column, last column) over all rows of a collapsed shape, in parallel blocks.
-template <class Fn>
-void for_each_row_part(const Shape& shape, const Fn& fn) {
+template <class Fn> void for_each_row_part(const Shape& shape, const Fn& fn) {
   const index_t inner = shape.back(), total = shape.numel();
   const auto block = [&](index_t b) {
     index_t at = b * elementwise_block;
     const index_t end = std::min(total, at + elementwise_block);
     while (at < end) {
-      const index_t row = at / inner, column = at % inner, stop = std::min(inner, column + end - at);
+      const index_t row = at / inner, column = at % inner,
+                    stop = std::min(inner, column + end - at);
       fn(row, column, stop);
       at += stop - column;
     }
   };
-  for_each_block((total + elementwise_block - 1) / elementwise_block, [](const void* f, index_t b) { (*static_cast<const decltype(block)*>(f))(b); }, &block);
+  for_each_block((total + elementwise_block - 1) / elementwise_block,
+                 [](const void* f, index_t b) { (*static_cast<const decltype(block)*>(f))(b); },
+                 &block);
 }
 
 }  // namespace detail
@@ -91,14 +89,16 @@ void map_pull(Cpu, const Shape& shape, const T* dy, View view, const GradSink<T>
     for (index_t i = begin; i < end; i += pack_size) {
       const index_t n = std::min<index_t>(pack_size, end - i);
       const auto values = detail::forward<detail::PackLanes>(operands, i, n);
-      detail::pull<detail::PackLanes, 0>(operands, values, load_pack(dy + row * inner + i, 1, n), row_sinks.data(), i, n);
+      detail::pull<detail::PackLanes, 0>(operands, values, load_pack(dy + row * inner + i, 1, n),
+                                         row_sinks.data(), i, n);
     }
   });
 }
 
 /// to[i] = from[i] with conversion; both strided.
 template <class U, class T>
-void copy_strided(Cpu, const Shape& shape, U* to, Shape to_stride, const T* from, const Shape& from_stride) {
+void copy_strided(Cpu, const Shape& shape, U* to, Shape to_stride, const T* from,
+                  const Shape& from_stride) {
   LeafView<T, false> view{from, from_stride};
   const Shape loop = collapse(shape, to_stride, view);
   detail::for_each_row_part(loop, [&](index_t row, index_t begin, index_t end) {
@@ -115,13 +115,14 @@ void copy_strided(Cpu, const Shape& shape, U* to, Shape to_stride, const T* from
     }
     for (index_t i = begin; i < end; ++i) {
       if constexpr (std::is_same_v<U, T>) target[i * step] = source.data[i * source.step];
-      else target[i * step] = static_cast<U>(static_cast<compute_type<U>>(static_cast<compute_type<T>>(source.data[i * source.step])));
+      else
+        target[i * step] = static_cast<U>(static_cast<compute_type<U>>(
+            static_cast<compute_type<T>>(source.data[i * source.step])));
     }
   });
 }
 
-template <class T>
-void fill_strided(Cpu, const Shape& shape, T* to, Shape stride, T value) {
+template <class T> void fill_strided(Cpu, const Shape& shape, T* to, Shape stride, T value) {
   ConstantView<T> view{value};
   const Shape loop = collapse(shape, stride, view);
   detail::for_each_row_part(loop, [&](index_t row, index_t begin, index_t end) {
@@ -133,8 +134,7 @@ void fill_strided(Cpu, const Shape& shape, T* to, Shape stride, T value) {
 }
 
 /// fn(i) for every i in [0, n); calls are independent of one another.
-template <class Fn>
-void for_each_index(Cpu, index_t n, Fn fn) {
+template <class Fn> void for_each_index(Cpu, index_t n, Fn fn) {
 #pragma omp parallel for schedule(static) if (n > 4096)
   for (index_t i = 0; i < n; ++i) fn(i);
 }

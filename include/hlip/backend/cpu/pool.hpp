@@ -1,6 +1,7 @@
-// Memory that freed tensors leave behind for the next ones. A training step asks for the same sizes again and again; a
-// fresh page from the system costs more than computing on it. Large pieces are cut from segments, and neighbours that
-// are free become one piece again, so that what is held stays close to what is used.
+// Memory that freed tensors leave behind for the next ones. A training step asks for the same sizes
+// again and again; a fresh page from the system costs more than computing on it. Large pieces are
+// cut from segments, and neighbours that are free become one piece again, so that what is held
+// stays close to what is used.
 #pragma once
 
 #include <hlip/core/abi.hpp>
@@ -20,11 +21,13 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// A thread-safe best-fit allocator for pieces of `smallest` bytes and more; all are 64-byte aligned.
+/// A thread-safe best-fit allocator for pieces of `smallest` bytes and more; all are 64-byte
+/// aligned.
 class MemoryPool {
  public:
   static constexpr std::size_t smallest = 64 << 10;
-  static constexpr std::size_t largest = std::size_t{1} << 47;  ///< what a processor can address; more is not asked for
+  /// what a processor can address; more is not asked for
+  static constexpr std::size_t largest = std::size_t{1} << 47;
 
   MemoryPool() = default;
   MemoryPool(const MemoryPool&) = delete;
@@ -39,7 +42,8 @@ class MemoryPool {
     Block wanted{need};
     auto found = free_.lower_bound(&wanted);
     if (found == free_.end()) {
-      // Nothing held is large enough: what is wholly free goes back first, so that memory does not grow by odd sizes.
+      // Nothing held is large enough: what is wholly free goes back first, so that memory does not
+      // grow by odd sizes.
       trim_locked();
       Block* segment = new_segment(need);
       if (!segment) return nullptr;
@@ -49,7 +53,8 @@ class MemoryPool {
     free_.erase(found);
     block->free = false;
     if (block->size - need >= smallest) {
-      auto* rest = ::new (reinterpret_cast<std::byte*>(block) + need) Block{block->size - need, block, block->after, true};
+      auto* rest = ::new (reinterpret_cast<std::byte*>(block) + need)
+          Block{block->size - need, block, block->after, true};
       if (rest->after) rest->after->before = rest;
       block->after = rest;
       block->size = need;
@@ -104,13 +109,17 @@ class MemoryPool {
     bool free = false;
   };
   struct Smaller {
-    bool operator()(const Block* a, const Block* b) const { return a->size != b->size ? a->size < b->size : a < b; }
+    bool operator()(const Block* a, const Block* b) const {
+      return a->size != b->size ? a->size < b->size : a < b;
+    }
   };
 
   Block* new_segment(std::size_t need) {
     // A large piece has a segment of its own size; small ones share.
-    const std::size_t size = need > segment_size / 2 ? (need + huge_page - 1) / huge_page * huge_page : segment_size;
-    void* memory = ::operator new(size, std::align_val_t{huge_page}, std::nothrow);
+    const std::size_t size = need > segment_size / 2
+                                 ? (need + huge_page - 1) / huge_page * huge_page
+                                 : segment_size;
+    void* memory = ::operator new (size, std::align_val_t{huge_page}, std::nothrow);
     if (!memory) return nullptr;
 #if defined(__linux__)
     madvise(memory, size, MADV_HUGEPAGE);  // a wish: without huge pages it is only slower
@@ -125,14 +134,15 @@ class MemoryPool {
     if (first->after) first->after->before = first;
   }
 
-  /// Segments that are wholly free go back. Of other free pieces the system gets the pages, not the addresses.
+  /// Segments that are wholly free go back. Of other free pieces the system gets the pages, not the
+  /// addresses.
   void trim_locked() {
     for (auto it = free_.begin(); it != free_.end();) {
       Block* block = *it;
       if (!block->before && !block->after) {
         it = free_.erase(it);
         held_ -= block->size;
-        ::operator delete(block, std::align_val_t{huge_page});
+        ::operator delete (block, std::align_val_t{huge_page});
         continue;
       }
       drop_pages(block);
@@ -142,7 +152,9 @@ class MemoryPool {
 
   static void drop_pages([[maybe_unused]] Block* block) {
 #if defined(__linux__)
-    const auto begin = reinterpret_cast<std::uintptr_t>(block), first = (begin + sizeof(Block) + huge_page - 1) / huge_page * huge_page, last = (begin + block->size) / huge_page * huge_page;
+    const auto begin = reinterpret_cast<std::uintptr_t>(block),
+               first = (begin + sizeof(Block) + huge_page - 1) / huge_page * huge_page,
+               last = (begin + block->size) / huge_page * huge_page;
     if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 #endif
   }
@@ -152,7 +164,8 @@ class MemoryPool {
   std::size_t held_ = 0;
 };
 
-/// The pool of all Cpu tensors. Never destroyed: tensors with static lifetime may be freed after any static pool.
+/// The pool of all Cpu tensors. Never destroyed: tensors with static lifetime may be freed after
+/// any static pool.
 inline MemoryPool& memory_pool() {
   static MemoryPool& pool = *new MemoryPool;
   return pool;

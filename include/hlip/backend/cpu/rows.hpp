@@ -1,5 +1,5 @@
-// Row-wise kernels on the CPU: layer norm, softmax and cross entropy over the last axis of a (rows, cols) matrix.
-// Rows are independent; sums over rows go by fixed blocks of rows, added in order.
+// Row-wise kernels on the CPU: layer norm, softmax and cross entropy over the last axis of a (rows,
+// cols) matrix. Rows are independent; sums over rows go by fixed blocks of rows, added in order.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -19,35 +19,35 @@ namespace detail {
 inline bool worth_threads(index_t rows, index_t cols) { return rows > 1 && rows * cols > 16384; }
 
 /// Σ f(pack at j) over one row; packs past the end must make f return 0 lanes.
-template <class T, class F>
-T sum_row(index_t cols, F f) {
+template <class T, class F> T sum_row(index_t cols, F f) {
   typename Pack<T>::Lanes total = Pack<T>::Lanes::Zero();
   for (index_t j = 0; j < cols; j += pack_size) total += f(j, cols - j);
   return total.sum();
 }
 
-template <class T>
-T max_row(const T* x, index_t cols) {
+template <class T> T max_row(const T* x, index_t cols) {
   constexpr T lowest = -std::numeric_limits<T>::infinity();
   Pack<T> most(lowest);
-  for (index_t j = 0; j < cols; j += pack_size) most.v = most.v.max(load_lanes(x + j, cols - j, lowest).v);
+  for (index_t j = 0; j < cols; j += pack_size)
+    most.v = most.v.max(load_lanes(x + j, cols - j, lowest).v);
   return most.v.maxCoeff();
 }
 
 /// log Σ exp(x), stable; -inf for a row of -inf.
-template <class T>
-T log_sum_exp_row(const T* x, index_t cols) {
+template <class T> T log_sum_exp_row(const T* x, index_t cols) {
   const T top = max_row(x, cols);
   if (!std::isfinite(top)) return top;
   constexpr T lowest = -std::numeric_limits<T>::infinity();
-  return top + std::log(sum_row<T>(cols, [&](index_t j, index_t left) { return exp_(Pack<T>(load_lanes(x + j, left, lowest).v - top)).v; }));
+  return top + std::log(sum_row<T>(cols, [&](index_t j, index_t left) {
+           return exp_(Pack<T>(load_lanes(x + j, left, lowest).v - top)).v;
+         }));
 }
 
 }  // namespace detail
 
-/// y = (x - mean) · rstd · weight + bias per row; variance in a second pass over the row, so it is accurate.
-template <class T>
-void layer_norm_forward(Cpu, const LayerNormArgs<T>& a) {
+/// y = (x - mean) · rstd · weight + bias per row; variance in a second pass over the row, so it is
+/// accurate.
+template <class T> void layer_norm_forward(Cpu, const LayerNormArgs<T>& a) {
   using detail::load_lanes;
   using Lanes = typename Pack<T>::Lanes;
   const T inverse = T(1) / static_cast<T>(a.cols);
@@ -55,8 +55,12 @@ void layer_norm_forward(Cpu, const LayerNormArgs<T>& a) {
   for (index_t i = 0; i < a.rows; ++i) {
     const T* x = a.x + i * a.cols;
     T* y = a.y + i * a.cols;
-    const T mean = inverse * detail::sum_row<T>(a.cols, [&](index_t j, index_t left) { return load_lanes(x + j, left).v; });
-    const T var = inverse * detail::sum_row<T>(a.cols, [&](index_t j, index_t left) { return Lanes((load_lanes(x + j, left, mean).v - mean).square()); });
+    const T mean = inverse * detail::sum_row<T>(a.cols, [&](index_t j, index_t left) {
+                     return load_lanes(x + j, left).v;
+                   });
+    const T var = inverse * detail::sum_row<T>(a.cols, [&](index_t j, index_t left) {
+                    return Lanes((load_lanes(x + j, left, mean).v - mean).square());
+                  });
     const T rstd = T(1) / std::sqrt(var + a.eps);
     for (index_t j = 0; j < a.cols; j += pack_size) {
       const index_t left = a.cols - j;
@@ -71,18 +75,19 @@ void layer_norm_forward(Cpu, const LayerNormArgs<T>& a) {
 }
 
 /// dx, dweight, dbias of layer_norm_forward.
-template <class T>
-void layer_norm_backward(Cpu, const LayerNormGradArgs<T>& a) {
+template <class T> void layer_norm_backward(Cpu, const LayerNormGradArgs<T>& a) {
   using detail::load_lanes;
   using Lanes = typename Pack<T>::Lanes;
   const bool parameters = a.dweight || a.dbias;
   // Blocks depend on the shape alone; each adds its rows into its own partial sums.
-  const index_t per_block = std::max<index_t>(32, detail::div_up(a.rows, 64)), blocks = detail::div_up(a.rows, per_block);
+  const index_t per_block = std::max<index_t>(32, detail::div_up(a.rows, 64)),
+                blocks = detail::div_up(a.rows, per_block);
   std::vector<T> partial(parameters ? static_cast<std::size_t>(2 * blocks * a.cols) : 0, T(0));
   const T inverse = T(1) / static_cast<T>(a.cols);
 #pragma omp parallel for schedule(dynamic) if (blocks > 1 && detail::worth_threads(a.rows, a.cols))
   for (index_t block = 0; block < blocks; ++block) {
-    T *dw = partial.data() + (parameters ? 2 * block * a.cols : 0), *db = dw + (parameters ? a.cols : 0);
+    T *dw = partial.data() + (parameters ? 2 * block * a.cols : 0),
+      *db = dw + (parameters ? a.cols : 0);
     for (index_t i = block * per_block; i < std::min(a.rows, (block + 1) * per_block); ++i) {
       const T *x = a.x + i * a.cols, *dy = a.dy + i * a.cols, mean = a.mean[i], rstd = a.rstd[i];
       Lanes sum = Lanes::Zero(), sum_x = Lanes::Zero();
@@ -105,7 +110,8 @@ void layer_norm_backward(Cpu, const LayerNormGradArgs<T>& a) {
         const Lanes g = a.weight ? Lanes(d * load_lanes(a.weight + j, left).v) : d;
         T* dx = a.dx + i * a.cols + j;
         const Lanes value = rstd * (g - shift - hat * slope);
-        detail::store_lanes(dx, left, Pack<T>(a.add_dx ? Lanes(load_lanes(dx, left).v + value) : value));
+        detail::store_lanes(dx, left,
+                            Pack<T>(a.add_dx ? Lanes(load_lanes(dx, left).v + value) : value));
       }
     }
   }
@@ -121,8 +127,7 @@ void layer_norm_backward(Cpu, const LayerNormGradArgs<T>& a) {
 }
 
 /// y = softmax(x) per row.
-template <class T>
-void softmax_forward(Cpu, const T* x, T* y, index_t rows, index_t cols) {
+template <class T> void softmax_forward(Cpu, const T* x, T* y, index_t rows, index_t cols) {
   constexpr T lowest = -std::numeric_limits<T>::infinity();
 #pragma omp parallel for schedule(static) if (detail::worth_threads(rows, cols))
   for (index_t i = 0; i < rows; ++i) {
@@ -147,16 +152,21 @@ void softmax_backward(Cpu, const T* y, const T* dy, T* dx, index_t rows, index_t
 #pragma omp parallel for schedule(static) if (detail::worth_threads(rows, cols))
   for (index_t i = 0; i < rows; ++i) {
     const T *p = y + i * cols, *d = dy + i * cols;
-    const T dot = detail::sum_row<T>(cols, [&](index_t j, index_t left) { return Lanes(load_lanes(p + j, left).v * load_lanes(d + j, left).v); });
+    const T dot = detail::sum_row<T>(cols, [&](index_t j, index_t left) {
+      return Lanes(load_lanes(p + j, left).v * load_lanes(d + j, left).v);
+    });
     for (index_t j = 0; j < cols; j += pack_size)
-      detail::store_lanes(dx + i * cols + j, cols - j, Pack<T>(Lanes(load_lanes(p + j, cols - j).v * (load_lanes(d + j, cols - j).v - dot))));
+      detail::store_lanes(
+          dx + i * cols + j, cols - j,
+          Pack<T>(Lanes(load_lanes(p + j, cols - j).v * (load_lanes(d + j, cols - j).v - dot))));
   }
 }
 
 /// loss[i] = lse[i] − logits[i, labels[i]], lse = log-sum-exp of the row.
 /// @throws hlip::error if a label is outside [0, cols)
 template <class T>
-void cross_entropy_forward(Cpu, const T* logits, const std::int64_t* labels, T* loss, T* lse, index_t rows, index_t cols) {
+void cross_entropy_forward(Cpu, const T* logits, const std::int64_t* labels, T* loss, T* lse,
+                           index_t rows, index_t cols) {
   detail::expect_labels(labels, rows, cols);
 #pragma omp parallel for schedule(static) if (detail::worth_threads(rows, cols))
   for (index_t i = 0; i < rows; ++i) {
@@ -167,13 +177,16 @@ void cross_entropy_forward(Cpu, const T* logits, const std::int64_t* labels, T* 
 
 /// dlogits = dloss · (softmax(logits) − one-hot(label)).
 template <class T>
-void cross_entropy_backward(Cpu, const T* logits, const std::int64_t* labels, const T* lse, const T* dloss, T* dlogits, index_t rows, index_t cols) {
+void cross_entropy_backward(Cpu, const T* logits, const std::int64_t* labels, const T* lse,
+                            const T* dloss, T* dlogits, index_t rows, index_t cols) {
 #pragma omp parallel for schedule(static) if (detail::worth_threads(rows, cols))
   for (index_t i = 0; i < rows; ++i) {
     const T* x = logits + i * cols;
     T* dx = dlogits + i * cols;
     for (index_t j = 0; j < cols; j += pack_size)
-      detail::store_lanes(dx + j, cols - j, Pack<T>(exp_(Pack<T>(detail::load_lanes(x + j, cols - j).v - lse[i])).v * dloss[i]));
+      detail::store_lanes(
+          dx + j, cols - j,
+          Pack<T>(exp_(Pack<T>(detail::load_lanes(x + j, cols - j).v - lse[i])).v * dloss[i]));
     dx[labels[i]] -= dloss[i];
   }
 }

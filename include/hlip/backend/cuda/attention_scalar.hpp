@@ -1,5 +1,5 @@
-// Attention in the arithmetic of T itself, as block programs. Scores of a tile are in registers, operands in shared memory.
-// Heads may have any number of columns.
+// Attention in the arithmetic of T itself, as block programs. Scores of a tile are in registers,
+// operands in shared memory. Heads may have any number of columns.
 #pragma once
 
 #include <hlip/backend/cuda/attention_tiles.hpp>
@@ -11,29 +11,35 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// The work of one thread on tiles of `rows` tokens by `Cols` columns of a head. 16 threads (x) share 8 rows; a thread has
-/// 8 of the rows and every 16th of the other side's tokens. `turned` tiles are (column, row), the others (row, column); both
-/// have leading dimensions that keep the threads of a warp in different banks.
-template <class T, int Cols>
-struct AttentionTile {
-  static constexpr int rows = sizeof(T) == 4 ? 64 : 32, cols = Cols, high = 8, wide = rows / 16, threads = rows / high * 16;
+/// The work of one thread on tiles of `rows` tokens by `Cols` columns of a head. 16 threads (x)
+/// share 8 rows; a thread has 8 of the rows and every 16th of the other side's tokens. `turned`
+/// tiles are (column, row), the others (row, column); both have leading dimensions that keep the
+/// threads of a warp in different banks.
+template <class T, int Cols> struct AttentionTile {
+  static constexpr int rows = sizeof(T) == 4 ? 64 : 32, cols = Cols, high = 8, wide = rows / 16,
+                       threads = rows / high * 16;
   static constexpr int turned_ld = rows + 4, row_ld = Cols + 4;
-  static constexpr int turned_size = Cols * turned_ld, row_size = rows * row_ld, score_size = rows * turned_ld;
-  static constexpr int scores = wide * high, outputs = Cols / 16 * high;  // values of a thread: (token, row), (column, row)
+  static constexpr int turned_size = Cols * turned_ld, row_size = rows * row_ld,
+                       score_size = rows * turned_ld;
+  // values of a thread: (token, row), (column, row)
+  static constexpr int scores = wide * high, outputs = Cols / 16 * high;
 
   HLIP_FN static int first_row(int thread) { return thread / 16 * high; }
   HLIP_FN static int x(int thread) { return thread % 16; }
   /// The column of the head that output `c` of a thread is.
   HLIP_FN static int column(int thread, int c) { return c / 4 * 64 + x(thread) * 4 + c % 4; }
 
-  /// Tokens [first, first + n) times scale, columns [column, column + depth) of the head; zeros elsewhere.
-  HLIP_FN static void load_turned(int thread, const HeadRows<const T>& from, index_t first, index_t n, index_t column, index_t depth, T scale, T* to) {
+  /// Tokens [first, first + n) times scale, columns [column, column + depth) of the head; zeros
+  /// elsewhere.
+  HLIP_FN static void load_turned(int thread, const HeadRows<const T>& from, index_t first,
+                                  index_t n, index_t column, index_t depth, T scale, T* to) {
     for (int at = thread; at < rows * Cols; at += threads) {
       const int r = at / Cols, c = at % Cols;
       to[c * turned_ld + r] = r < n && c < depth ? scale * from.row(first + r)[column + c] : T(0);
     }
   }
-  HLIP_FN static void load_rows(int thread, const HeadRows<const T>& from, index_t first, index_t n, index_t column, index_t depth, T* to) {
+  HLIP_FN static void load_rows(int thread, const HeadRows<const T>& from, index_t first, index_t n,
+                                index_t column, index_t depth, T* to) {
     for (int at = thread; at < rows * Cols; at += threads) {
       const int r = at / Cols, c = at % Cols;
       to[r * row_ld + c] = r < n && c < depth ? from.row(first + r)[column + c] : T(0);
@@ -41,7 +47,8 @@ struct AttentionTile {
   }
 
   /// score(j, i) += Σ_c turned(c, i) · side(j, c), c below depth (rounded up to 4).
-  HLIP_FN static void add_scores(int thread, const T* turned, const T* side, index_t depth, T (&score)[scores]) {
+  HLIP_FN static void add_scores(int thread, const T* turned, const T* side, index_t depth,
+                                 T (&score)[scores]) {
     const T *a = turned + first_row(thread), *b = side + x(thread) * row_ld;
     T sum[wide][high];
     for (int k = 0; k < scores; ++k) sum[k / high][k % high] = score[k];
@@ -59,7 +66,8 @@ struct AttentionTile {
   }
 
   /// out(c, i) += Σ_j score(j, i) · side(j, c), the scores in shared memory, j below n.
-  HLIP_FN static void add_outputs(int thread, const T* score, const T* side, index_t n, T (&out)[outputs]) {
+  HLIP_FN static void add_outputs(int thread, const T* score, const T* side, index_t n,
+                                  T (&out)[outputs]) {
     const T *a = score + first_row(thread), *b = side + x(thread) * 4;
     T sum[outputs / high][high];
     for (int k = 0; k < outputs; ++k) sum[k / high][k % high] = out[k];
@@ -78,11 +86,14 @@ struct AttentionTile {
   /// Puts a thread's scores where all threads see them.
   HLIP_FN static void share(int thread, const T (&score)[scores], T* to) {
     for (int j = 0; j < wide; ++j)
-      for (int i = 0; i < high; ++i) to[(x(thread) + 16 * j) * turned_ld + first_row(thread) + i] = score[j * high + i];
+      for (int i = 0; i < high; ++i)
+        to[(x(thread) + 16 * j) * turned_ld + first_row(thread) + i] = score[j * high + i];
   }
 
   /// factor · out to tokens [first, first + n), columns [column, column + depth) of the head.
-  HLIP_FN static void store(int thread, const T (&out)[outputs], const T (&factor)[high], const HeadRows<T>& to, index_t first, index_t n, index_t begin, index_t depth) {
+  HLIP_FN static void store(int thread, const T (&out)[outputs], const T (&factor)[high],
+                            const HeadRows<T>& to, index_t first, index_t n, index_t begin,
+                            index_t depth) {
     for (int i = 0; i < high; ++i) {
       if (first_row(thread) + i >= n) break;
       T* row = to.row(first + first_row(thread) + i) + begin;
@@ -98,40 +109,50 @@ struct AttentionTile {
   }
 };
 
-/// Bit s is set where dropout keeps score s of a thread; `begin` is the first token of the other side's tile.
+/// Bit s is set where dropout keeps score s of a thread; `begin` is the first token of the other
+/// side's tile.
 template <bool OverKeys, class T, int Cols>
-HLIP_FN std::uint32_t kept_scores(int thread, const AttentionArgs<T>& a, const AttentionPlace<AttentionTile<T, Cols>>& at, index_t begin) {
+HLIP_FN std::uint32_t kept_scores(int thread, const AttentionArgs<T>& a,
+                                  const AttentionPlace<AttentionTile<T, Cols>>& at, index_t begin) {
   using Tile = AttentionTile<T, Cols>;
   static_assert(Tile::scores <= 32);
   if (!(a.dropout > 0)) return 0xffffffffu;
   const std::uint64_t least = least_kept(a.dropout);
   std::uint32_t kept = 0;
   for (int s = 0; s < Tile::scores; ++s) {
-    const index_t own = at.first + Tile::first_row(thread) + s % Tile::high, other = begin + Tile::x(thread) + s / Tile::high * 16;
-    if (OverKeys ? keeps_probability(a, least, at, other, own) : keeps_probability(a, least, at, own, other)) kept |= 1u << s;
+    const index_t own = at.first + Tile::first_row(thread) + s % Tile::high,
+                  other = begin + Tile::x(thread) + s / Tile::high * 16;
+    if (OverKeys ? keeps_probability(a, least, at, other, own)
+                 : keeps_probability(a, least, at, own, other))
+      kept |= 1u << s;
   }
   return kept;
 }
 
-template <class T, int Cols>
-struct AttentionForwardProgram {
+template <class T, int Cols> struct AttentionForwardProgram {
   using Tile = AttentionTile<T, Cols>;
   static constexpr int threads = Tile::threads, high = Tile::high;
-  static constexpr std::size_t shared_bytes = sizeof(T) * (Tile::turned_size + Tile::row_size + Tile::score_size);
+  static constexpr std::size_t shared_bytes = sizeof(T) * (Tile::turned_size + Tile::row_size +
+                                                           Tile::score_size);
   AttentionArgs<T> a;
 
-  template <class Block>
-  HLIP_FN void operator()(Block& block) const {
+  template <class Block> HLIP_FN void operator()(Block& block) const {
+    // One function: a block program, whose phases share its registers.
     constexpr T lowest = -std::numeric_limits<T>::infinity();
     const T scale = static_cast<T>(1.0 / (1.0 - a.dropout));  // of probabilities that dropout keeps
     const AttentionPlace<Tile> at(a, block.index());
-    const HeadRows<const T> q(a.q, a, at.sequence, at.head), k(a.k, a, at.sequence, at.head), v(a.v, a, at.sequence, at.head);
+    const HeadRows<const T> q(a.q, a, at.sequence, at.head), k(a.k, a, at.sequence, at.head),
+        v(a.v, a, at.sequence, at.head);
     const std::uint8_t* mask = a.key_mask ? a.key_mask + at.sequence * at.tokens : nullptr;
-    T *query = block.template shared<T>(Tile::turned_size), *side = block.template shared<T>(Tile::row_size), *prob = block.template shared<T>(Tile::score_size);
+    T *query = block.template shared<T>(Tile::turned_size),
+      *side = block.template shared<T>(Tile::row_size),
+      *prob = block.template shared<T>(Tile::score_size);
     auto score = block.template per_thread<T, Tile::scores>();
     auto out = block.template per_thread<T, Tile::outputs>();
-    auto top = block.template per_thread<T, high>(), sum = block.template per_thread<T, high>();    // of the keys so far
-    auto most = block.template per_thread<T, high>(), more = block.template per_thread<T, high>();  // of this tile of keys
+    // of the keys so far
+    auto top = block.template per_thread<T, high>(), sum = block.template per_thread<T, high>();
+    // of this tile of keys
+    auto most = block.template per_thread<T, high>(), more = block.template per_thread<T, high>();
     auto shrink = block.template per_thread<T, high>();
     block.each([&](int thread) {
       for (int i = 0; i < high; ++i) top(thread)[i] = lowest;
@@ -140,9 +161,11 @@ struct AttentionForwardProgram {
     for (index_t k0 = 0; k0 < at.tokens; k0 += Tile::rows) {
       const index_t nk = at.tokens - k0 < Tile::rows ? at.tokens - k0 : Tile::rows;
       for (index_t turn = 1; turn <= at.parts; ++turn) {
-        const index_t column = at.column(turn), depth = a.head_dim - column < Cols ? a.head_dim - column : Cols;
+        const index_t column = at.column(turn),
+                      depth = a.head_dim - column < Cols ? a.head_dim - column : Cols;
         block.phase([&](int thread) {
-          if (k0 == 0 || at.parts > 1) Tile::load_turned(thread, q, at.first, at.n, column, depth, a.scale, query);
+          if (k0 == 0 || at.parts > 1)
+            Tile::load_turned(thread, q, at.first, at.n, column, depth, a.scale, query);
           Tile::load_rows(thread, k, k0, nk, column, depth, side);
         });
         block.phase([&](int thread) {
@@ -164,7 +187,8 @@ struct AttentionForwardProgram {
       block.template reduce<16>(most, Larger{});
       block.phase([&](int thread) {
         for (int i = 0; i < high; ++i) {
-          shrink(thread)[i] = top(thread)[i] == lowest ? T(0) : std::exp(top(thread)[i] - most(thread)[i]);
+          shrink(thread)[i] = top(thread)[i] == lowest ? T(0)
+                                                       : std::exp(top(thread)[i] - most(thread)[i]);
           top(thread)[i] = most(thread)[i];
         }
         const std::uint32_t kept = kept_scores<false>(thread, a, at, k0);
@@ -183,7 +207,8 @@ struct AttentionForwardProgram {
       block.phase([&](int thread) {
         for (int i = 0; i < high; ++i) {
           sum(thread)[i] = sum(thread)[i] * shrink(thread)[i] + more(thread)[i];
-          for (int c = 0; c < Tile::outputs / high; ++c) out(thread)[c * high + i] *= shrink(thread)[i];
+          for (int c = 0; c < Tile::outputs / high; ++c)
+            out(thread)[c * high + i] *= shrink(thread)[i];
         }
         Tile::add_outputs(thread, prob, side, nk, out(thread));
       });
@@ -198,37 +223,41 @@ struct AttentionForwardProgram {
       if (!a.lse || at.part != 0 || Tile::x(thread) != 0) return;
       for (int i = 0; i < high; ++i) {
         const int row = Tile::first_row(thread) + i;
-        if (row < at.n) a.lse[at.pair * at.tokens + at.first + row] = top(thread)[i] + std::log(sum(thread)[i]);
+        if (row < at.n)
+          a.lse[at.pair * at.tokens + at.first + row] = top(thread)[i] + std::log(sum(thread)[i]);
       }
     });
   }
 };
 
 /// OverKeys: a tile of keys, all queries: dk and dv. Otherwise a tile of queries, all keys: dq.
-template <class T, int Cols, bool OverKeys>
-struct AttentionPull {
+template <class T, int Cols, bool OverKeys> struct AttentionPull {
   using Tile = AttentionTile<T, Cols>;
   static constexpr int threads = Tile::threads, high = Tile::high;
-  static constexpr std::size_t shared_bytes = sizeof(T) * (2 * Tile::turned_size + 2 * Tile::row_size + Tile::score_size);
+  static constexpr std::size_t shared_bytes = sizeof(T) * (2 * Tile::turned_size +
+                                                           2 * Tile::row_size + Tile::score_size);
   AttentionGradArgs<T> g;
   const QueryTerms<T>* terms;
 
-  template <class Block>
-  HLIP_FN void operator()(Block& block) const {
+  template <class Block> HLIP_FN void operator()(Block& block) const {
     const AttentionArgs<T>& a = g.forward;
     const AttentionPlace<Tile> at(a, block.index());
     const PullSides<OverKeys, T> side(g, at.sequence, at.head);
-    T *own_score = block.template shared<T>(Tile::turned_size), *own_grad = block.template shared<T>(Tile::turned_size);
-    T *side_score = block.template shared<T>(Tile::row_size), *side_grad = block.template shared<T>(Tile::row_size);
+    T *own_score = block.template shared<T>(Tile::turned_size),
+      *own_grad = block.template shared<T>(Tile::turned_size);
+    T *side_score = block.template shared<T>(Tile::row_size),
+      *side_grad = block.template shared<T>(Tile::row_size);
     T* shared_score = block.template shared<T>(Tile::score_size);
-    auto score = block.template per_thread<T, Tile::scores>(), dscore = block.template per_thread<T, Tile::scores>();
-    auto out1 = block.template per_thread<T, Tile::outputs>();                 // dk or dq
-    auto out2 = block.template per_thread<T, OverKeys ? Tile::outputs : 1>();  // dv
+    auto score = block.template per_thread<T, Tile::scores>(),
+         dscore = block.template per_thread<T, Tile::scores>();
+    auto out1 = block.template per_thread<T, Tile::outputs>();                     // dk or dq
+    auto out2 = block.template per_thread < T, OverKeys ? Tile::outputs : 1 > ();  // dv
 
     for (index_t begin = 0; begin < at.tokens; begin += Tile::rows) {
       const index_t n = at.tokens - begin < Tile::rows ? at.tokens - begin : Tile::rows;
       for (index_t turn = 1; turn <= at.parts; ++turn) {
-        const index_t column = at.column(turn), depth = a.head_dim - column < Cols ? a.head_dim - column : Cols;
+        const index_t column = at.column(turn),
+                      depth = a.head_dim - column < Cols ? a.head_dim - column : Cols;
         block.phase([&](int thread) {
           if (begin == 0 || at.parts > 1) {
             Tile::load_turned(thread, side.own1, at.first, at.n, column, depth, a.scale, own_score);
@@ -249,10 +278,14 @@ struct AttentionPull {
         Tile::share(thread, OverKeys ? score(thread) : dscore(thread), shared_score);
       });
       if constexpr (OverKeys) {
-        block.phase([&](int thread) { Tile::add_outputs(thread, shared_score, side_grad, n, out2(thread)); });
+        block.phase([&](int thread) {
+          Tile::add_outputs(thread, shared_score, side_grad, n, out2(thread));
+        });
         block.phase([&](int thread) { Tile::share(thread, dscore(thread), shared_score); });
       }
-      block.phase([&](int thread) { Tile::add_outputs(thread, shared_score, side_score, n, out1(thread)); });
+      block.phase([&](int thread) {
+        Tile::add_outputs(thread, shared_score, side_score, n, out1(thread));
+      });
     }
 
     const index_t column = at.column(at.parts), depth = a.head_dim - column;
@@ -261,13 +294,17 @@ struct AttentionPull {
       T scale[high], one[high];
       for (int i = 0; i < high; ++i) scale[i] = a.scale, one[i] = T(1);
       Tile::store(thread, out1(thread), scale, to, at.first, at.n, column, depth);
-      if constexpr (OverKeys) Tile::store(thread, out2(thread), one, HeadRows<T>(g.dv, a, at.sequence, at.head), at.first, at.n, column, depth);
+      if constexpr (OverKeys)
+        Tile::store(thread, out2(thread), one, HeadRows<T>(g.dv, a, at.sequence, at.head), at.first,
+                    at.n, column, depth);
     });
   }
 
  private:
-  /// Turns scores into kept probabilities and gradients of probabilities into those of scores (but for the scale).
-  HLIP_FN void pull_scores(int thread, const AttentionPlace<Tile>& at, index_t begin, index_t n, T (&score)[Tile::scores], T (&dscore)[Tile::scores]) const {
+  /// Turns scores into kept probabilities and gradients of probabilities into those of scores (but
+  /// for the scale).
+  HLIP_FN void pull_scores(int thread, const AttentionPlace<Tile>& at, index_t begin, index_t n,
+                           T (&score)[Tile::scores], T (&dscore)[Tile::scores]) const {
     const AttentionArgs<T>& a = g.forward;
     const std::uint8_t* mask = a.key_mask ? a.key_mask + at.sequence * at.tokens : nullptr;
     const std::uint32_t kept = kept_scores<OverKeys>(thread, a, at, begin);
@@ -275,9 +312,11 @@ struct AttentionPull {
     HLIP_UNROLL
     for (int s = 0; s < Tile::scores; ++s) {
       const int own = Tile::first_row(thread) + s % high, other = Tile::x(thread) + s / high * 16;
-      const index_t query = at.pair * at.tokens + (OverKeys ? begin + other : at.first + own), key = OverKeys ? at.first + own : begin + other;
+      const index_t query = at.pair * at.tokens + (OverKeys ? begin + other : at.first + own),
+                    key = OverKeys ? at.first + own : begin + other;
       const bool visible = own < at.n && other < n && (!mask || mask[key]);
-      const T prob = visible ? std::exp(score[s] - terms[query].lse) : T(0), factor = kept >> s & 1 ? scale : T(0);
+      const T prob = visible ? std::exp(score[s] - terms[query].lse) : T(0),
+              factor = kept >> s & 1 ? scale : T(0);
       score[s] = prob * factor;
       dscore[s] = visible ? prob * (dscore[s] * factor - terms[query].dot) : T(0);
     }

@@ -1,19 +1,25 @@
-// Block programs: kernels written once, as phases of a block of threads with a barrier after each. nvcc makes a kernel
-// of a program; a host compiler makes a loop over the blocks, which Thrust parallelises, and loops over the threads
-// within. What a program computes depends on neither: blocks share nothing, and sums go by fixed trees.
+// Block programs: kernels written once, as phases of a block of threads with a barrier after each.
+// nvcc makes a kernel of a program; a host compiler makes a loop over the blocks, which Thrust
+// parallelises, and loops over the threads within. What a program computes depends on neither:
+// blocks share nothing, and sums go by fixed trees.
 //
 // A program is a functor with `static constexpr int threads` (a multiple of 32) and
-// `template <class Block> HLIP_FN void operator()(Block& block) const`. A `static constexpr int resident` says for how many blocks at a time a
-// multiprocessor is to have registers; without it nvcc decides. Its block offers
+// `template <class Block> HLIP_FN void operator()(Block& block) const`. A `static constexpr int
+// resident` says for how many blocks at a time a multiprocessor is to have registers; without it
+// nvcc decides. Its block offers
 //
 //   index()                        which block this is
 //   phase(fn)                      fn(thread) for every thread, then a barrier
 //   barrier()                      a barrier alone
 //   each(fn)                       the same without the barrier: for values of the thread's own
-//   first_threads(n, fn)           fn(), in which only the first n threads take part (whole warps; a barrier must not be in it)
-//   shared<T>(n)                   n elements that all threads of the block see, uninitialised, aligned to 16 bytes
-//   per_thread<T, N>()             N values for every thread that live across phases, zero at first: values(thread)[i]
-//   reduce<Group>(values, op)      value by value, op over each group of Group <= 32 neighbouring threads; all get the result.
+//   first_threads(n, fn)           fn(), in which only the first n threads take part (whole warps;
+//                                  a barrier must not be in it)
+//   shared<T>(n)                   n elements that all threads of the block see, uninitialised,
+//                                  aligned to 16 bytes
+//   per_thread<T, N>()             N values for every thread that live across phases, zero at
+//                                  first: values(thread)[i]
+//   reduce<Group>(values, op)      value by value, op over each group of Group <= 32 neighbouring
+//                                  threads; all get the result.
 //                                  op must be commutative
 #pragma once
 
@@ -37,11 +43,11 @@ namespace detail {
 
 #if defined(HLIP_THRUST_CUDA)
 
-/// A block as one of its threads sees it. The bodies are for the device; the host only has to be able to name them.
+/// A block as one of its threads sees it. The bodies are for the device; the host only has to be
+/// able to name them.
 class DeviceBlock {
  public:
-  template <class T, int N>
-  struct PerThread {
+  template <class T, int N> struct PerThread {
     T values[N];
     HLIP_FN T (&operator()(int))[N] { return values; }
   };
@@ -54,8 +60,7 @@ class DeviceBlock {
     return 0;
 #endif
   }
-  template <class Fn>
-  HLIP_FN void each(Fn fn) {
+  template <class Fn> HLIP_FN void each(Fn fn) {
 #if defined(__CUDA_ARCH__)
     fn(static_cast<int>(threadIdx.x));
 #endif
@@ -65,32 +70,27 @@ class DeviceBlock {
     __syncthreads();
 #endif
   }
-  template <class Fn>
-  HLIP_FN void phase(Fn fn) {
+  template <class Fn> HLIP_FN void phase(Fn fn) {
     each(fn);
     barrier();
   }
-  template <class Fn>
-  HLIP_FN void first_threads([[maybe_unused]] int n, [[maybe_unused]] Fn fn) {
+  template <class Fn> HLIP_FN void first_threads([[maybe_unused]] int n, [[maybe_unused]] Fn fn) {
 #if defined(__CUDA_ARCH__)
     if (static_cast<int>(threadIdx.x) < n) fn();
 #endif
   }
-  template <class T>
-  HLIP_FN T* shared(index_t n) {
+  template <class T> HLIP_FN T* shared(index_t n) {
     T* here = reinterpret_cast<T*>(memory_);
     memory_ += (static_cast<std::size_t>(n) * sizeof(T) + 15) / 16 * 16;
     return here;
   }
-  template <class T, int N>
-  HLIP_FN PerThread<T, N> per_thread() const {
-    return {};
-  }
+  template <class T, int N> HLIP_FN PerThread<T, N> per_thread() const { return {}; }
   template <int Group, class T, int N, class Op>
   HLIP_FN void reduce(PerThread<T, N>& own, Op op) const {
 #if defined(__CUDA_ARCH__)
     for (int step = Group / 2; step > 0; step /= 2)
-      for (int i = 0; i < N; ++i) own.values[i] = op(own.values[i], __shfl_xor_sync(0xffffffffu, own.values[i], step));
+      for (int i = 0; i < N; ++i)
+        own.values[i] = op(own.values[i], __shfl_xor_sync(0xffffffffu, own.values[i], step));
 #endif
   }
 
@@ -98,13 +98,13 @@ class DeviceBlock {
   unsigned char* memory_;
 };
 
-template <class Program>
-constexpr int resident_blocks() {
+template <class Program> constexpr int resident_blocks() {
   if constexpr (requires { Program::resident; }) return Program::resident;
   else return 0;
 }
 template <class Program>
-__global__ void __launch_bounds__(Program::threads, resident_blocks<Program>()) run_block(const Program program) {
+__global__ void __launch_bounds__(Program::threads, resident_blocks<Program>())
+    run_block(const Program program) {
   extern __shared__ __align__(128) unsigned char block_memory[];
   DeviceBlock block(block_memory);
   program(block);
@@ -112,12 +112,11 @@ __global__ void __launch_bounds__(Program::threads, resident_blocks<Program>()) 
 
 #else
 
-/// A block as a host thread runs it, all threads of the block in turn. Shared and per-thread memory are allocations of
-/// their own, so that the address sanitizer sees a program that leaves them.
+/// A block as a host thread runs it, all threads of the block in turn. Shared and per-thread memory
+/// are allocations of their own, so that the address sanitizer sees a program that leaves them.
 class HostBlock {
  public:
-  template <class T, int N>
-  class PerThread {
+  template <class T, int N> class PerThread {
    public:
     explicit PerThread(int threads) : slots_(new Slot[static_cast<std::size_t>(threads)]()) {}
     T (&operator()(int thread))[N] { return slots_[static_cast<std::size_t>(thread)].values; }
@@ -129,39 +128,33 @@ class HostBlock {
     std::unique_ptr<Slot[]> slots_;
   };
 
-  HostBlock(index_t index, int threads, std::size_t shared_bytes) : index_(index), threads_(threads), shared_left_(shared_bytes) {}
+  HostBlock(index_t index, int threads, std::size_t shared_bytes)
+      : index_(index), threads_(threads), shared_left_(shared_bytes) {}
   index_t index() const { return index_; }
   int threads() const { return threads_; }
-  template <class Fn>
-  void each(Fn fn) {
+  template <class Fn> void each(Fn fn) {
     for (int thread = 0; thread < threads_; ++thread) fn(thread);
   }
   void barrier() const {}  // one thread after the other: what comes before is done
-  template <class Fn>
-  void phase(Fn fn) {
-    each(fn);
-  }
-  template <class Fn>
-  void first_threads(int n, Fn fn) {
+  template <class Fn> void phase(Fn fn) { each(fn); }
+  template <class Fn> void first_threads(int n, Fn fn) {
     const int all = threads_;
     threads_ = n < all ? n : all;
     fn();
     threads_ = all;
   }
-  template <class T>
-  T* shared(index_t n) {
+  template <class T> T* shared(index_t n) {
     const std::size_t bytes = (static_cast<std::size_t>(n) * sizeof(T) + 15) / 16 * 16;
-    if (bytes > shared_left_) fail("launch_blocks", "a program asks for {} bytes of shared memory more than it was launched with", bytes - shared_left_);
+    if (bytes > shared_left_)
+      fail("launch_blocks",
+           "a program asks for {} bytes of shared memory more than it was launched with",
+           bytes - shared_left_);
     shared_left_ -= bytes;
-    shared_.emplace_back(static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64})));
+    shared_.emplace_back(static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64})));
     return reinterpret_cast<T*>(shared_.back().get());
   }
-  template <class T, int N>
-  PerThread<T, N> per_thread() const {
-    return PerThread<T, N>(threads_);
-  }
-  template <int Group, class T, int N, class Op>
-  void reduce(PerThread<T, N>& values, Op op) const {
+  template <class T, int N> PerThread<T, N> per_thread() const { return PerThread<T, N>(threads_); }
+  template <int Group, class T, int N, class Op> void reduce(PerThread<T, N>& values, Op op) const {
     for (int first = 0; first < threads_; first += Group) {
       for (int step = Group / 2; step > 0; step /= 2)
         for (int lane = first; lane < first + step; ++lane)
@@ -173,7 +166,7 @@ class HostBlock {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{64}); }
+    void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
   index_t index_;
   int threads_;
@@ -188,7 +181,8 @@ inline std::size_t shared_memory_limit(Cuda) {
 #if defined(HLIP_THRUST_CUDA)
   static_cast<void>(CudaRuntime::get());
   int bytes = 0;
-  expect_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "launch_blocks");
+  expect_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
+              "launch_blocks");
   return static_cast<std::size_t>(bytes);
 #else
   return std::size_t{227} << 10;  // as on a GPU of compute capability 9.0
@@ -201,10 +195,15 @@ void launch_blocks(Cuda, index_t blocks, std::size_t shared_bytes, const Program
   static_assert(Program::threads % 32 == 0 && Program::threads <= 1024);
   if (blocks <= 0) return;
 #if defined(HLIP_THRUST_CUDA)
-  if (blocks > 0x7fffffff) fail("launch_blocks", "{} blocks, a device starts at most {}", blocks, 0x7fffffff);
+  if (blocks > 0x7fffffff)
+    fail("launch_blocks", "{} blocks, a device starts at most {}", blocks, 0x7fffffff);
   if (shared_bytes > 48 * 1024)  // more has to be asked for
-    expect_cuda(cudaFuncSetAttribute(run_block<Program>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)), "launch_blocks");
-  run_block<<<static_cast<unsigned>(blocks), Program::threads, shared_bytes, CudaRuntime::get().stream>>>(program);
+    expect_cuda(
+        cudaFuncSetAttribute(run_block<Program>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared_bytes)),
+        "launch_blocks");
+  run_block<<<static_cast<unsigned>(blocks), Program::threads, shared_bytes,
+              CudaRuntime::get().stream>>>(program);
   expect_cuda(cudaGetLastError(), "launch_blocks");
 #else
   for_each_index(Cuda{}, blocks, [program, shared_bytes](index_t index) {
@@ -216,16 +215,10 @@ void launch_blocks(Cuda, index_t blocks, std::size_t shared_bytes, const Program
 
 // What reductions add up or compare with; the maximum of NaN and anything is NaN.
 struct Plus {
-  template <class T>
-  HLIP_FN T operator()(T a, T b) const {
-    return a + b;
-  }
+  template <class T> HLIP_FN T operator()(T a, T b) const { return a + b; }
 };
 struct Larger {
-  template <class T>
-  HLIP_FN T operator()(T a, T b) const {
-    return a > b || a != a ? a : b;
-  }
+  template <class T> HLIP_FN T operator()(T a, T b) const { return a > b || a != a ? a : b; }
 };
 
 }  // namespace detail

@@ -11,7 +11,8 @@
 
 HLIP_BEGIN
 
-/// Bytes of the memory pool: what tensors and kernels had in use at most, and what the pool had taken from the GPU at most.
+/// Bytes of the memory pool: what tensors and kernels had in use at most, and what the pool had
+/// taken from the GPU at most.
 struct DevicePeak {
   std::uint64_t used = 0, reserved = 0;
 };
@@ -31,8 +32,10 @@ inline std::string device_name(Cuda) {
 inline std::optional<DevicePeak> device_peak(Cuda) {
   DevicePeak peak;
   const cudaMemPool_t pool = detail::CudaRuntime::get().pool;
-  detail::expect_cuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &peak.used), "device_peak");
-  detail::expect_cuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemHigh, &peak.reserved), "device_peak");
+  detail::expect_cuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &peak.used),
+                      "device_peak");
+  detail::expect_cuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemHigh, &peak.reserved),
+                      "device_peak");
   return peak;
 }
 

@@ -1,5 +1,6 @@
-// An index or label outside its table, as the Cuda backend reports it: a kernel that finds one notes it and goes on without it, and the
-// host throws when it reads a value the next time. Looking at once would mean waiting for the device.
+// An index or label outside its table, as the Cuda backend reports it: a kernel that finds one
+// notes it and goes on without it, and the host throws when it reads a value the next time. Looking
+// at once would mean waiting for the device.
 #pragma once
 
 #include <hlip/backend/cuda/config.hpp>
@@ -16,14 +17,15 @@ namespace detail {
 
 /// What a kernel has found.
 struct IndexFault {
-  const char* where;  ///< operation with module path, in host memory: kernels only pass it on. None: nothing was found
+  /// operation with module path, in host memory: kernels only pass it on. None: nothing was found
+  const char* where;
   bool label;
   index_t at, bound;
   std::int64_t value;
 };
 
-/// Where it is noted. Pinned memory, which kernels may write and the host may read once it has waited for them; on host systems one for
-/// every thread that starts kernels.
+/// Where it is noted. Pinned memory, which kernels may write and the host may read once it has
+/// waited for them; on host systems one for every thread that starts kernels.
 inline IndexFault& index_fault() {
 #if defined(HLIP_THRUST_CUDA)
   static IndexFault& fault = []() -> IndexFault& {

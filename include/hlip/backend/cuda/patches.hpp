@@ -1,4 +1,5 @@
-// Patches of volumes on Cuda: neighbouring threads write neighbouring elements, four each where lines are a multiple of that.
+// Patches of volumes on Cuda: neighbouring threads write neighbouring elements, four each where
+// lines are a multiple of that.
 #pragma once
 
 #include <hlip/backend/cuda/loop.hpp>
@@ -10,8 +11,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// Copies piece i of `Run` elements.
-template <int Run, class T, class S>
-struct CutPiece {
+template <int Run, class T, class S> struct CutPiece {
   PatchArgs<T, S> a;
   HLIP_FN void operator()(index_t i) const {
     const index_t pieces = quotient(a.pw, Run), line = quotient(i, pieces);
@@ -30,10 +30,10 @@ struct CutPiece {
 }  // namespace detail
 
 /// Patches of volumes as the rows of a matrix; see PatchArgs.
-template <class T, class S>
-void cut_patches(Cuda, const PatchArgs<T, S>& a) {
+template <class T, class S> void cut_patches(Cuda, const PatchArgs<T, S>& a) {
   const index_t elements = detail::patch_lines(a) * a.pw;
-  if (a.pw % 4 == 0 && detail::takes_quads(a.rows)) for_each_index(Cuda{}, elements / 4, detail::CutPiece<4, T, S>{a});
+  if (a.pw % 4 == 0 && detail::takes_quads(a.rows))
+    for_each_index(Cuda{}, elements / 4, detail::CutPiece<4, T, S>{a});
   else for_each_index(Cuda{}, elements, detail::CutPiece<1, T, S>{a});
 }
 

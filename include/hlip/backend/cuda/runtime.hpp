@@ -1,6 +1,7 @@
-// The CUDA runtime as the backend uses it: one device, a stream on which everything is computed in order, a second one for batches that
-// are brought up meanwhile, memory from the device's pool, and pinned memory through which host values pass. Only builds by nvcc look
-// inside; a host system has none of it.
+// The CUDA runtime as the backend uses it: one device, a stream on which everything is computed in
+// order, a second one for batches that are brought up meanwhile, memory from the device's pool, and
+// pinned memory through which host values pass. Only builds by nvcc look inside; a host system has
+// none of it.
 // Needs the CUDA toolkit (cuda_runtime_api.h).
 #pragma once
 
@@ -41,11 +42,13 @@ class CudaRuntime {
   /// The stream of this thread: that of computing, or, within upload_ahead, the other one.
   cudaStream_t stream_here() const { return uploading_ ? upload_stream : stream; }
   /// Puts a copy of host values on its way; `from` may be changed as soon as this returns.
-  void upload(void* to, const void* from, std::size_t bytes) { (uploading_ ? upload_staging_ : staging_).upload(to, from, bytes, stream_here()); }
+  void upload(void* to, const void* from, std::size_t bytes) {
+    (uploading_ ? upload_staging_ : staging_).upload(to, from, bytes, stream_here());
+  }
   /// fn() with the stream of uploads as this thread's; returns when what was started there is done.
-  template <class Fn>
-  void upload_ahead(Fn&& fn) {
-    struct Uploading {  // waits for an upload that ended in an exception, too: nobody else knows of the copies
+  template <class Fn> void upload_ahead(Fn&& fn) {
+    // waits for an upload that ended in an exception, too: nobody else knows of the copies
+    struct Uploading {
       cudaStream_t stream;
       cudaError_t& status;
       bool before = std::exchange(uploading_, true);
@@ -74,7 +77,8 @@ class CudaRuntime {
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0) {
       static_cast<void>(cudaGetLastError());
-      fail("cuda", "this machine has no GPU that CUDA can use ({}) (hint: --device cpu)", status == cudaSuccess ? "no device" : cudaGetErrorString(status));
+      fail("cuda", "this machine has no GPU that CUDA can use ({}) (hint: --device cpu)",
+           status == cudaSuccess ? "no device" : cudaGetErrorString(status));
     }
     expect_cuda(cudaSetDevice(device), "cuda");
     expect_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cuda");
@@ -82,7 +86,8 @@ class CudaRuntime {
     capability = 10 * major + minor;
     expect_cuda(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, device), "cuda");
     if (!pools) fail("cuda", "the GPU has no memory pools (cudaMallocAsync)");
-    for (cudaStream_t* made : {&stream, &upload_stream}) expect_cuda(cudaStreamCreateWithFlags(made, cudaStreamNonBlocking), "cuda");
+    for (cudaStream_t* made : {&stream, &upload_stream})
+      expect_cuda(cudaStreamCreateWithFlags(made, cudaStreamNonBlocking), "cuda");
     expect_cuda(cudaDeviceGetDefaultMemPool(&pool, device), "cuda");
     std::uint64_t keep = UINT64_MAX;  // freed memory waits for the next tensor, see empty_cache
     expect_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cuda");

@@ -1,5 +1,5 @@
-// Pinned memory through which host values pass to a stream: the copy runs while the host goes on. Needs the CUDA toolkit
-// (cuda_runtime_api.h); looked into by builds with nvcc alone.
+// Pinned memory through which host values pass to a stream: the copy runs while the host goes on.
+// Needs the CUDA toolkit (cuda_runtime_api.h); looked into by builds with nvcc alone.
 #pragma once
 
 #include <hlip/backend/cuda/config.hpp>
@@ -27,11 +27,13 @@ inline void expect_cuda(cudaError_t status, std::string_view operation) {
   fail(operation, "CUDA says {}: {}", cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
-/// A ring of pinned slots. A step uploads some twenty small things, each behind everything that was started before it; with as many slots as
-/// this none of them has to wait until an earlier one has arrived, and a large copy still fills the bus.
+/// A ring of pinned slots. A step uploads some twenty small things, each behind everything that was
+/// started before it; with as many slots as this none of them has to wait until an earlier one has
+/// arrived, and a large copy still fills the bus.
 class Staging {
  public:
-  /// Puts a copy on its way, in the order of the stream; `from` may be changed as soon as this returns.
+  /// Puts a copy on its way, in the order of the stream; `from` may be changed as soon as this
+  /// returns.
   void upload(void* to, const void* from, std::size_t bytes, cudaStream_t stream) {
     const std::lock_guard lock(mutex_);
     if (!memory_) prepare();
@@ -40,7 +42,9 @@ class Staging {
       std::byte* slot = memory_ + next_ * slot_bytes;
       expect_cuda(cudaEventSynchronize(free_[next_]), "copy_from_host");
       std::memcpy(slot, static_cast<const std::byte*>(from) + done, part);
-      expect_cuda(cudaMemcpyAsync(static_cast<std::byte*>(to) + done, slot, part, cudaMemcpyHostToDevice, stream), "copy_from_host");
+      expect_cuda(cudaMemcpyAsync(static_cast<std::byte*>(to) + done, slot, part,
+                                  cudaMemcpyHostToDevice, stream),
+                  "copy_from_host");
       expect_cuda(cudaEventRecord(free_[next_], stream), "copy_from_host");
       done += part;
     }
@@ -51,7 +55,8 @@ class Staging {
 
   void prepare() {
     for (cudaEvent_t& event : free_)
-      if (!event) expect_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "copy_from_host");
+      if (!event)
+        expect_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "copy_from_host");
     void* memory = nullptr;
     expect_cuda(cudaMallocHost(&memory, slots * slot_bytes), "copy_from_host");
     memory_ = static_cast<std::byte*>(memory);

@@ -1,4 +1,5 @@
-// One loop over the elements of many tensors: a few launches for all parameters of a model in place of a few for each.
+// One loop over the elements of many tensors: a few launches for all parameters of a model in place
+// of a few for each.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -7,8 +8,9 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// Which entry of a list a task belongs to. Entries have `first`, the number of their first task, ascending from 0; those without a task
-/// are passed over. Neighbouring threads mostly ask for the same one.
+/// Which entry of a list a task belongs to. Entries have `first`, the number of their first task,
+/// ascending from 0; those without a task are passed over. Neighbouring threads mostly ask for the
+/// same one.
 template <class Entry>
 HLIP_FN const Entry& entry_of_task(const Entry* list, index_t count, index_t task) {
   index_t low = 0, high = count;  // list[low].first <= task < list[high].first

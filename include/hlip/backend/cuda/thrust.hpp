@@ -1,5 +1,6 @@
-// Thrust: the algorithms the backend is written with, and where they run. The only header that includes Thrust; its types, which
-// carry the GPU architecture in their names, appear in no signature. Needs Thrust (Debian: libthrust-dev) or CCCL (CUDA toolkit).
+// Thrust: the algorithms the backend is written with, and where they run. The only header that
+// includes Thrust; its types, which carry the GPU architecture in their names, appear in no
+// signature. Needs Thrust (Debian: libthrust-dev) or CCCL (CUDA toolkit).
 #pragma once
 
 #include <hlip/backend/cuda/config.hpp>
@@ -23,7 +24,7 @@
 
 #if defined(HLIP_THRUST_CUDA)
 #if THRUST_VERSION < 300000
-#error "hlip's Cuda backend: this is an older Thrust than the CUDA toolkit's (CCCL 3); a distribution's package hides it"
+#error "hlip's Cuda backend: an older Thrust than the CUDA toolkit's (CCCL 3) comes before it"
 #endif
 #include <thrust/system/cuda/execution_policy.h>
 #endif
@@ -45,7 +46,9 @@ inline auto thrust_policy() {
 /// Gives algorithms that need memory that of the stream's pool.
 struct ThrustMemory {
   using value_type = char;
-  char* allocate(std::ptrdiff_t bytes) { return static_cast<char*>(hlip::allocate(Cuda{}, static_cast<std::size_t>(bytes))); }
+  char* allocate(std::ptrdiff_t bytes) {
+    return static_cast<char*>(hlip::allocate(Cuda{}, static_cast<std::size_t>(bytes)));
+  }
   void deallocate(char* p, std::size_t bytes) { hlip::deallocate(Cuda{}, p, bytes); }
 };
 #endif
@@ -55,7 +58,8 @@ inline void sort_rows(std::int64_t* key, std::int64_t* place, index_t n) {
   thrust::sequence(thrust_policy(), place, place + n);
 #if defined(HLIP_THRUST_CUDA)
   ThrustMemory memory;
-  thrust::stable_sort_by_key(thrust::cuda::par_nosync(memory).on(CudaRuntime::get().stream), key, key + n, place);
+  thrust::stable_sort_by_key(thrust::cuda::par_nosync(memory).on(CudaRuntime::get().stream), key,
+                             key + n, place);
 #else
   thrust::stable_sort_by_key(thrust_policy(), key, key + n, place);
 #endif

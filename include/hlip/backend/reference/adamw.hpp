@@ -9,9 +9,9 @@
 HLIP_BEGIN
 
 /// One AdamW step; see AdamWArgs.
-template <class T>
-void adamw_update(Reference, const AdamWArgs<T>& a) {
-  const double correction1 = 1 - std::pow(a.beta1, static_cast<double>(a.step)), correction2 = 1 - std::pow(a.beta2, static_cast<double>(a.step));
+template <class T> void adamw_update(Reference, const AdamWArgs<T>& a) {
+  const double correction1 = 1 - std::pow(a.beta1, static_cast<double>(a.step)),
+               correction2 = 1 - std::pow(a.beta2, static_cast<double>(a.step));
   for (const AdamWParameter<T>& x : a.parameters)
     for (index_t i = 0; i < x.n; ++i) {
       const double g = a.grad_scale * static_cast<double>(x.grad[i]);

@@ -6,14 +6,12 @@
 
 HLIP_BEGIN
 
-template <class Fn>
-void for_each_index(Reference, index_t n, Fn fn) {
+template <class Fn> void for_each_index(Reference, index_t n, Fn fn) {
   for (index_t i = 0; i < n; ++i) fn(i);
 }
 
 namespace detail {
-template <class Loop>
-void walk(Reference, index_t n, const Loop& loop) {
+template <class Loop> void walk(Reference, index_t n, const Loop& loop) {
   for_each_index(Reference{}, n, LoopInLanes<ScalarLanes<true>, Loop>{loop});
 }
 }  // namespace detail
@@ -24,13 +22,16 @@ void map(Reference, const Shape& shape, U* out, const Shape& out_stride, const V
 }
 
 template <class T, class View>
-void map_pull(Reference, const Shape& shape, const T* dy, const View& view, const GradSink<T>* sinks) {
+void map_pull(Reference, const Shape& shape, const T* dy, const View& view,
+              const GradSink<T>* sinks) {
   detail::walk(Reference{}, shape.numel(), detail::MapPullLoop<T, View>(shape, dy, view, sinks));
 }
 
 template <class U, class T>
-void copy_strided(Reference, const Shape& shape, U* to, const Shape& to_stride, const T* from, const Shape& from_stride) {
-  detail::walk(Reference{}, shape.numel(), detail::CopyLoop<U, T>(shape, to, to_stride, from, from_stride));
+void copy_strided(Reference, const Shape& shape, U* to, const Shape& to_stride, const T* from,
+                  const Shape& from_stride) {
+  detail::walk(Reference{}, shape.numel(),
+               detail::CopyLoop<U, T>(shape, to, to_stride, from, from_stride));
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// Brain MRI (or head CT) studies of many scans in HLIP's JSON layout, with every fault found listed at once. Needs libcsv, zlib, libdeflate
-// and nlohmann_json.
+// Brain MRI (or head CT) studies of many scans in HLIP's JSON layout, with every fault found listed
+// at once. Needs libcsv, zlib, libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/data/problems.hpp>
@@ -20,15 +20,16 @@ HLIP_BEGIN
 /// One study: the unit of training.
 struct BrainStudy {
   std::string name;
-  std::vector<BrainScan> scans;       ///< sorted by name
-  std::vector<std::string> report;    ///< sentences
-  std::vector<std::int8_t> labels;    ///< in the order of BrainDataset::findings, or none
+  std::vector<BrainScan> scans;     ///< sorted by name
+  std::vector<std::string> report;  ///< sentences
+  std::vector<std::int8_t> labels;  ///< in the order of BrainDataset::findings, or none
 };
 
 /// What is read of a data set and how faults count.
 struct BrainOptions {
-  std::string split = {};     ///< folder of the voxels below the root; empty: see brain_split
-  std::string labels = {};    ///< CSV with a column "study" and one column of 0 and 1 for each finding; empty: no labels
+  std::string split = {};  ///< folder of the voxels below the root; empty: see brain_split
+  /// CSV with a column "study" and one column of 0 and 1 for each finding; empty: no labels
+  std::string labels = {};
   bool need_reports = true;
   VolumeCheck check = VolumeCheck::header;
 };
@@ -41,7 +42,8 @@ struct BrainDataset {
   Problems problems;                  ///< every fault found, one message each
 };
 
-/// The split a JSON file is about: its name up to the first underscore, "train" for train_studies.json.
+/// The split a JSON file is about: its name up to the first underscore, "train" for
+/// train_studies.json.
 HLIP_LAZY std::string brain_split(const std::string& json) {
   const std::string name = json.substr(json.find_last_of('/') + 1);
   return name.substr(0, std::min(name.find('_'), name.rfind(".json")));
@@ -89,16 +91,23 @@ HLIP_LAZY void check_brain_scans(BrainDataset& data, VolumeCheck check) {
 }
 
 /// Labels by study; bad rows go to `problems`.
-HLIP_LAZY std::unordered_map<std::string, std::vector<std::int8_t>> brain_labels(const CsvTable& table, const std::string& path, std::vector<std::string>& findings, Problems& problems) {
+HLIP_LAZY std::unordered_map<std::string, std::vector<std::int8_t>> brain_labels(
+    const CsvTable& table, const std::string& path, std::vector<std::string>& findings,
+    Problems& problems) {
   const auto key = static_cast<std::size_t>(table.column("study"));
   std::unordered_map<std::string, std::vector<std::int8_t>> labels;
   for (std::size_t c = 0; c < table.columns().size(); ++c)
     if (c != key) findings.push_back(table.columns()[c]);
-  if (findings.empty()) fail_file(path, "", "has no column beside study, expected one for each finding");
+  if (findings.empty())
+    fail_file(path, "", "has no column beside study, expected one for each finding");
   FileProblems faults(problems, path);
-  const auto wrong = [&](std::size_t row, std::size_t column, fmt::format_string<std::string> what) {
+  const auto wrong = [&](std::size_t row, std::size_t column,
+                         fmt::format_string<std::string> what) {
     const auto c = static_cast<int>(column);
-    faults.add([&] { return fmt::format("{}: {}", table.place(row, c), fmt::format(what, quote_text(table.at(row, c)))); });
+    faults.add([&] {
+      return fmt::format("{}: {}", table.place(row, c),
+                         fmt::format(what, quote_text(table.at(row, c))));
+    });
   };
   for (std::size_t r = 0; r < table.rows(); ++r) {
     const std::size_t before = faults.count();
@@ -111,39 +120,49 @@ HLIP_LAZY std::unordered_map<std::string, std::vector<std::int8_t>> brain_labels
     }
     if (faults.count() > before) continue;
     const std::string_view study = table.at(r, static_cast<int>(key));
-    if (!labels.emplace(std::string(study), std::move(row)).second) wrong(r, key, "study {} is given twice");
+    if (!labels.emplace(std::string(study), std::move(row)).second)
+      wrong(r, key, "study {} is given twice");
   }
   return labels;
 }
 
 }  // namespace detail
 
-/// Reads {study: {"series": {scan: {"num_slices", "view"}}, "report_length", "report": [sentence]}}. Voxels lie in
-/// <root>/<split>/<study>/<scan>/, in a file named as brain_scan_names says.
+/// Reads {study: {"series": {scan: {"num_slices", "view"}}, "report_length", "report":
+/// [sentence]}}. Voxels lie in <root>/<split>/<study>/<scan>/, in a file named as brain_scan_names
+/// says.
 /// @param json the annotation; @param root of the voxels
-/// @return the sound studies and every problem found; a study of which one scan is bad is left out whole
+/// @return the sound studies and every problem found; a study of which one scan is bad is left out
+/// whole
 /// @throws hlip::error when the JSON or the table of labels cannot be read at all
 /// Source: HLIP, data of the brain MRI and head CT models.
-HLIP_LAZY BrainDataset read_brain_mri(std::string root, const std::string& json, const BrainOptions& options = {}) {
+HLIP_LAZY BrainDataset read_brain_mri(std::string root, const std::string& json,
+                                      const BrainOptions& options = {}) {
   while (root.size() > 1 && root.ends_with('/')) root.pop_back();
   BrainDataset data;
   data.split = options.split.empty() ? brain_split(json) : options.split;
   data.root = std::move(root);
-  if (!is_inside_name(data.split)) fail("read_brain_mri", "split {} is not a folder name", quote_text(data.split));
+  if (!is_inside_name(data.split))
+    fail("read_brain_mri", "split {} is not a folder name", quote_text(data.split));
   const std::string folder = data.root + "/" + data.split;
   std::unordered_map<std::string, std::vector<std::int8_t>> labels;
-  if (!options.labels.empty()) labels = detail::brain_labels(read_csv(options.labels, {"study"}), options.labels, data.findings, data.problems);
-  for (auto& entry : study_annotations(read_json(json), json, data.problems, options.need_reports)) {
+  if (!options.labels.empty())
+    labels = detail::brain_labels(read_csv(options.labels, {"study"}), options.labels,
+                                  data.findings, data.problems);
+  for (auto& entry :
+       study_annotations(read_json(json), json, data.problems, options.need_reports)) {
     BrainStudy study{entry.study, {}, std::move(entry.report), {}};
     std::sort(entry.scans.begin(), entry.scans.end());
     for (const auto& scan : entry.scans) {
-      std::string at = fmt::format("{}/{}/{}", folder, study.name, scan), file = brain_scan_file(at);
+      std::string at = fmt::format("{}/{}/{}", folder, study.name, scan),
+                  file = brain_scan_file(at);
       study.scans.push_back({scan, std::move(at), std::move(file)});
     }
     if (!options.labels.empty()) {
       const auto row = labels.find(study.name);
       if (row == labels.end()) {
-        data.problems.push_back(fmt::format("{}: study {} has no row", options.labels, quote_text(study.name)));
+        data.problems.push_back(
+            fmt::format("{}: study {} has no row", options.labels, quote_text(study.name)));
         continue;
       }
       study.labels = row->second;

@@ -1,5 +1,6 @@
-// One scan of a brain study on disk: prepared (img.safetensors, what preprocess_brain_mri writes, or img.pt, as the published layout keeps
-// it) or as it came (NIfTI). Needs zlib, libdeflate and nlohmann_json.
+// One scan of a brain study on disk: prepared (img.safetensors, what preprocess_brain_mri writes,
+// or img.pt, as the published layout keeps it) or as it came (NIfTI). Needs zlib, libdeflate and
+// nlohmann_json.
 #pragma once
 
 #include <hlip/imaging/hu_range.hpp>
@@ -27,10 +28,13 @@ struct BrainScan {
 };
 
 /// Names under which a scan's folder may hold its voxels, the first that is there counts.
-inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.pt", "img.nii.gz", "img.nii"};
+inline constexpr std::string_view brain_scan_names[] = {"img.safetensors", "img.pt", "img.nii.gz",
+                                                        "img.nii"};
 
 /// Whether a scan's file is prepared, by its name.
-inline bool is_prepared_name(std::string_view path) { return path.ends_with(".safetensors") || is_torch_name(path); }
+inline bool is_prepared_name(std::string_view path) {
+  return path.ends_with(".safetensors") || is_torch_name(path);
+}
 
 /// The file of a scan's folder. @return an empty string when there is none
 HLIP_LAZY std::string brain_scan_file(const std::string& folder) {
@@ -41,7 +45,10 @@ HLIP_LAZY std::string brain_scan_file(const std::string& folder) {
 
 namespace detail {
 [[noreturn]] inline void fail_absent_scan(const std::string& folder) {
-  fail_file(folder, "", "holds no scan, expected {}, {}, {} or {} (hint: preprocess_brain_mri makes such folders of NIfTI files and DICOM series)", brain_scan_names[0], brain_scan_names[1], brain_scan_names[2], brain_scan_names[3]);
+  fail_file(folder, "",
+            "holds no scan, expected {}, {}, {} or {} (hint: preprocess_brain_mri makes such "
+            "folders of NIfTI files and DICOM series)",
+            brain_scan_names[0], brain_scan_names[1], brain_scan_names[2], brain_scan_names[3]);
 }
 }  // namespace detail
 
@@ -50,12 +57,16 @@ namespace detail {
 inline constexpr std::string_view brain_scan_stamp = "mri=";
 
 /// Writes a prepared scan as uint8 under "img": 0 … 1 becomes 0 … 255, rounded.
-/// @param x (slices, rows, columns); @param about text values to keep beside it, such as source and view
-HLIP_LAZY void write_brain_scan(const std::string& path, const Tensor<float, Cpu>& x, const std::vector<std::pair<std::string, std::string>>& about) {
+/// @param x (slices, rows, columns); @param about text values to keep beside it, such as source and
+/// view
+HLIP_LAZY void write_brain_scan(const std::string& path, const Tensor<float, Cpu>& x,
+                                const std::vector<std::pair<std::string, std::string>>& about) {
   expect_shape("write_brain_scan", "x", x.shape(), {{"slices"}, {"rows"}, {"columns"}});
   const auto bytes = Tensor<std::uint8_t, Cpu>::empty(x.shape());
   const auto from = x.contiguous();
-  for (index_t i = 0; i < from.numel(); ++i) bytes.data()[i] = static_cast<std::uint8_t>(std::nearbyint(255 * std::clamp(from.data()[i], 0.f, 1.f)));
+  for (index_t i = 0; i < from.numel(); ++i)
+    bytes.data()[i] = static_cast<std::uint8_t>(
+        std::nearbyint(255 * std::clamp(from.data()[i], 0.f, 1.f)));
   SafetensorsWriter file;
   file.add("img", bytes);
   file.metadata(
@@ -67,12 +78,18 @@ HLIP_LAZY void write_brain_scan(const std::string& path, const Tensor<float, Cpu
 
 namespace detail {
 
-/// Values of a prepared scan as 0 … 1, in place: bytes are divided by 255. Of four axes the last are channels, and the first of them counts.
+/// Values of a prepared scan as 0 … 1, in place: bytes are divided by 255. Of four axes the last
+/// are channels, and the first of them counts.
 /// @param name of the array, for messages  @return (slices, rows, columns)
-HLIP_LAZY Tensor<float, Cpu> prepared_values(Tensor<float, Cpu> x, bool bytes, const std::string& path, const std::string& name) {
-  const auto fault = [&](const std::string& what) { fail_file(path, "", "is not a prepared scan: {}", what); };
-  if (x.rank() == 4 && x.dim(3) > 0) x = x.slice(3, 0, 1).reshape({x.dim(0), x.dim(1), x.dim(2)}).contiguous();
-  if (x.rank() != 3 || x.numel() == 0) fault(fmt::format("{} is {}, expected (slices, rows, columns)", name, to_string(x.shape())));
+HLIP_LAZY Tensor<float, Cpu> prepared_values(Tensor<float, Cpu> x, bool bytes,
+                                             const std::string& path, const std::string& name) {
+  const auto fault = [&](const std::string& what) {
+    fail_file(path, "", "is not a prepared scan: {}", what);
+  };
+  if (x.rank() == 4 && x.dim(3) > 0)
+    x = x.slice(3, 0, 1).reshape({x.dim(0), x.dim(1), x.dim(2)}).contiguous();
+  if (x.rank() != 3 || x.numel() == 0)
+    fault(fmt::format("{} is {}, expected (slices, rows, columns)", name, to_string(x.shape())));
   float low = 0, high = 0;
   for (index_t i = 0; i < x.numel(); ++i) {
     float& v = x.data()[i];
@@ -80,7 +97,8 @@ HLIP_LAZY Tensor<float, Cpu> prepared_values(Tensor<float, Cpu> x, bool bytes, c
     if (!std::isfinite(v)) fault(fmt::format("voxel {} is not finite", i));
     low = std::min(low, v), high = std::max(high, v);
   }
-  if (low < 0 || high > 1) fault(fmt::format("its values go from {} to {}, expected 0 to 1 (or uint8)", low, high));
+  if (low < 0 || high > 1)
+    fault(fmt::format("its values go from {} to {}, expected 0 to 1 (or uint8)", low, high));
   return x;
 }
 
@@ -88,12 +106,14 @@ HLIP_LAZY Tensor<float, Cpu> prepared_values(Tensor<float, Cpu> x, bool bytes, c
 
 /// A prepared scan, 0 … 1. Stored as uint8 it is divided by 255; floating-point values are taken as
 /// 0 … 1 (the published preparation leaves double precision where the voxels were whole numbers).
-/// @param file with the tensor "img", or a PyTorch file of one tensor and nothing else, as published
+/// @param file with the tensor "img", or a PyTorch file of one tensor and nothing else, as
+/// published
 /// @return (slices, rows, columns)  @throws hlip::error naming file and fault, also when the bytes
 /// are not those that write_brain_scan wrote
 HLIP_LAZY Tensor<float, Cpu> read_prepared_scan(const TensorFile& file) {
   const std::string name = file.names().size() == 1 && file.contains("tensor") ? "tensor" : "img";
-  if (!file.contains(name)) fail_file(file.path(), "", "is not a prepared scan: it has no tensor \"img\"");
+  if (!file.contains(name))
+    fail_file(file.path(), "", "is not a prepared scan: it has no tensor \"img\"");
   const DType type = file.info(name).dtype;
   if (type != DType::U8 && type != DType::F16 && type != DType::F32 && type != DType::F64)
     fail_file(file.path(), "", "is not a prepared scan: {} is {}, expected U8, F16, F32 or F64",

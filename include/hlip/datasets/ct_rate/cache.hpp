@@ -1,5 +1,6 @@
-// Resampled CT volumes on disk: one safetensors file per reconstruction, with affine, spacing, unit and source, found again by a hash of
-// the choices that made it. Needs libdeflate and nlohmann_json.
+// Resampled CT volumes on disk: one safetensors file per reconstruction, with affine, spacing, unit
+// and source, found again by a hash of the choices that made it. Needs libdeflate and
+// nlohmann_json.
 #pragma once
 
 #include <hlip/datasets/ct_rate/load_volume.hpp>
@@ -25,12 +26,18 @@ namespace detail {
 inline constexpr std::string_view ct_cache_format =
     "ct-cache=2 ";  ///< another number when the same choices give other files
 /// How the settings of a cache at the preset's spacing begin.
-inline std::string ct_cache_spacing(const CtPreset& preset) { return fmt::format("{}spacing={},{},{} ", ct_cache_format, preset.spacing[0], preset.spacing[1], preset.spacing[2]); }
+inline std::string ct_cache_spacing(const CtPreset& preset) {
+  return fmt::format("{}spacing={},{},{} ", ct_cache_format, preset.spacing[0], preset.spacing[1],
+                     preset.spacing[2]);
+}
 }  // namespace detail
 
-/// The choices that decide what is in a cache, as text. Window and size are not among them: they are applied when a cached volume is used.
+/// The choices that decide what is in a cache, as text. Window and size are not among them: they
+/// are applied when a cached volume is used.
 HLIP_LAZY std::string ct_cache_settings(const CtPreset& preset, CacheType type) {
-  return fmt::format("{}already_hu={} type={}", detail::ct_cache_spacing(preset), preset.already_hu ? "yes" : "no", type == CacheType::float16 ? "float16" : "int16");
+  return fmt::format("{}already_hu={} type={}", detail::ct_cache_spacing(preset),
+                     preset.already_hu ? "yes" : "no",
+                     type == CacheType::float16 ? "float16" : "int16");
 }
 
 /// 16 hexadecimal digits that name these settings (64-bit FNV-1a).
@@ -40,12 +47,15 @@ HLIP_LAZY std::string ct_cache_key(std::string_view settings) {
   return fmt::format("{:016x}", hash);
 }
 
-/// Where a cache keeps a reconstruction: <root>/<key of the settings>/<split>/<patient>/<study>/<volume>.safetensors.
-HLIP_LAZY std::string ct_cache_path(const std::string& root, const CtPreset& preset, CacheType type, const std::string& split, const CtRateVolume& recon) {
+/// Where a cache keeps a reconstruction: <root>/<key of the
+/// settings>/<split>/<patient>/<study>/<volume>.safetensors.
+HLIP_LAZY std::string ct_cache_path(const std::string& root, const CtPreset& preset, CacheType type,
+                                    const std::string& split, const CtRateVolume& recon) {
   const auto name = parse_ct_rate_name(recon.name);
   if (!name) fail("ct_cache", "{} is not the name of a volume", quote_text(recon.name));
   const std::string volume = ct_rate_volume_path(*name);
-  return fmt::format("{}/{}/{}/{}.safetensors", root, ct_cache_key(ct_cache_settings(preset, type)), split, volume.substr(0, volume.size() - std::string_view(".nii.gz").size()));
+  return fmt::format("{}/{}/{}/{}.safetensors", root, ct_cache_key(ct_cache_settings(preset, type)),
+                     split, volume.substr(0, volume.size() - std::string_view(".nii.gz").size()));
 }
 
 /// What tells whether a cached file is out of date: the table row and the file itself, by its size
@@ -74,7 +84,8 @@ HLIP_LAZY std::string file_crc32(const std::string& path) {
 HLIP_LAZY void write_ct_cache(const std::string& path, const Volume& volume, CacheType type,
                               const std::string& settings, const CtCacheStamp& stamp = {},
                               const std::string& source_crc32 = "") {
-  if (volume.unit != Unit::hounsfield) fail("write_ct_cache", "{}: values are {}, expected HU", volume.source, unit_name(volume.unit));
+  if (volume.unit != Unit::hounsfield)
+    fail("write_ct_cache", "{}: values are {}, expected HU", volume.source, unit_name(volume.unit));
   const auto hu = volume.voxels.contiguous();
   SafetensorsWriter file;
   std::uint32_t crc = 0;
@@ -83,12 +94,15 @@ HLIP_LAZY void write_ct_cache(const std::string& path, const Volume& volume, Cac
   };
   if (type == CacheType::float16) {
     auto kept = Tensor<float16, Cpu>::empty(hu.shape());
-    for (index_t i = 0; i < hu.numel(); ++i) kept.data()[i] = float16(std::clamp(hu.data()[i], -65504.f, 65504.f));
+    for (index_t i = 0; i < hu.numel(); ++i)
+      kept.data()[i] = float16(std::clamp(hu.data()[i], -65504.f, 65504.f));
     sum(kept.data(), static_cast<std::size_t>(kept.numel()));
     file.add("hu", kept);
   } else {
     auto kept = Tensor<std::int16_t, Cpu>::empty(hu.shape());
-    for (index_t i = 0; i < hu.numel(); ++i) kept.data()[i] = static_cast<std::int16_t>(std::nearbyint(std::clamp(hu.data()[i], -32768.f, 32767.f)));
+    for (index_t i = 0; i < hu.numel(); ++i)
+      kept.data()[i] = static_cast<std::int16_t>(
+          std::nearbyint(std::clamp(hu.data()[i], -32768.f, 32767.f)));
     sum(kept.data(), static_cast<std::size_t>(kept.numel()));
     file.add("hu", kept);
   }
@@ -123,19 +137,29 @@ HLIP_LAZY CtCacheStamp ct_cache_stamp(const std::string& path) {
   }
 }
 
-/// A cached volume, mapped and checked: HU are converted when they are asked for, and what is not asked for is not read.
+/// A cached volume, mapped and checked: HU are converted when they are asked for, and what is not
+/// asked for is not read.
 class CtCacheFile {
  public:
   /// @throws hlip::error when the file is not one of a cache, or of a cache in another format
   HLIP_LAZY explicit CtCacheFile(const std::string& path) : file_(path) {
-    const auto fault = [&](const std::string& what) { fail_file(path, "", "is not a cached CT volume: {}", what); };
-    if (!file_.contains("hu") || !file_.contains("affine") || !file_.contains("spacing")) fault("hu, affine or spacing is absent");
+    const auto fault = [&](const std::string& what) {
+      fail_file(path, "", "is not a cached CT volume: {}", what);
+    };
+    if (!file_.contains("hu") || !file_.contains("affine") || !file_.contains("spacing"))
+      fault("hu, affine or spacing is absent");
     const auto& hu = file_.info("hu");
-    if (hu.shape.rank() != 3 || hu.shape.numel() == 0) fault(fmt::format("hu is {}, expected (D, H, W)", to_string(hu.shape)));
-    if (hu.dtype != DType::F16 && hu.dtype != DType::I16) fault(fmt::format("hu is {}, expected F16 or I16", dtype_name(hu.dtype)));
-    if (file_.metadata("unit") != unit_name(Unit::hounsfield)) fault(fmt::format("its unit is {}", quote_text(file_.metadata("unit"))));
+    if (hu.shape.rank() != 3 || hu.shape.numel() == 0)
+      fault(fmt::format("hu is {}, expected (D, H, W)", to_string(hu.shape)));
+    if (hu.dtype != DType::F16 && hu.dtype != DType::I16)
+      fault(fmt::format("hu is {}, expected F16 or I16", dtype_name(hu.dtype)));
+    if (file_.metadata("unit") != unit_name(Unit::hounsfield))
+      fault(fmt::format("its unit is {}", quote_text(file_.metadata("unit"))));
     const std::string settings = file_.metadata("settings");
-    if (!settings.starts_with(detail::ct_cache_format)) fail_file(path, "settings", "{} is not the format this version writes ({}); run preprocess_ct_rate again", quote_text(settings), detail::ct_cache_format);
+    if (!settings.starts_with(detail::ct_cache_format))
+      fail_file(path, "settings",
+                "{} is not the format this version writes ({}); run preprocess_ct_rate again",
+                quote_text(settings), detail::ct_cache_format);
     const auto affine = file_.values<double>("affine"), spacing = file_.values<double>("spacing");
     if (affine.size() != 16 || spacing.size() != 3) fault("affine has 16 values and spacing 3");
     for (const double s : spacing)
@@ -174,18 +198,19 @@ class CtCacheFile {
   /// The choices it was made with; see ct_cache_settings.
   std::string settings() const { return file_.metadata("settings"); }
   /// Whether it was made for the preset's spacing, so that nothing is left to resample.
-  bool resampled_for(const CtPreset& preset) const { return settings().starts_with(detail::ct_cache_spacing(preset)); }
-  /// fn(), which asks for voxels. @throws hlip::error when the file cannot be read; see MappedFile::use
-  template <class Fn>
-  decltype(auto) use(Fn fn) const {
-    return file_.use(fn);
+  bool resampled_for(const CtPreset& preset) const {
+    return settings().starts_with(detail::ct_cache_spacing(preset));
   }
+  /// fn(), which asks for voxels. @throws hlip::error when the file cannot be read; see
+  /// MappedFile::use
+  template <class Fn> decltype(auto) use(Fn fn) const { return file_.use(fn); }
   /// `n` voxels from number `first` on; inside of `use`.
   void hounsfield(index_t first, index_t n, float* out) const {
     const auto& hu = file_.info("hu");
     const std::byte* from = hu.bytes.data() + 2 * first;
     if (hu.dtype == DType::F16)
-      for (index_t i = 0; i < n; ++i) out[i] = static_cast<float>(detail::load<float16>(from + 2 * i));
+      for (index_t i = 0; i < n; ++i)
+        out[i] = static_cast<float>(detail::load<float16>(from + 2 * i));
     else
       for (index_t i = 0; i < n; ++i) out[i] = detail::load<std::int16_t>(from + 2 * i);
   }
@@ -195,7 +220,8 @@ class CtCacheFile {
   Volume frame_;
 };
 
-/// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not one of a cache
+/// Reads a volume of the cache: HU at the cache's spacing. @throws hlip::error when the file is not
+/// one of a cache
 HLIP_LAZY Volume read_ct_cache(const std::string& path) {
   const CtCacheFile file(path);
   file.verify();
@@ -232,15 +258,23 @@ HLIP_LAZY HuRange survey(const CtCacheFile& file) {
 HLIP_LAZY Tensor<float, Cpu> preprocess_ct(const CtCacheFile& file, const CtPreset& preset) {
   file.verify();
   const Shape shape = file.shape();
-  if (!file.resampled_for(preset)) return file.use([&] { return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file)); });
-  if (preset.mode == FitMode::resize) return ct_network_input(read_ct_cache(file.path()).voxels, preset);
+  if (!file.resampled_for(preset))
+    return file.use([&] {
+      return detail::rows_to_input(shape, file.frame().spacing, preset, detail::rows_of(file));
+    });
+  if (preset.mode == FitMode::resize)
+    return ct_network_input(read_ct_cache(file.path()).voxels, preset);
   return file.use([&] {
-    return detail::fit_rows(shape, preset, [&](index_t d, index_t h, index_t w, index_t n, float* out) { file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out); });
+    return detail::fit_rows(shape, preset,
+                            [&](index_t d, index_t h, index_t w, index_t n, float* out) {
+                              file.hounsfield((d * shape[1] + h) * shape[2] + w, n, out);
+                            });
   });
 }
 
 /// The sound and current cached file of a reconstruction, of either type, or an empty string.
-HLIP_LAZY std::string find_in_ct_cache(const std::string& root, const CtPreset& preset, const std::string& split, const CtRateVolume& recon) {
+HLIP_LAZY std::string find_in_ct_cache(const std::string& root, const CtPreset& preset,
+                                       const std::string& split, const CtRateVolume& recon) {
   for (const CacheType type : {CacheType::float16, CacheType::int16}) {
     const std::string path = ct_cache_path(root, preset, type, split, recon);
     if (is_file(path) && ct_cache_stamp(path) == CtCacheStamp::of(recon)) return path;

@@ -1,5 +1,5 @@
-// Looks at everything in a CT-RATE tree before anybody trains on it: files, geometry, intensity, reports, duplicates, leaks between
-// splits. Needs libcsv, zlib, nlohmann_json and utf8proc.
+// Looks at everything in a CT-RATE tree before anybody trains on it: files, geometry, intensity,
+// reports, duplicates, leaks between splits. Needs libcsv, zlib, nlohmann_json and utf8proc.
 #pragma once
 
 #include <hlip/core/worker_thread.hpp>
@@ -24,13 +24,16 @@
 
 HLIP_BEGIN
 
-/// Something to know about a data set. Faults should be repaired before training; warnings are for a person to judge.
+/// Something to know about a data set. Faults should be repaired before training; warnings are for
+/// a person to judge.
 struct DataFinding {
   bool fault = false;
   std::string kind;   ///< "file", "geometry", "intensity", "report", "duplicate", "leak"
   std::string where;  ///< volume, study or patient
   std::string what;
-  friend bool operator<(const DataFinding& a, const DataFinding& b) { return std::tie(b.fault, a.kind, a.where, a.what) < std::tie(a.fault, b.kind, b.where, b.what); }
+  friend bool operator<(const DataFinding& a, const DataFinding& b) {
+    return std::tie(b.fault, a.kind, a.where, a.what) < std::tie(a.fault, b.kind, b.where, b.what);
+  }
 };
 
 /// What was seen of one volume.
@@ -54,8 +57,9 @@ struct SplitLook {
 struct DataCheckOptions {
   std::vector<std::string> splits = {"train", "valid"};
   bool already_hu = false, allow_absent = false;
-  int threads = 1;                                       ///< volumes in memory at a time
-  std::shared_ptr<const WordPieceTokenizer> tokenizer;   ///< for the length of reports; none: lengths are not looked at
+  int threads = 1;  ///< volumes in memory at a time
+  /// for the length of reports; none: lengths are not looked at
+  std::shared_ptr<const WordPieceTokenizer> tokenizer;
   index_t context_length = 512;
   NiftiOptions nifti;
 };
@@ -67,7 +71,8 @@ struct DataCheck {
   std::vector<VolumeLook> volumes;
   std::vector<DataFinding> findings;
   std::size_t faults() const {
-    return static_cast<std::size_t>(std::count_if(findings.begin(), findings.end(), [](const auto& f) { return f.fault; }));
+    return static_cast<std::size_t>(
+        std::count_if(findings.begin(), findings.end(), [](const auto& f) { return f.fault; }));
   }
 };
 
@@ -88,7 +93,8 @@ class ContentHash {
 
 /// Reads a volume once, to its end.
 template <class Add>
-void look_at_volume(const CtRateVolume& recon, const DataCheckOptions& options, VolumeLook& look, Add add) {
+void look_at_volume(const CtRateVolume& recon, const DataCheckOptions& options, VolumeLook& look,
+                    Add add) {
   CtPreset preset;
   preset.already_hu = options.already_hu;
   const CtScan scan = open_ct_rate_volume(recon, preset, options.nifti);
@@ -101,11 +107,13 @@ void look_at_volume(const CtRateVolume& recon, const DataCheckOptions& options, 
   for (int d = 0; d < 3; ++d) hash.add(static_cast<std::uint64_t>(look.shape[d]));
   std::vector<float> hu(1 << 16);
   index_t odd = 0;
-  for (index_t at = 0, total = look.shape.numel(), step = static_cast<index_t>(hu.size()); at < total; at += step) {
+  for (index_t at = 0, total = look.shape.numel(), step = static_cast<index_t>(hu.size());
+       at < total; at += step) {
     const index_t n = std::min(step, total - at);
     odd += scan.hounsfield(at, n, hu.data());
     counter.add(hu.data(), n);
-    for (index_t i = 0; i < n; ++i) hash.add(std::bit_cast<std::uint32_t>(hu[static_cast<std::size_t>(i)]));
+    for (index_t i = 0; i < n; ++i)
+      hash.add(std::bit_cast<std::uint32_t>(hu[static_cast<std::size_t>(i)]));
   }
   look.range = counter.range();
   look.hash = hash.value();
@@ -116,16 +124,23 @@ void look_at_volume(const CtRateVolume& recon, const DataCheckOptions& options, 
 }
 
 template <class Add>
-void look_at_study_report(const CtRateStudy& study, const DataCheckOptions& options, SplitLook& split, Add add) {
+void look_at_study_report(const CtRateStudy& study, const DataCheckOptions& options,
+                          SplitLook& split, Add add) {
   std::string whole, raw = study.impression + "\n" + study.findings;
-  for (const auto& part : study.report) whole.append(whole.empty() ? "" : " ").append(clean_report(part));
+  for (const auto& part : study.report)
+    whole.append(whole.empty() ? "" : " ").append(clean_report(part));
   if (whole.empty()) return add(true, "is empty");
   ++split.with_report;
   const auto look = look_at_report(raw);
-  if (look.replaced > 0) add(false, fmt::format("{} characters were lost before it came here (U+FFFD)", look.replaced));
-  if (look.misdecoded > 0) add(false, fmt::format("{} letters look as if UTF-8 was read as another encoding", look.misdecoded));
-  if (look.controls > 0) add(false, fmt::format("holds {} control characters, which are left out", look.controls));
-  if (look.entities > 0) add(false, fmt::format("holds {} HTML entities, which are replaced", look.entities));
+  if (look.replaced > 0)
+    add(false, fmt::format("{} characters were lost before it came here (U+FFFD)", look.replaced));
+  if (look.misdecoded > 0)
+    add(false,
+        fmt::format("{} letters look as if UTF-8 was read as another encoding", look.misdecoded));
+  if (look.controls > 0)
+    add(false, fmt::format("holds {} control characters, which are left out", look.controls));
+  if (look.entities > 0)
+    add(false, fmt::format("holds {} HTML entities, which are replaced", look.entities));
   if (!options.tokenizer) return;
   const auto tokens = static_cast<index_t>(options.tokenizer->encode_unpadded(whole).size());
   split.longest_report = std::max(split.longest_report, tokens);
@@ -144,8 +159,13 @@ HLIP_LAZY void look_for_duplicates(DataCheck& check) {
     const auto [at, inserted] = first.emplace(v.hash, &v);
     if (inserted) continue;
     const auto& other = *at->second;
-    if (other.split != v.split) check.findings.push_back({true, "leak", v.name, fmt::format("has the same voxels as {} of split {}", other.name, other.split)});
-    else check.findings.push_back({other.study != v.study, "duplicate", v.name, fmt::format("has the same voxels as {}", other.name)});
+    if (other.split != v.split)
+      check.findings.push_back(
+          {true, "leak", v.name,
+           fmt::format("has the same voxels as {} of split {}", other.name, other.split)});
+    else
+      check.findings.push_back({other.study != v.study, "duplicate", v.name,
+                                fmt::format("has the same voxels as {}", other.name)});
   }
   for (const auto& [patient, splits] : splits_of)
     if (splits.size() > 1) {
@@ -158,8 +178,11 @@ HLIP_LAZY void look_for_duplicates(DataCheck& check) {
     if (v.read) ++orientations[v.orientation];
   if (orientations.size() < 2) return;
   std::string list;
-  for (const auto& [code, count] : orientations) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, code);
-  check.findings.push_back({false, "geometry", check.root, fmt::format("volumes lie differently ({}), and training does not turn them", list)});
+  for (const auto& [code, count] : orientations)
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, code);
+  check.findings.push_back(
+      {false, "geometry", check.root,
+       fmt::format("volumes lie differently ({}), and training does not turn them", list)});
 }
 
 }  // namespace detail
@@ -168,23 +191,28 @@ HLIP_LAZY void look_for_duplicates(DataCheck& check) {
 /// @param progress called as progress(volumes done, all) by one thread at a time
 /// @return what was found; nothing is thrown for faults of the data
 template <class Progress>
-DataCheck check_ct_rate(const std::string& root, const DataCheckOptions& options, Progress progress) {
+DataCheck check_ct_rate(const std::string& root, const DataCheckOptions& options,
+                        Progress progress) {
+  // One function: what is found out about one volume after the other, and the sums.
   DataCheck check;
   check.root = root;
   std::vector<CtRateVolume> recons;
   for (const auto& split : options.splits) {
     CtRateOptions reading;
-    reading.need_reports = false;  // so that the volumes of a study without a report are looked at as well
+    // so that the volumes of a study without a report are looked at as well
+    reading.need_reports = false;
     reading.already_hu = options.already_hu;
     reading.allow_absent = options.allow_absent;
     reading.check = VolumeCheck::exists;
     const CtRateDataset data = read_ct_rate(root, split, reading);
-    for (const auto& problem : data.problems) check.findings.push_back({true, "file", split, problem});
+    for (const auto& problem : data.problems)
+      check.findings.push_back({true, "file", split, problem});
     SplitLook look;
     look.name = split;
     look.studies = data.studies.size();
     look.absent = data.absent;
-    const bool any_report = std::any_of(data.studies.begin(), data.studies.end(), [](const auto& s) { return !s.report.empty(); });
+    const bool any_report = std::any_of(data.studies.begin(), data.studies.end(),
+                                        [](const auto& s) { return !s.report.empty(); });
     if (!any_report) check.findings.push_back({true, "report", split, "has no report at all"});
     for (const auto& study : data.studies) {
       look.labelled += !study.labels.empty();
@@ -193,9 +221,16 @@ DataCheck check_ct_rate(const std::string& root, const DataCheckOptions& options
         recons.push_back(recon);
         check.volumes.push_back({split, study.name, recon.name, "", false, {0, 0, 0}, {}, {}, {}});
       }
-      if (any_report) detail::look_at_study_report(study, options, look, [&](bool fault, const std::string& what) { check.findings.push_back({fault, "report", study.name, what}); });
+      if (any_report)
+        detail::look_at_study_report(
+            study, options, look, [&](bool fault, const std::string& what) {
+              check.findings.push_back({fault, "report", study.name, what});
+            });
     }
-    if (look.labelled > 0 && look.labelled < look.studies) check.findings.push_back({false, "file", split, fmt::format("{} of {} studies have no labels", look.studies - look.labelled, look.studies)});
+    if (look.labelled > 0 && look.labelled < look.studies)
+      check.findings.push_back({false, "file", split,
+                                fmt::format("{} of {} studies have no labels",
+                                            look.studies - look.labelled, look.studies)});
     check.splits.push_back(look);
   }
 

@@ -1,4 +1,5 @@
-// A CT-RATE tree: which volumes, reports and labels belong to which study, with every fault found listed at once. Needs libcsv, zlib and nlohmann_json.
+// A CT-RATE tree: which volumes, reports and labels belong to which study, with every fault found
+// listed at once. Needs libcsv, zlib and nlohmann_json.
 #pragma once
 
 #include <hlip/datasets/ct_rate/tables.hpp>
@@ -23,18 +24,22 @@ HLIP_BEGIN
 struct CtRateStudy {
   std::string name;  ///< "valid_1_a"
   std::vector<CtRateVolume> recons;
-  std::vector<std::string> report;        ///< texts to shuffle and join
-  std::string impression, findings;       ///< as in the reports table; empty when an annotation file was read
-  std::vector<std::int8_t> labels;        ///< 18 values in the order of ct_rate_labels, or none
+  std::vector<std::string> report;  ///< texts to shuffle and join
+  /// as in the reports table; empty when an annotation file was read
+  std::string impression, findings;
+  std::vector<std::int8_t> labels;  ///< 18 values in the order of ct_rate_labels, or none
 };
 
 /// What is read of a tree and how faults count.
 struct CtRateOptions {
-  std::string annotation;           ///< annotation JSON; empty: the reports table
-  bool need_reports = true;         ///< without: a study is whatever any of the tables names, with or without a report
-  bool need_labels = false;         ///< labels are read whenever their table is there; with: their absence is a problem
-  bool already_hu = false;          ///< the volumes hold HU: the metadata table is not needed
-  bool allow_absent = false;        ///< volumes that are in a table but not on disk are counted, not a problem (partial downloads)
+  std::string annotation;  ///< annotation JSON; empty: the reports table
+  /// without: a study is whatever any of the tables names, with or without a report
+  bool need_reports = true;
+  /// labels are read whenever their table is there; with: their absence is a problem
+  bool need_labels = false;
+  bool already_hu = false;  ///< the volumes hold HU: the metadata table is not needed
+  /// volumes that are in a table but not on disk are counted, not a problem (partial downloads)
+  bool allow_absent = false;
   VolumeCheck check = VolumeCheck::header;
   NiftiOptions nifti;
 };
@@ -42,10 +47,12 @@ struct CtRateOptions {
 /// What was found in one split.
 struct CtRateDataset {
   std::string root, split;
-  std::vector<CtRateStudy> studies;  ///< sorted by name, each with its sorted reconstructions; faulty ones are left out
+  /// sorted by name, each with its sorted reconstructions; faulty ones are left out
+  std::vector<CtRateStudy> studies;
   Problems problems;                 ///< every fault found, one message each
   std::vector<std::string> skipped;  ///< reconstructions known to be unusable
-  std::size_t absent = 0;            ///< volumes that are not on disk: left out, and problems unless allow_absent
+  /// volumes that are not on disk: left out, and problems unless allow_absent
+  std::size_t absent = 0;
 };
 
 namespace detail {
@@ -53,21 +60,24 @@ namespace detail {
 /// Reads the parts of a tree one after another into a dataset.
 HLIP_LAZY class CtRateReader {
  public:
-  CtRateReader(std::string root, std::string split, CtRateOptions options) : options_(std::move(options)) {
+  CtRateReader(std::string root, std::string split, CtRateOptions options)
+      : options_(std::move(options)) {
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
     data_.root = std::move(root);
     data_.split = std::move(split);
   }
 
   CtRateDataset read() {
-    if (data_.split.empty() || !parse_ct_rate_name(data_.split + "_1_a_1")) fail("read_ct_rate", "split {} is not a folder name", quote_text(data_.split));
+    if (data_.split.empty() || !parse_ct_rate_name(data_.split + "_1_a_1"))
+      fail("read_ct_rate", "split {} is not a folder name", quote_text(data_.split));
     volumes_at_ = first_folder({data_.split, data_.split + "_fixed"});
     if (!options_.annotation.empty()) guarded([&] { read_annotation(); });
     else guarded([&] { read_reports(); });
     guarded([&] { read_labels(); });
     guarded([&] { read_metadata(); });
     if (any_table() && studies_.empty() && data_.skipped.empty() && data_.problems.empty())
-      data_.problems.push_back(fmt::format("{}: no table of split {} names a volume", data_.root, data_.split));
+      data_.problems.push_back(
+          fmt::format("{}: no table of split {} names a volume", data_.root, data_.split));
     finish();
     check_volumes();
     return std::move(data_);
@@ -89,12 +99,12 @@ HLIP_LAZY class CtRateReader {
   std::string first_folder(const std::vector<std::string>& names) const {
     for (const auto& name : names) {
       struct stat info {};
-      if (::stat((data_.root + "/" + name).c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return data_.root + "/" + name;
+      if (::stat((data_.root + "/" + name).c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+        return data_.root + "/" + name;
     }
     return data_.root + "/" + names.front();
   }
-  template <class F>
-  void guarded(F&& f) {
+  template <class F> void guarded(F&& f) {
     try {
       f();
     } catch (const error& e) {
@@ -102,7 +112,8 @@ HLIP_LAZY class CtRateReader {
     }
   }
   void absent_table(const std::string& what, const std::vector<std::string>& names) {
-    data_.problems.push_back(fmt::format("{}/{}: the {} is absent", data_.root, names.back(), what));
+    data_.problems.push_back(
+        fmt::format("{}/{}: the {} is absent", data_.root, names.back(), what));
   }
   CtRateStudy& study(const CtRateName& name) {
     auto& s = studies_[name.study];
@@ -112,7 +123,8 @@ HLIP_LAZY class CtRateReader {
   bool any_table() const { return !options_.need_reports && options_.annotation.empty(); }
   void add_recon(const CtRateName& name) {
     if (any_table() && !listed_.insert(name.volume).second) return;
-    if (std::find(ct_rate_unusable.begin(), ct_rate_unusable.end(), name.volume) != ct_rate_unusable.end()) {
+    if (std::find(ct_rate_unusable.begin(), ct_rate_unusable.end(), name.volume) !=
+        ct_rate_unusable.end()) {
       data_.skipped.push_back(name.volume);
       return;
     }
@@ -130,7 +142,8 @@ HLIP_LAZY class CtRateReader {
     for (auto& row : ct_rate_reports(read_csv(path), data_.problems)) {
       add_recon(row.name);
       const auto found = studies_.find(row.name.study);
-      if (found == studies_.end() || !found->second.report.empty()) continue;  // the reconstructions of a study repeat its text
+      // the reconstructions of a study repeat its text
+      if (found == studies_.end() || !found->second.report.empty()) continue;
       auto text = ct_rate_annotation_text(row.impression, row.findings);
       if (text.empty()) continue;
       found->second.report = {std::move(text)};
@@ -139,18 +152,23 @@ HLIP_LAZY class CtRateReader {
     }
   }
   void read_annotation() {
-    auto entries = study_annotations(read_json(options_.annotation), options_.annotation, data_.problems);
+    auto entries = study_annotations(read_json(options_.annotation), options_.annotation,
+                                     data_.problems);
     FileProblems faults(data_.problems, options_.annotation);
     for (auto& entry : entries) {
       const auto wrong = [&](const std::string& scan) {
-        faults.add([&] { return fmt::format("study {}: {} is not one of its volumes", quote_text(entry.study), quote_text(scan)); });
+        faults.add([&] {
+          return fmt::format("study {}: {} is not one of its volumes", quote_text(entry.study),
+                             quote_text(scan));
+        });
       };
       for (const auto& scan : entry.scans) {
         const auto name = parse_ct_rate_name(scan);
         if (!name || name->study != entry.study) wrong(scan);
         else add_recon(*name);
       }
-      if (const auto found = studies_.find(entry.study); found != studies_.end()) found->second.report = std::move(entry.report);
+      if (const auto found = studies_.find(entry.study); found != studies_.end())
+        found->second.report = std::move(entry.report);
     }
   }
   void read_labels() {
@@ -193,13 +211,23 @@ HLIP_LAZY class CtRateReader {
 
   void finish() {
     for (auto& [name, s] : studies_) {
-      std::sort(s.recons.begin(), s.recons.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-      const auto twice = std::adjacent_find(s.recons.begin(), s.recons.end(), [](const auto& a, const auto& b) { return a.name == b.name; });
-      if (twice != s.recons.end()) data_.problems.push_back(fmt::format("study {}: volume {} is listed twice", name, twice->name));
-      s.recons.erase(std::unique(s.recons.begin(), s.recons.end(), [](const auto& a, const auto& b) { return a.name == b.name; }), s.recons.end());
-      if (!options_.already_hu)  // without slope and intercept a volume would be trained on in the wrong unit
+      std::sort(s.recons.begin(), s.recons.end(),
+                [](const auto& a, const auto& b) { return a.name < b.name; });
+      const auto twice = std::adjacent_find(
+          s.recons.begin(), s.recons.end(),
+          [](const auto& a, const auto& b) { return a.name == b.name; });
+      if (twice != s.recons.end())
+        data_.problems.push_back(
+            fmt::format("study {}: volume {} is listed twice", name, twice->name));
+      s.recons.erase(std::unique(s.recons.begin(), s.recons.end(),
+                                 [](const auto& a, const auto& b) { return a.name == b.name; }),
+                     s.recons.end());
+      // without slope and intercept a volume would be trained on in the wrong unit
+      if (!options_.already_hu)
         std::erase_if(s.recons, [&](const CtRateVolume& v) {
-          if (!v.has_metadata && metadata_read_) data_.problems.push_back(fmt::format("{}: has no usable row in the metadata table", v.path));
+          if (!v.has_metadata && metadata_read_)
+            data_.problems.push_back(
+                fmt::format("{}: has no usable row in the metadata table", v.path));
           return !v.has_metadata;
         });
       bool usable = true;
@@ -267,16 +295,21 @@ HLIP_LAZY class CtRateReader {
 
 /// Reads the tables of a split and looks for its volumes.
 ///
-/// @param root  folder with <split>/, radiology_text_reports/, multi_abnormality_labels/ and metadata/
+/// @param root  folder with <split>/, radiology_text_reports/, multi_abnormality_labels/ and
+/// metadata/
 /// @param split "train", "valid", or any other whose tables are named alike
-/// @return the sound studies and every problem found; a caller that tolerates no faults calls `expect_no_problems`
+/// @return the sound studies and every problem found; a caller that tolerates no faults calls
+/// `expect_no_problems`
 /// @throws hlip::error only for an impossible split name
 /// Source: the CT-RATE release; HLIP's preparation of it.
-HLIP_LAZY CtRateDataset read_ct_rate(const std::string& root, const std::string& split, const CtRateOptions& options = {}) {
+HLIP_LAZY CtRateDataset read_ct_rate(const std::string& root, const std::string& split,
+                                     const CtRateOptions& options = {}) {
   return detail::CtRateReader<>(root, split, options).read();
 }
 
 /// Throws one error that lists all problems, when there are any.
-inline void expect_no_problems(const CtRateDataset& data) { expect_no_problems(data.problems, data.root, data.split); }
+inline void expect_no_problems(const CtRateDataset& data) {
+  expect_no_problems(data.problems, data.root, data.split);
+}
 
 HLIP_END

@@ -7,8 +7,10 @@
 HLIP_BEGIN
 
 /// A reconstruction in HU, at its own spacing.
-/// @return its warnings hold the reader's and the range report's  @throws hlip::error as open_ct_rate_volume
-HLIP_LAZY Volume load_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset, const NiftiOptions& options = {}) {
+/// @return its warnings hold the reader's and the range report's  @throws hlip::error as
+/// open_ct_rate_volume
+HLIP_LAZY Volume load_ct_rate_volume(const CtRateVolume& recon, const CtPreset& preset,
+                                     const NiftiOptions& options = {}) {
   CtScan scan = open_ct_rate_volume(recon, preset, options);
   survey(scan);
   return to_volume(scan);

@@ -17,8 +17,8 @@ inline PromptTemplate prompt_template(std::string_view name) {
   fail("prompt_template", "unknown template \"{}\", expected volume or organ", name);
 }
 
-/// The classes in the reference's order. "Medical material" and "Lymphadenopathy" have labels but are not evaluated.
-/// Source: reference evaluation of HLIP on CT-RATE.
+/// The classes in the reference's order. "Medical material" and "Lymphadenopathy" have labels but
+/// are not evaluated. Source: reference evaluation of HLIP on CT-RATE.
 HLIP_LAZY std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
   struct Finding {
     std::string_view name, organ;
@@ -26,7 +26,8 @@ HLIP_LAZY std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
   };
   static constexpr Finding findings[] = {{"Emphysema", "lung"},
                                          {"Atelectasis", "lung", "Not atelectatic"},
-                                         {"Lung nodule", "lung", {}, "Nodule"},  // "The lung shows: Lung nodule." would say it twice
+                                         // "The lung shows: Lung nodule." would say it twice
+                                         {"Lung nodule", "lung", {}, "Nodule"},
                                          {"Lung opacity", "lung", {}, "Opacity"},
                                          {"Pulmonary fibrotic sequela", "lung"},
                                          {"Pleural effusion", "lung"},
@@ -43,13 +44,15 @@ HLIP_LAZY std::vector<ZeroShotClass> ct_rate_prompts(PromptTemplate kind) {
   std::vector<ZeroShotClass> classes;
   for (const auto& f : findings) {
     const bool organ = kind == PromptTemplate::organ;
-    std::string positive(organ && !f.organ_word.empty() ? f.organ_word : f.name), negative(f.negative);
+    std::string positive(organ && !f.organ_word.empty() ? f.organ_word : f.name),
+        negative(f.negative);
     if (negative.empty()) {
       negative = "Not " + positive;
       negative[4] = static_cast<char>(negative[4] - 'A' + 'a');  // every name begins with a capital
     }
     const std::string prefix = "The " + std::string(organ ? f.organ : "volume") + " shows: ";
-    classes.push_back(ZeroShotClass{std::string(f.name), std::string(f.name), prefix + negative + ".", prefix + positive + "."});
+    classes.push_back(ZeroShotClass{std::string(f.name), std::string(f.name),
+                                    prefix + negative + ".", prefix + positive + "."});
   }
   return classes;
 }

@@ -1,4 +1,5 @@
-// The three tables of CT-RATE, checked row by row. Faults are collected, each with its line and column, and bad rows left out. Needs libcsv.
+// The three tables of CT-RATE, checked row by row. Faults are collected, each with its line and
+// column, and bad rows left out. Needs libcsv.
 #pragma once
 
 #include <hlip/data/problems.hpp>
@@ -49,7 +50,8 @@ HLIP_LAZY bool parse_number(std::string_view text, double& value) {
 HLIP_LAZY bool parse_number_pair(std::string_view text, double& x, double& y) {
   const auto comma = text.find(',');
   if (!text.starts_with('[') || !text.ends_with(']') || comma == text.npos) return false;
-  return parse_number(text.substr(1, comma - 1), x) && parse_number(text.substr(comma + 1, text.size() - comma - 2), y);
+  return parse_number(text.substr(1, comma - 1), x) &&
+         parse_number(text.substr(comma + 1, text.size() - comma - 2), y);
 }
 
 inline bool plausible_spacing(double mm) { return mm > 0 && mm <= 1000; }
@@ -57,7 +59,9 @@ inline bool plausible_spacing(double mm) { return mm > 0 && mm <= 1000; }
 /// Checks for one table: names of volumes are sound and unique, fields parse.
 class TableChecker {
  public:
-  HLIP_LAZY TableChecker(const CsvTable& table, Problems& problems, std::initializer_list<std::string_view> required) : table_(table), problems_(problems, table.path()) {
+  HLIP_LAZY TableChecker(const CsvTable& table, Problems& problems,
+                         std::initializer_list<std::string_view> required)
+      : table_(table), problems_(problems, table.path()) {
     std::vector<std::string> names(required.begin(), required.end());
     try {
       expect_columns(table, names);
@@ -72,19 +76,24 @@ class TableChecker {
     const auto text = table_.at(row, volume_);
     auto name = parse_ct_rate_name(text);
     if (!name) {
-      add(row, volume_, [](const auto& field) { return field + " is not a volume name (split_patient_study_reconstruction.nii.gz)"; });
+      add(row, volume_, [](const auto& field) {
+        return field + " is not a volume name (split_patient_study_reconstruction.nii.gz)";
+      });
       return {};
     }
     const auto [it, inserted] = first_line_.emplace(name->volume, table_.line(row));
     if (inserted) return name;
     const std::size_t first = it->second;
-    add(row, volume_, [&](const auto& field) { return fmt::format("{} is already in line {}", field, first); });
+    add(row, volume_,
+        [&](const auto& field) { return fmt::format("{} is already in line {}", field, first); });
     return {};
   }
   /// A fault of a field. @param what says what about its quoted text: " is not a volume name"
-  template <class What>
-  void add(std::size_t row, int column, What what) {
-    problems_.add([&] { return fmt::format("{}: {}", table_.place(row, column), what(quote_text(table_.at(row, column)))); });
+  template <class What> void add(std::size_t row, int column, What what) {
+    problems_.add([&] {
+      return fmt::format("{}: {}", table_.place(row, column),
+                         what(quote_text(table_.at(row, column))));
+    });
   }
 
  private:
@@ -103,7 +112,8 @@ HLIP_LAZY std::vector<CtRateReport> ct_rate_reports(const CsvTable& table, Probl
   std::vector<CtRateReport> rows;
   for (std::size_t r = 0; r < table.rows(); ++r)
     if (auto name = check.name(r); name && findings >= 0 && impression >= 0)
-      rows.push_back({std::move(*name), std::string(table.at(r, impression)), std::string(table.at(r, findings))});
+      rows.push_back({std::move(*name), std::string(table.at(r, impression)),
+                      std::string(table.at(r, findings))});
   return rows;
 }
 
@@ -128,21 +138,26 @@ HLIP_LAZY std::vector<CtRateLabels> ct_rate_label_rows(const CsvTable& table, Pr
         row.present[k] = text == "1";
         continue;
       }
-      check.add(r, column[k], [](const auto& field) { return fmt::format("is {}, expected 0 or 1", field); });
+      check.add(r, column[k],
+                [](const auto& field) { return fmt::format("is {}, expected 0 or 1", field); });
       ok = false;
     }
     if (!ok) continue;
     row.name = std::move(*name);
     rows.push_back(std::move(row));
   }
-  if (!missing.empty()) problems.push_back(fmt::format("{}: line 1: label column {} is absent", table.path(), missing));
+  if (!missing.empty())
+    problems.push_back(fmt::format("{}: line 1: label column {} is absent", table.path(), missing));
   return rows;
 }
 
-/// Rows of a metadata table (VolumeName, XYSpacing as "[x, y]", ZSpacing, RescaleSlope, RescaleIntercept, others ignored).
+/// Rows of a metadata table (VolumeName, XYSpacing as "[x, y]", ZSpacing, RescaleSlope,
+/// RescaleIntercept, others ignored).
 HLIP_LAZY std::vector<CtRateMetadata> ct_rate_metadata(const CsvTable& table, Problems& problems) {
-  detail::TableChecker check(table, problems, {"VolumeName", "XYSpacing", "ZSpacing", "RescaleSlope", "RescaleIntercept"});
-  const int xy = table.find("XYSpacing"), z = table.find("ZSpacing"), slope = table.find("RescaleSlope"), intercept = table.find("RescaleIntercept");
+  detail::TableChecker check(
+      table, problems, {"VolumeName", "XYSpacing", "ZSpacing", "RescaleSlope", "RescaleIntercept"});
+  const int xy = table.find("XYSpacing"), z = table.find("ZSpacing"),
+            slope = table.find("RescaleSlope"), intercept = table.find("RescaleIntercept");
   std::vector<CtRateMetadata> rows;
   if (xy < 0 || z < 0 || slope < 0 || intercept < 0) return rows;
   for (std::size_t r = 0; r < table.rows(); ++r) {
@@ -150,14 +165,22 @@ HLIP_LAZY std::vector<CtRateMetadata> ct_rate_metadata(const CsvTable& table, Pr
     CtRateMetadata row;
     bool ok = name.has_value();
     const auto expect_field = [&](bool good, int column, std::string_view wanted) {
-      if (!good) check.add(r, column, [&](const auto& field) { return fmt::format("is {}, expected {}", field, wanted); });
+      if (!good)
+        check.add(r, column, [&](const auto& field) {
+          return fmt::format("is {}, expected {}", field, wanted);
+        });
       ok = ok && good;
     };
     auto& s = row.spacing;
-    expect_field(detail::parse_number_pair(table.at(r, xy), s[2], s[1]) && detail::plausible_spacing(s[1]) && detail::plausible_spacing(s[2]), xy, "two sizes in mm like [0.7, 0.7]");
-    expect_field(detail::parse_number(table.at(r, z), s[0]) && detail::plausible_spacing(s[0]), z, "a size in mm");
-    expect_field(detail::parse_number(table.at(r, slope), row.slope) && row.slope != 0, slope, "a number other than 0");
-    expect_field(detail::parse_number(table.at(r, intercept), row.intercept), intercept, "a number");
+    expect_field(detail::parse_number_pair(table.at(r, xy), s[2], s[1]) &&
+                     detail::plausible_spacing(s[1]) && detail::plausible_spacing(s[2]),
+                 xy, "two sizes in mm like [0.7, 0.7]");
+    expect_field(detail::parse_number(table.at(r, z), s[0]) && detail::plausible_spacing(s[0]), z,
+                 "a size in mm");
+    expect_field(detail::parse_number(table.at(r, slope), row.slope) && row.slope != 0, slope,
+                 "a number other than 0");
+    expect_field(detail::parse_number(table.at(r, intercept), row.intercept), intercept,
+                 "a number");
     if (!ok) continue;
     row.name = std::move(*name);
     rows.push_back(std::move(row));

@@ -83,9 +83,9 @@ inline void inspect_scores(const CsvTable& table, FileReport& report, const std:
   const ScoreTable scores = read_score_table(path, columns,
                                              [](std::string_view s) { return std::string(s); });
   report.rows = scores.studies.size();
-  report.summary =
-      fmt::format("table of scores, {} column{} of {} stud{}", columns.size(),
-                  columns.size() == 1 ? "" : "s", report.rows, report.rows == 1 ? "y" : "ies");
+  report.summary = fmt::format("table of scores, {} column{} of {} stud{}", columns.size(),
+                               columns.size() == 1 ? "" : "s", report.rows,
+                               report.rows == 1 ? "y" : "ies");
 }
 
 /// Whether a number is neither 0 nor 1 by its decimals: scores, and no labels.

@@ -1,5 +1,5 @@
-// Prompts for head CT: RSNA's hemorrhage challenge and CQ500. One positive prompt a finding; the score is the cosine.
-// Source: HLIP, zero-shot evaluation on RSNA and CQ500.
+// Prompts for head CT: RSNA's hemorrhage challenge and CQ500. One positive prompt a finding; the
+// score is the cosine. Source: HLIP, zero-shot evaluation on RSNA and CQ500.
 #pragma once
 
 #include <hlip/core/error.hpp>
@@ -56,8 +56,11 @@ inline RankingPrompts cq500_prompts() {
                     {"MassEffect", "mass effect"},
                     {"MidlineShift", "midline shift"}},
                    {}};
-  for (const std::string_view phrase : {"{}", "{} identified", "{} noted", "{} seen", "new {}", "known {}", "prominent {}", "likely {}", "possibly {}", "indicating {}", "reflecting {}", "representing {}",
-                                        "suggesting {}", "indicative of {}", "suggestive of {}", "related to {}", "consistent with {}", "compatible with {}"})
+  for (const std::string_view phrase :
+       {"{}", "{} identified", "{} noted", "{} seen", "new {}", "known {}", "prominent {}",
+        "likely {}", "possibly {}", "indicating {}", "reflecting {}", "representing {}",
+        "suggesting {}", "indicative of {}", "suggestive of {}", "related to {}",
+        "consistent with {}", "compatible with {}"})
     p.templates.push_back("This study shows: " + std::string(phrase) + ".");
   return p;
 }

@@ -1,4 +1,5 @@
-// Pub-Brain-5: four detections against normal studies, tumours told apart, diseases told apart. Source: reference document HLIP §7.2.
+// Pub-Brain-5: four detections against normal studies, tumours told apart, diseases told apart.
+// Source: reference document HLIP §7.2.
 #pragma once
 
 #include <hlip/eval/binary_metrics.hpp>
@@ -14,7 +15,8 @@
 HLIP_BEGIN
 
 /// Columns of the table of labels, and with it the order of prompts and logits.
-inline constexpr std::array<std::string_view, 5> pub_brain_5_classes = {"Normal", "Stroke", "Glioma", "Meningioma", "Metastasis"};
+inline constexpr std::array<std::string_view, 5> pub_brain_5_classes = {
+    "Normal", "Stroke", "Glioma", "Meningioma", "Metastasis"};
 
 /// Slices that the published evaluation brings each scan to: 144 in June 2025, 48 for the models
 /// that came later (…_scan_study_…).
@@ -25,18 +27,23 @@ constexpr std::int64_t pub_brain_5_slices(std::string_view model) {
 
 inline std::vector<std::string> pub_brain_5_prompts() {
   std::vector<std::string> out;
-  for (const char* words : {"No significant abnormalities", "Acute stroke", "Glioma", "Meningioma", "Metastasis"}) out.push_back("This MRI study shows: " + std::string(words) + ".");
+  for (const char* words :
+       {"No significant abnormalities", "Acute stroke", "Glioma", "Meningioma", "Metastasis"})
+    out.push_back("This MRI study shows: " + std::string(words) + ".");
   return out;
 }
 
-/// One task: the classes to choose among, and the studies that take part: those whose path has one of these words in it.
+/// One task: the classes to choose among, and the studies that take part: those whose path has one
+/// of these words in it.
 struct PubBrainTask {
   std::string_view name;
   std::vector<std::size_t> classes;
   std::vector<std::string_view> sources;  ///< none: all studies
 
   bool takes(std::string_view study) const {
-    return sources.empty() || std::any_of(sources.begin(), sources.end(), [&](std::string_view s) { return study.find(s) != study.npos; });
+    return sources.empty() || std::any_of(sources.begin(), sources.end(), [&](std::string_view s) {
+             return study.find(s) != study.npos;
+           });
   }
 };
 
@@ -49,15 +56,20 @@ inline std::vector<PubBrainTask> pub_brain_5_tasks() {
           {"disease", {0, 1, 2, 3, 4}, {}}};
 }
 
-/// What one task came to. Without studies of a class the detections have no metrics (NaN); of several classes the absent ones are left out.
+/// What one task came to. Without studies of a class the detections have no metrics (NaN); of
+/// several classes the absent ones are left out.
 struct PubBrainResult {
   std::string name;
-  std::vector<std::int64_t> counts;       ///< studies of each class of the task
-  double balanced_accuracy = not_a_number, auc = not_a_number;  ///< of the arg-max; of several classes the macro average, one against the rest
+  std::vector<std::int64_t> counts;  ///< studies of each class of the task
+  /// of the arg-max; of several classes the macro average, one against the rest
+  double balanced_accuracy = not_a_number, auc = not_a_number;
   Interval balanced_accuracy_interval, auc_interval;
-  double weighted_f1 = not_a_number, recall = not_a_number, precision = not_a_number;  ///< detections only
+  /// detections only
+  double weighted_f1 = not_a_number, recall = not_a_number, precision = not_a_number;
 
-  std::int64_t studies() const { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
+  std::int64_t studies() const {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  }
   /// As interval_note, of either interval.
   std::string note() const {
     if (!std::isnan(auc) && std::count(counts.begin(), counts.end(), 1) > 0)
@@ -69,19 +81,35 @@ struct PubBrainResult {
 };
 
 /// Scores one task: softmax over the task's logits.
-/// @param studies their paths; @param logits row-major (studies, 5); @param labels index of the class of each study
+/// @param studies their paths; @param logits row-major (studies, 5); @param labels index of the
+/// class of each study
 /// @throws hlip::error when a study that takes part is of none of the task's classes
-HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::span<const std::string> studies, std::span<const double> logits, std::span<const std::size_t> labels, const BootstrapOptions& options = {}) {
+HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task,
+                                              std::span<const std::string> studies,
+                                              std::span<const double> logits,
+                                              std::span<const std::size_t> labels,
+                                              const BootstrapOptions& options = {}) {
   constexpr std::size_t width = pub_brain_5_classes.size();
-  expect(logits.size() == studies.size() * width && labels.size() == studies.size(), "pub_brain_5", "{} studies, {} logits and {} labels", studies.size(), logits.size(), labels.size());
+  expect(logits.size() == studies.size() * width && labels.size() == studies.size(), "pub_brain_5",
+         "{} studies, {} logits and {} labels", studies.size(), logits.size(), labels.size());
   const std::size_t K = task.classes.size();
   std::vector<double> own;
   std::vector<std::size_t> truth;
-  PubBrainResult out{std::string(task.name), std::vector<std::int64_t>(K), not_a_number, not_a_number, {}, {}, not_a_number, not_a_number, not_a_number};
+  PubBrainResult out{std::string(task.name),
+                     std::vector<std::int64_t>(K),
+                     not_a_number,
+                     not_a_number,
+                     {},
+                     {},
+                     not_a_number,
+                     not_a_number,
+                     not_a_number};
   for (std::size_t i = 0; i < studies.size(); ++i) {
     if (!task.takes(studies[i])) continue;
     const auto at = std::find(task.classes.begin(), task.classes.end(), labels[i]);
-    if (at == task.classes.end()) fail("pub_brain_5", "task {}: study {} is labelled {}, which is not among its classes", task.name, studies[i], labels[i] < width ? pub_brain_5_classes[labels[i]] : "nothing");
+    if (at == task.classes.end())
+      fail("pub_brain_5", "task {}: study {} is labelled {}, which is not among its classes",
+           task.name, studies[i], labels[i] < width ? pub_brain_5_classes[labels[i]] : "nothing");
     truth.push_back(static_cast<std::size_t>(at - task.classes.begin()));
     ++out.counts[truth.back()];
     for (const auto c : task.classes) own.push_back(logits[i * width + c]);
@@ -89,12 +117,19 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::spa
   if (truth.empty()) return out;
   const auto p = row_softmax(own, static_cast<std::int64_t>(K));
   std::vector<std::size_t> chosen;
-  for (std::size_t i = 0; i < truth.size(); ++i) chosen.push_back(static_cast<std::size_t>(std::max_element(p.begin() + static_cast<std::ptrdiff_t>(i * K), p.begin() + static_cast<std::ptrdiff_t>((i + 1) * K)) - p.begin()) - i * K);
+  for (std::size_t i = 0; i < truth.size(); ++i)
+    chosen.push_back(static_cast<std::size_t>(
+                         std::max_element(p.begin() + static_cast<std::ptrdiff_t>(i * K),
+                                          p.begin() + static_cast<std::ptrdiff_t>((i + 1) * K)) -
+                         p.begin()) -
+                     i * K);
   std::vector<RocAuc> aucs;
   std::vector<double> column(truth.size());
   std::vector<std::int64_t> is_class(truth.size());
-  for (std::size_t c = K == 2 ? 1 : 0; c < K; ++c) {  // of two classes the second is the finding, the other its mirror image
-    for (std::size_t i = 0; i < truth.size(); ++i) column[i] = p[i * K + c], is_class[i] = truth[i] == c;
+  // of two classes the second is the finding, the other its mirror image
+  for (std::size_t c = K == 2 ? 1 : 0; c < K; ++c) {
+    for (std::size_t i = 0; i < truth.size(); ++i)
+      column[i] = p[i * K + c], is_class[i] = truth[i] == c;
     aucs.emplace_back(column, is_class);
   }
   const bool defined = K > 2 || (out.counts[0] > 0 && out.counts[1] > 0);
@@ -106,7 +141,8 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::spa
       all[truth[i]] += static_cast<double>(weight(i));
       if (chosen[i] == truth[i]) hits[truth[i]] += static_cast<double>(weight(i));
     }
-    for (std::size_t c = 0; c < K; ++c) recalls.push_back(all[c] == 0 ? not_a_number : hits[c] / all[c]);
+    for (std::size_t c = 0; c < K; ++c)
+      recalls.push_back(all[c] == 0 ? not_a_number : hits[c] / all[c]);
     to[0] = mean_without_nan(recalls);
     if (K == 2 && (all[0] == 0 || all[1] == 0)) to[0] = not_a_number;
   };
@@ -130,7 +166,9 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::spa
   out.auc_interval = intervals[1];
   if (K == 2) {
     BinaryCounts n;
-    for (std::size_t i = 0; i < truth.size(); ++i) ++(truth[i] ? (chosen[i] ? n.true_positive : n.false_negative) : (chosen[i] ? n.false_positive : n.true_negative));
+    for (std::size_t i = 0; i < truth.size(); ++i)
+      ++(truth[i] ? (chosen[i] ? n.true_positive : n.false_negative)
+                  : (chosen[i] ? n.false_positive : n.true_negative));
     out.weighted_f1 = n.weighted_f1(), out.recall = n.recall(), out.precision = n.precision();
   }
   return out;
@@ -139,10 +177,16 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task, std::spa
 /// CSV with a header line; undefined values are empty fields.
 HLIP_LAZY std::string pub_brain_csv(const std::vector<PubBrainResult>& results) {
   using detail::csv_number;
-  std::string text = "task,studies,balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,auc,auc_low,auc_high,weighted_f1,recall,precision,interval_note\n";
+  std::string text =
+      "task,studies,balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,auc,auc_low,auc_"
+      "high,weighted_f1,recall,precision,interval_note\n";
   for (const auto& r : results)
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", r.name, r.studies(), csv_number(r.balanced_accuracy), csv_number(r.balanced_accuracy_interval.low), csv_number(r.balanced_accuracy_interval.high),
-                        csv_number(r.auc), csv_number(r.auc_interval.low), csv_number(r.auc_interval.high), csv_number(r.weighted_f1), csv_number(r.recall), csv_number(r.precision), detail::csv_field(r.note()));
+    text += fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{}\n", r.name, r.studies(),
+        csv_number(r.balanced_accuracy), csv_number(r.balanced_accuracy_interval.low),
+        csv_number(r.balanced_accuracy_interval.high), csv_number(r.auc),
+        csv_number(r.auc_interval.low), csv_number(r.auc_interval.high), csv_number(r.weighted_f1),
+        csv_number(r.recall), csv_number(r.precision), detail::csv_field(r.note()));
   return text;
 }
 
@@ -150,12 +194,17 @@ HLIP_LAZY std::string pub_brain_csv(const std::vector<PubBrainResult>& results) 
 HLIP_LAZY std::string pub_brain_text(const std::vector<PubBrainResult>& results) {
   using detail::table_cell, detail::table_range;
   bool marked = false;
-  std::string text = fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", "task", "studies", "bal.acc", "CI", "AUC", "CI", "wF1", "recall", "prec");
+  std::string text = fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n",
+                                 "task", "studies", "bal.acc", "CI", "AUC", "CI", "wF1", "recall",
+                                 "prec");
   for (const auto& r : results) {
     const std::string_view mark = mark_of(r.note());
-    text += fmt::format("{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", r.name, r.studies(), table_cell(r.balanced_accuracy),
-                        table_range(r.balanced_accuracy_interval.low, r.balanced_accuracy_interval.high, mark), table_cell(r.auc), table_range(r.auc_interval.low, r.auc_interval.high, mark),
-                        table_cell(r.weighted_f1), table_cell(r.recall), table_cell(r.precision));
+    text += fmt::format(
+        "{:<11} {:>7}  {:>7}  {:^13}  {:>6}  {:^13}  {:>6} {:>6} {:>6}\n", r.name, r.studies(),
+        table_cell(r.balanced_accuracy),
+        table_range(r.balanced_accuracy_interval.low, r.balanced_accuracy_interval.high, mark),
+        table_cell(r.auc), table_range(r.auc_interval.low, r.auc_interval.high, mark),
+        table_cell(r.weighted_f1), table_cell(r.recall), table_cell(r.precision));
     marked = marked || !mark.empty();
   }
   return marked ? text + std::string(interval_mark_line) : text;

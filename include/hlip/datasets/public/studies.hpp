@@ -1,5 +1,5 @@
-// Studies of the public test sets on disk: Rad-ChestCT, and the folders of prepared or raw scans of Pub-Brain-5, RSNA and CQ500. Needs zlib,
-// libdeflate and nlohmann_json.
+// Studies of the public test sets on disk: Rad-ChestCT, and the folders of prepared or raw scans of
+// Pub-Brain-5, RSNA and CQ500. Needs zlib, libdeflate and nlohmann_json.
 #pragma once
 
 #include <hlip/datasets/brain_mri/scan.hpp>
@@ -18,10 +18,12 @@ HLIP_BEGIN
 
 namespace detail {
 /// A CT in HU that says nothing about how it lies in the patient.
-HLIP_LAZY Volume bare_ct(Tensor<float, Cpu> voxels, const std::array<double, 3>& spacing, const std::string& path, const std::string& place) {
+HLIP_LAZY Volume bare_ct(Tensor<float, Cpu> voxels, const std::array<double, 3>& spacing,
+                         const std::string& path, const std::string& place) {
   Volume out;
   out.voxels = std::move(voxels);
-  if (out.voxels.rank() != 3 || out.voxels.numel() == 0) fail_file(path, place, "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
+  if (out.voxels.rank() != 3 || out.voxels.numel() == 0)
+    fail_file(path, place, "is {}, expected (D, H, W)", to_string(out.voxels.shape()));
   out.spacing = spacing;
   out.affine = scaling_affine(out.spacing);
   out.orientation_known = false;
@@ -31,29 +33,39 @@ HLIP_LAZY Volume bare_ct(Tensor<float, Cpu> voxels, const std::array<double, 3>&
 }
 }  // namespace detail
 
-/// A chest CT as the published preparation leaves it: one tensor of HU in a .pt, 3 x 1 x 1 mm apart. How it lies in the patient is not said.
+/// A chest CT as the published preparation leaves it: one tensor of HU in a .pt, 3 x 1 x 1 mm
+/// apart. How it lies in the patient is not said.
 /// @return voxels (D, H, W)  @throws hlip::error naming file and fault
-HLIP_LAZY Volume read_prepared_ct(const std::string& path) { return detail::bare_ct(open_weights(path).tensor<float>("tensor"), {3, 1, 1}, path, "the tensor"); }
+HLIP_LAZY Volume read_prepared_ct(const std::string& path) {
+  return detail::bare_ct(open_weights(path).tensor<float>("tensor"), {3, 1, 1}, path, "the tensor");
+}
 
-/// A Rad-ChestCT volume: array "ct" of a .npz, in HU, 0.8 mm apart in all directions; or a .pt, see read_prepared_ct.
+/// A Rad-ChestCT volume: array "ct" of a .npz, in HU, 0.8 mm apart in all directions; or a .pt, see
+/// read_prepared_ct.
 /// @return voxels (D, H, W), as the array has them  @throws hlip::error naming file and fault
 HLIP_LAZY Volume read_rad_chestct(const std::string& path) {
   if (is_torch_name(path)) return read_prepared_ct(path);
   return detail::bare_ct(read_npz(path, "ct"), {0.8, 0.8, 0.8}, path, "array \"ct\"");
 }
 
-/// Files of scans in a folder, sorted by name: .safetensors, .pt, .npy, .nii and .nii.gz. Hidden files and those whose name has "seg" or "mask" in
-/// it are no scans. @throws hlip::error when there is none
+/// Files of scans in a folder, sorted by name: .safetensors, .pt, .npy, .nii and .nii.gz. Hidden
+/// files and those whose name has "seg" or "mask" in it are no scans. @throws hlip::error when
+/// there is none
 HLIP_LAZY std::vector<std::string> scan_files(const std::string& folder) {
   std::vector<std::string> out;
   std::error_code failed;
-  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end;
+       it.increment(failed)) {
     const std::string name = it->path().filename().string();
-    const bool scan = name.ends_with(".safetensors") || name.ends_with(".pt") || name.ends_with(".npy") || name.ends_with(".nii") || name.ends_with(".nii.gz");
-    if (scan && !name.starts_with('.') && name.find("seg") == name.npos && name.find("mask") == name.npos) out.push_back(it->path().string());
+    const bool scan = name.ends_with(".safetensors") || name.ends_with(".pt") ||
+                      name.ends_with(".npy") || name.ends_with(".nii") || name.ends_with(".nii.gz");
+    if (scan && !name.starts_with('.') && name.find("seg") == name.npos &&
+        name.find("mask") == name.npos)
+      out.push_back(it->path().string());
   }
   if (failed) fail_file(folder, "", "cannot be listed: {}", failed.message());
-  if (out.empty()) fail_file(folder, "", "holds no scans (.safetensors, .pt, .npy, .nii or .nii.gz)");
+  if (out.empty())
+    fail_file(folder, "", "holds no scans (.safetensors, .pt, .npy, .nii or .nii.gz)");
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -62,8 +74,11 @@ HLIP_LAZY std::vector<std::string> scan_files(const std::string& folder) {
 HLIP_LAZY std::vector<std::string> folders_in(const std::string& folder) {
   std::vector<std::string> out;
   std::error_code failed;
-  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
-    if (std::error_code ignored; it->is_directory(ignored) && !it->path().filename().string().starts_with('.')) out.push_back(it->path().string());
+  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end;
+       it.increment(failed))
+    if (std::error_code ignored;
+        it->is_directory(ignored) && !it->path().filename().string().starts_with('.'))
+      out.push_back(it->path().string());
   if (failed) fail_file(folder, "", "cannot be listed: {}", failed.message());
   if (out.empty()) fail_file(folder, "", "holds no folders");
   std::sort(out.begin(), out.end());
@@ -120,9 +135,12 @@ HLIP_LAZY PublicScan load_public_scan(const std::string& path, const ScanPrepara
   } else if (path.ends_with(".npy")) {
     const LoadedFile file(path);
     const NpyArray array = parse_npy(file.bytes(), path);
-    x = detail::prepared_values(npy_tensor(array), array.kind() == 'u' && array.item_bytes() == 1, path, "the array");
+    x = detail::prepared_values(npy_tensor(array), array.kind() == 'u' && array.item_bytes() == 1,
+                                path, "the array");
   } else if (how.raw == RawScans::refuse) {
-    fail_file(path, "", "is not prepared: head CT is read from .safetensors, .pt and .npy that hold uint8 or 0 … 1");
+    fail_file(path, "",
+              "is not prepared: head CT is read from .safetensors, .pt and .npy that hold uint8 or "
+              "0 … 1");
   } else {
     std::string lower = path;
     for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

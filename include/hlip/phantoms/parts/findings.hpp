@@ -1,4 +1,5 @@
-// The findings of a phantom: what is drawn for each, and the words and numbers the report says about it.
+// The findings of a phantom: what is drawn for each, and the words and numbers the report says
+// about it.
 #pragma once
 
 #include <hlip/phantoms/parts/anatomy.hpp>
@@ -25,10 +26,13 @@ inline constexpr std::array<std::string_view, 3> side_names = {"right", "left", 
 inline constexpr std::array<std::string_view, 3> lobe_names = {"upper", "middle", "lower"};
 
 /// Whether a finding on `side` ("right", "left", "both") is on side number 0 (right) or 1 (left).
-inline bool on_side(std::string_view side, int number) { return side == "both" || side == side_names[static_cast<std::size_t>(number)]; }
+inline bool on_side(std::string_view side, int number) {
+  return side == "both" || side == side_names[static_cast<std::size_t>(number)];
+}
 
 /// A random point of a lobe.
-inline PatientPoint point_in_lobe(const PhantomScene& s, RandomStream& random, int side, std::string_view lobe) {
+inline PatientPoint point_in_lobe(const PhantomScene& s, RandomStream& random, int side,
+                                  std::string_view lobe) {
   float y = 0, z = 0;
   if (lobe == "upper") z = draw(random, 35, 75), y = draw(random, -45, 30);
   else if (lobe == "middle") z = draw(random, -25, 10), y = draw(random, -55, -25);
@@ -51,7 +55,8 @@ inline PhantomFindingNote paint_emphysema(PhantomScene& s, RandomStream& random)
   const float severity = draw(random, 0.3, 1);
   c.each(c.whole(), [&](PatientPoint p, std::size_t at) {
     const float a = c.cover(s.any_lung(at) + 1);
-    if (a > 0 && c.v[at] < -600) c.v[at] -= a * (28 + 55 * severity) * (1 + 0.35f * std::clamp(p.z / 80, -1.f, 1.f));
+    if (a > 0 && c.v[at] < -600)
+      c.v[at] -= a * (28 + 55 * severity) * (1 + 0.35f * std::clamp(p.z / 80, -1.f, 1.f));
   });
   const int cysts = static_cast<int>(8 + 18 * severity);
   for (int k = 0; k < cysts; ++k) {
@@ -69,7 +74,8 @@ inline PhantomFindingNote paint_emphysema(PhantomScene& s, RandomStream& random)
 }
 
 /// The part of atelectasis that shapes the lungs: its place, and the diaphragm that rises.
-/// The middle lobe is chosen on the right only; with both sides the report could not name both places.
+/// The middle lobe is chosen on the right only; with both sides the report could not name both
+/// places.
 inline PhantomFindingNote plan_atelectasis(PhantomScene& s, RandomStream& random) {
   PhantomFindingNote note;
   note.side = side_names[static_cast<std::size_t>(random.below(3))];
@@ -80,14 +86,15 @@ inline PhantomFindingNote plan_atelectasis(PhantomScene& s, RandomStream& random
 }
 
 /// Two sets of three parallel bands on each affected side.
-inline void paint_atelectasis(PhantomScene& s, RandomStream& random, const PhantomFindingNote& note) {
+inline void paint_atelectasis(PhantomScene& s, RandomStream& random,
+                              const PhantomFindingNote& note) {
   for (int side = 0; side < 2; ++side) {
     if (!on_side(note.side, side)) continue;
     for (int set = 0; set < 2; ++set) {
       PatientPoint at = point_in_lobe(s, random, side, note.lobe);
       at.z = std::max(at.z, s.diaphragm + s.lift[static_cast<std::size_t>(side)] + 22);
-      const PatientPoint half{side_sign[static_cast<std::size_t>(side)] * draw(random, 18, 30), draw_about(random, 26),
-                              draw_about(random, 8)};
+      const PatientPoint half{side_sign[static_cast<std::size_t>(side)] * draw(random, 18, 30),
+                              draw_about(random, 26), draw_about(random, 8)};
       const PatientPoint next{draw_about(random, 6), draw(random, 10, 20), draw_about(random, 4)};
       for (int band = -1; band <= 1; ++band) {
         const PatientPoint middle = at + next * static_cast<float>(band);
@@ -117,8 +124,9 @@ inline PhantomFindingNote paint_nodules(PhantomScene& s, RandomStream& random) {
 }
 
 /// Two hazy, irregular spheres on one side or on both.
-/// Where both sides are drawn the lobe is one both lungs have. (The Python prototype kept "middle", drew the left one in the upper
-/// lobe and reported the right middle lobe: a report that contradicted 6 % of its opacities.)
+/// Where both sides are drawn the lobe is one both lungs have. (The Python prototype kept "middle",
+/// drew the left one in the upper lobe and reported the right middle lobe: a report that
+/// contradicted 6 % of its opacities.)
 inline PhantomFindingNote paint_opacity(PhantomScene& s, RandomStream& random, const float* warp) {
   auto [first, lobe] = any_lobe(random);
   const bool both = random.chance(0.35);
@@ -135,10 +143,12 @@ inline PhantomFindingNote paint_opacity(PhantomScene& s, RandomStream& random, c
 }
 
 /// One dense, irregular sphere.
-inline PhantomFindingNote paint_consolidation(PhantomScene& s, RandomStream& random, const float* warp) {
+inline PhantomFindingNote paint_consolidation(PhantomScene& s, RandomStream& random,
+                                              const float* warp) {
   const auto [side, lobe] = any_lobe(random);
   const float r = draw(random, 25, 45);
-  s.canvas.sphere(point_in_lobe(s, random, side, lobe), r * s.size, 20, s.in_lung(side, 1), 0.95f, warp);
+  s.canvas.sphere(point_in_lobe(s, random, side, lobe), r * s.size, 20, s.in_lung(side, 1), 0.95f,
+                  warp);
   PhantomFindingNote note;
   note.side = side_names[static_cast<std::size_t>(side)], note.lobe = lobe;
   note.size = r < 31 ? "small" : r > 38 ? "large" : "moderate";
@@ -154,11 +164,13 @@ inline PhantomFindingNote paint_pleural_effusion(PhantomScene& s, RandomStream& 
   note.size = depth < 32 ? "minimal" : depth < 48 ? "moderate" : "massive";
   for (int side = 0; side < 2; ++side) {
     if (!on_side(note.side, side)) continue;
-    const float d = depth * draw(random, 0.85, 1.15), hu = draw(random, 2, 18), reach = 60 + 2.2f * d;
+    const float d = depth * draw(random, 0.85, 1.15), hu = draw(random, 2, 18),
+                reach = 60 + 2.2f * d;
     const auto& lung = s.lung[static_cast<std::size_t>(side)];
     c.each(c.whole(), [&](PatientPoint p, std::size_t at) {
       if (lung[at] - 1 >= 0.5f * c.soft) return;
-      const float level = 78 * s.size - d * std::clamp(1 - (p.z - (s.diaphragm - 10)) / reach, 0.f, 1.2f);
+      const float level = 78 * s.size -
+                          d * std::clamp(1 - (p.z - (s.diaphragm - 10)) / reach, 0.f, 1.2f);
       c.blend(at, std::max(lung[at] - 1, level - p.y), hu);
     });
   }
@@ -171,7 +183,8 @@ inline PhantomFindingNote paint_hiatal_hernia(PhantomScene& s, RandomStream& ran
   const PatientPoint at{draw(random, -4, 14), 44 * s.size, s.diaphragm + 14 + 0.6f * r};
   const float wall_hu = draw(random, 25, 45), air_hu = draw(random, -950, -600);
   s.canvas.ellipsoid(at, {r, 0.85f * r, r}, wall_hu);
-  s.canvas.ellipsoid(at + PatientPoint{0, -0.2f * r, 0.1f * r}, {0.68f * r, 0.5f * r, 0.68f * r}, air_hu);
+  s.canvas.ellipsoid(at + PatientPoint{0, -0.2f * r, 0.1f * r}, {0.68f * r, 0.5f * r, 0.68f * r},
+                     air_hu);
   PhantomFindingNote note;
   note.size = relative < 25 ? "small" : relative < 30 ? "moderate" : "large";
   return note;
@@ -188,7 +201,8 @@ inline PhantomFindingNote paint_wall_calcification(PhantomScene& s, RandomStream
     const PatientPoint out{static_cast<float>(x), static_cast<float>(y), static_cast<float>(z)};
     const float length = std::sqrt(out.x * out.x + out.y * out.y + out.z * out.z) + 1e-6f;
     const float r = draw(random, 4, 6.5), height = r * draw(random, 1, 1.8);
-    s.canvas.ellipsoid(at + out * (s.aorta_radius * 0.95f / length), {r, r, height}, draw(random, 600, 1100));
+    s.canvas.ellipsoid(at + out * (s.aorta_radius * 0.95f / length), {r, r, height},
+                       draw(random, 600, 1100));
   }
   PhantomFindingNote note;
   note.grade = plaques < 13 ? "mild" : "extensive";

@@ -1,5 +1,5 @@
-// How phantom data sets of any kind come to lie in a folder: settings decide whether one is there already, a run that was cut off goes
-// on, and nothing that was not written here is touched.
+// How phantom data sets of any kind come to lie in a folder: settings decide whether one is there
+// already, a run that was cut off goes on, and nothing that was not written here is touched.
 #pragma once
 
 #include <hlip/io/file.hpp>
@@ -24,29 +24,40 @@ struct NoProgress {
   void operator()(index_t, index_t) const {}
 };
 
-inline void check_phantom_counts(std::string_view where, index_t n_train, index_t n_valid, int n_threads) {
+inline void check_phantom_counts(std::string_view where, index_t n_train, index_t n_valid,
+                                 int n_threads) {
   for (const index_t n : {n_train, n_valid})
     if (n < 0 || n > 1'000'000) fail(where, "{} studies a split, expected 0 to 1000000", n);
   if (n_threads < 1) fail(where, "{} threads, expected at least 1", n_threads);
 }
 
-/// Calls write() unless `root` holds the finished data set of these settings, which are kept in root/phantom.json, written last.
-/// @param dataset folder below root whose presence means that there are data; @param settings JSON in one line; @param readme goes to README.txt
+/// Calls write() unless `root` holds the finished data set of these settings, which are kept in
+/// root/phantom.json, written last.
+/// @param dataset folder below root whose presence means that there are data; @param settings JSON
+/// in one line; @param readme goes to README.txt
 /// @return whether write() was called
-/// @throws hlip::error when the folder holds other settings, or data that are no phantoms, or when another process is writing it
+/// @throws hlip::error when the folder holds other settings, or data that are no phantoms, or when
+/// another process is writing it
 template <class Write>
-bool write_phantom_folder(const std::string& root, const std::string& dataset, const std::string& settings, std::string_view readme, Write write) {
-  const std::string finished = root + "/phantom.json", unfinished = root + "/phantom.unfinished.json";
+bool write_phantom_folder(const std::string& root, const std::string& dataset,
+                          const std::string& settings, std::string_view readme, Write write) {
+  const std::string finished = root + "/phantom.json",
+                    unfinished = root + "/phantom.unfinished.json";
   for (const auto& file : {finished, unfinished})
     if (is_file(file) && read_file(file, 1 << 16) != settings)
-      fail_file(file, "", "this folder holds phantoms of other settings, wanted {}; choose another folder or remove this one", settings.substr(0, settings.size() - 1));
+      fail_file(file, "",
+                "this folder holds phantoms of other settings, wanted {}; choose another folder or "
+                "remove this one",
+                settings.substr(0, settings.size() - 1));
   if (is_file(finished)) return false;
   try {
-    if (!is_file(unfinished) && std::filesystem::exists(dataset)) fail_file(dataset, "", "exists and was not written by this program; choose another folder");
+    if (!is_file(unfinished) && std::filesystem::exists(dataset))
+      fail_file(dataset, "", "exists and was not written by this program; choose another folder");
     std::filesystem::create_directories(root);
     const FolderLock lock(root);
     if (is_file(finished)) return false;  // by now
-    atomic_write(unfinished, settings);  // before the dataset's folder, which without it would count as someone else's
+    // before the dataset's folder, which without it would count as someone else's
+    atomic_write(unfinished, settings);
     atomic_write(root + "/README.txt", readme);
     write();
     atomic_write(finished, settings);
@@ -57,9 +68,9 @@ bool write_phantom_folder(const std::string& root, const std::string& dataset, c
   return true;
 }
 
-/// Calls work(i) for 0 … n-1 on several threads; after a failure no new work is started and the first exception is thrown.
-template <class Work>
-void phantom_parallel(index_t n, int threads, Work work) {
+/// Calls work(i) for 0 … n-1 on several threads; after a failure no new work is started and the
+/// first exception is thrown.
+template <class Work> void phantom_parallel(index_t n, int threads, Work work) {
   std::atomic<index_t> next{0};
   std::atomic<bool> failed{false};
   std::mutex mutex;

@@ -1,4 +1,5 @@
-// The texts that go with a written phantom data set: table rows in CT-RATE's columns, annotations, settings, and a notice.
+// The texts that go with a written phantom data set: table rows in CT-RATE's columns, annotations,
+// settings, and a notice.
 #pragma once
 
 #include <hlip/phantoms/chest_ct.hpp>
@@ -18,8 +19,7 @@ HLIP_LAZY std::string phantom_csv_field(std::string_view text) {
   return quoted + "\"";
 }
 
-template <class Fields>
-std::string phantom_csv_row(const Fields& fields) {
+template <class Fields> std::string phantom_csv_row(const Fields& fields) {
   std::string row;
   bool first = true;
   for (const auto& field : fields) {
@@ -29,14 +29,21 @@ std::string phantom_csv_row(const Fields& fields) {
   return row + "\n";
 }
 
-/// CT-RATE's metadata header. Cells that a phantom has no answer for stay empty, as many are in the release.
+/// CT-RATE's metadata header. Cells that a phantom has no answer for stay empty, as many are in the
+/// release.
 inline constexpr std::string_view phantom_metadata_header =
-    "VolumeName,Manufacturer,SeriesDescription,ManufacturerModelName,PatientSex,PatientAge,ReconstructionDiameter,"
-    "DistanceSourceToDetector,DistanceSourceToPatient,GantryDetectorTilt,TableHeight,RotationDirection,ExposureTime,XRayTubeCurrent,"
-    "Exposure,FilterType,GeneratorPower,FocalSpots,ConvolutionKernel,PatientPosition,RevolutionTime,SingleCollimationWidth,"
-    "TotalCollimationWidth,TableSpeed,TableFeedPerRotation,SpiralPitchFactor,DataCollectionCenterPatient,"
-    "ReconstructionTargetCenterPatient,ExposureModulationType,CTDIvol,ImagePositionPatient,ImageOrientationPatient,SliceLocation,"
-    "SamplesPerPixel,PhotometricInterpretation,Rows,Columns,XYSpacing,RescaleIntercept,RescaleSlope,RescaleType,NumberofSlices,"
+    "VolumeName,Manufacturer,SeriesDescription,ManufacturerModelName,PatientSex,PatientAge,"
+    "ReconstructionDiameter,"
+    "DistanceSourceToDetector,DistanceSourceToPatient,GantryDetectorTilt,TableHeight,"
+    "RotationDirection,ExposureTime,XRayTubeCurrent,"
+    "Exposure,FilterType,GeneratorPower,FocalSpots,ConvolutionKernel,PatientPosition,"
+    "RevolutionTime,SingleCollimationWidth,"
+    "TotalCollimationWidth,TableSpeed,TableFeedPerRotation,SpiralPitchFactor,"
+    "DataCollectionCenterPatient,"
+    "ReconstructionTargetCenterPatient,ExposureModulationType,CTDIvol,ImagePositionPatient,"
+    "ImageOrientationPatient,SliceLocation,"
+    "SamplesPerPixel,PhotometricInterpretation,Rows,Columns,XYSpacing,RescaleIntercept,"
+    "RescaleSlope,RescaleType,NumberofSlices,"
     "ZSpacing,StudyDate";
 
 HLIP_LAZY std::string phantom_metadata_row(const std::string& volume, const PhantomStudy& s) {
@@ -72,33 +79,46 @@ struct PhantomRows {
 };
 
 /// The rows of one study that has the one volume `volume`.
-HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study, const std::string& volume) {
+HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study,
+                                   const std::string& volume) {
   std::vector<std::string> labels = {volume};
   for (const int l : s.labels) labels.push_back(l ? "1" : "0");
-  return {phantom_csv_row(std::vector<std::string>{volume, "Not given.", "Synthetic phantom, no contrast.", s.findings, s.impression}),
+  return {phantom_csv_row(std::vector<std::string>{
+              volume, "Not given.", "Synthetic phantom, no contrast.", s.findings, s.impression}),
           phantom_csv_row(labels), phantom_metadata_row(volume, s),
-          // template sentences are plain ASCII without quotes or backslashes, so there is nothing to escape
-          fmt::format("\"{}\": {{\"recons\": [\"{}\"], \"report\": [\"{}\"]}}", study, volume, phantom_annotation(s))};
+          // template sentences are plain ASCII without quotes or backslashes, so there is nothing
+          // to escape
+          fmt::format("\"{}\": {{\"recons\": [\"{}\"], \"report\": [\"{}\"]}}", study, volume,
+                      phantom_annotation(s))};
 }
 
-// Raise it with every change that makes the same settings draw other studies; it keeps old data sets from being reused.
+// Raise it with every change that makes the same settings draw other studies; it keeps old data
+// sets from being reused.
 inline constexpr int phantom_version = 1;
 
-HLIP_LAZY std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed, index_t n_train, index_t n_valid) {
+HLIP_LAZY std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed,
+                                       index_t n_train, index_t n_valid) {
   std::string prevalence;
-  for (const double p : o.prevalence) prevalence += fmt::format("{}{}", prevalence.empty() ? "" : ", ", p);
+  for (const double p : o.prevalence)
+    prevalence += fmt::format("{}{}", prevalence.empty() ? "" : ", ", p);
   return fmt::format(
-      "{{\"what\": \"synthetic chest CT phantoms, no patients\", \"generator_version\": {}, \"data_seed\": {}, "
-      "\"train\": {}, \"valid\": {}, \"slices\": {}, \"pixels\": {}, \"mention\": {}, \"prevalence\": [{}]}}\n",
+      "{{\"what\": \"synthetic chest CT phantoms, no patients\", \"generator_version\": {}, "
+      "\"data_seed\": {}, "
+      "\"train\": {}, \"valid\": {}, \"slices\": {}, \"pixels\": {}, \"mention\": {}, "
+      "\"prevalence\": [{}]}}\n",
       phantom_version, data_seed, n_train, n_valid, o.slices, o.pixels, o.mention, prevalence);
 }
 
 inline constexpr std::string_view phantom_readme =
     "Everything in this folder is SYNTHETIC.\n\n"
-    "The volumes are geometric bodies drawn by a random number generator and the reports are template sentences. No patient was\n"
-    "scanned, no radiologist wrote a line. The layout, file names and table columns are those of the CT-RATE data set, so that a\n"
-    "program for CT-RATE reads this folder unchanged; nothing here is taken from CT-RATE. Findings are independent of each other\n"
-    "and far more frequent than in a hospital. Results on these data say whether a program learns to match images and text. They say\n"
+    "The volumes are geometric bodies drawn by a random number generator and the reports are "
+    "template sentences. No patient was\n"
+    "scanned, no radiologist wrote a line. The layout, file names and table columns are those of "
+    "the CT-RATE data set, so that a\n"
+    "program for CT-RATE reads this folder unchanged; nothing here is taken from CT-RATE. Findings "
+    "are independent of each other\n"
+    "and far more frequent than in a hospital. Results on these data say whether a program learns "
+    "to match images and text. They say\n"
     "nothing about patients and must not be compared with published results.\n\n"
     "phantom.json holds the settings; the same settings give the same studies again.\n";
 

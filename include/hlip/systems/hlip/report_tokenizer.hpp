@@ -10,8 +10,10 @@
 
 HLIP_BEGIN
 
-/// What reports are cut up with: the pieces of a vocabulary file or, without one, pieces learned from the reports.
-/// @param vocab path, or empty  @param studies each with a `report`, a list of texts; not looked at when there is a vocabulary
+/// What reports are cut up with: the pieces of a vocabulary file or, without one, pieces learned
+/// from the reports.
+/// @param vocab path, or empty  @param studies each with a `report`, a list of texts; not looked at
+/// when there is a vocabulary
 template <class Studies>
 WordPieceTokenizer report_tokenizer(const std::string& vocab, const Studies& studies) {
   if (!vocab.empty()) return WordPieceTokenizer::load(vocab);

@@ -1,4 +1,5 @@
-// How well volumes and reports of a held-out split find each other. Source: reference document HLIP §7.4.
+// How well volumes and reports of a held-out split find each other. Source: reference document HLIP
+// §7.4.
 #pragma once
 
 #include <hlip/data/loader.hpp>
@@ -13,9 +14,12 @@
 HLIP_BEGIN
 
 /// Encodes every pair once, in order and without a graph, and ranks them against each other.
-/// @param pairs studies with reports; of several reconstructions the same one is drawn every time  @throws hlip::error if a volume cannot be read
+/// @param pairs studies with reports; of several reconstructions the same one is drawn every time
+/// @throws hlip::error if a volume cannot be read
 template <int Levels, class B>
-RetrievalReport evaluate_retrieval(const Clip<Levels, float, B>& model, std::shared_ptr<const CtRateSamples> pairs, index_t batch_size = 16, index_t workers = 1) {
+RetrievalReport evaluate_retrieval(const Clip<Levels, float, B>& model,
+                                   std::shared_ptr<const CtRateSamples> pairs,
+                                   index_t batch_size = 16, index_t workers = 1) {
   NoGrad guard;
   LoaderOptions loading;
   loading.sampler = {.batch_size = batch_size, .shuffle = false, .drop_last = false};
@@ -27,7 +31,8 @@ RetrievalReport evaluate_retrieval(const Clip<Levels, float, B>& model, std::sha
     to.insert(to.end(), values.begin(), values.end());
   };
   while (auto batch = loader.next()) {
-    append(images, model.encode_image(Var<float, B>(batch->data.volumes), {}, {}, model.config.report_output()));
+    append(images, model.encode_image(Var<float, B>(batch->data.volumes), {}, {},
+                                      model.config.report_output()));
     append(texts, model.encode_text(batch->data.ids));
   }
   return retrieval(images, texts, model.config.embed_dim);

@@ -1,5 +1,5 @@
-// What a training of HLIP starts from: a tokenizer, and weights of towers or of whole models. Needs CLI11, nlohmann_json, utf8proc
-// and zlib.
+// What a training of HLIP starts from: a tokenizer, and weights of towers or of whole models. Needs
+// CLI11, nlohmann_json, utf8proc and zlib.
 #pragma once
 
 #include <hlip/io/weights_file.hpp>
@@ -15,32 +15,43 @@
 
 HLIP_BEGIN
 
-/// The tokenizer of --vocab or --text-model, or one learned from the reports. The model gets room for its pieces.
+/// The tokenizer of --vocab or --text-model, or one learned from the reports. The model gets room
+/// for its pieces.
 /// @param studies each with a `report`, a list of texts
 template <class Studies>
-std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const HlipOptions& o, const Studies& studies, ClipConfig& config) {
+std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const HlipOptions& o,
+                                                         const Studies& studies,
+                                                         ClipConfig& config) {
   const auto made = [&](WordPieceTokenizer tokenizer) {
     if (o.text_model.empty()) config.text.vocab_size = tokenizer.vocab_size();
-    else if (tokenizer.vocab_size() > config.text.vocab_size) fail_file(o.text_model, "vocab.txt", "has {} pieces, config.json says {}", tokenizer.vocab_size(), config.text.vocab_size);
+    else if (tokenizer.vocab_size() > config.text.vocab_size)
+      fail_file(o.text_model, "vocab.txt", "has {} pieces, config.json says {}",
+                tokenizer.vocab_size(), config.text.vocab_size);
     return std::make_shared<const WordPieceTokenizer>(std::move(tokenizer));
   };
-  return made(report_tokenizer(o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), studies));
+  return made(report_tokenizer(
+      o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), studies));
 }
 
-/// Weights to start from: those of the towers, and over them those of a whole model. What became of every tensor is printed.
-template <class B>
-void load_weights(const HlipOptions& o, Clip<3, float, B>& model) {
-  if (!o.text_model.empty()) fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
+/// Weights to start from: those of the towers, and over them those of a whole model. What became of
+/// every tensor is printed.
+template <class B> void load_weights(const HlipOptions& o, Clip<3, float, B>& model) {
+  if (!o.text_model.empty())
+    fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
   const auto load = [](const std::string& path, auto load_into_model) {
     NamedWeights weights(open_weights(path));
     const LoadReport report = load_into_model(weights);
     expect_some_loaded(weights, report);
     fmt::print("{}", weights_table(weights, report));
   };
-  if (!o.pretrained_image.empty()) load(o.pretrained_image, [&](NamedWeights& weights) { return load_image_weights(model.visual.trunk, weights); });
+  if (!o.pretrained_image.empty())
+    load(o.pretrained_image,
+         [&](NamedWeights& weights) { return load_image_weights(model.visual.trunk, weights); });
   if (!o.pretrained.empty()) {
     const bool folder = std::filesystem::is_directory(o.pretrained);
-    load(folder ? find_checkpoint(o.pretrained, {"model.safetensors"}) + "/model.safetensors" : o.pretrained, [&](NamedWeights& weights) { return load_clip_weights(model, weights); });
+    load(folder ? find_checkpoint(o.pretrained, {"model.safetensors"}) + "/model.safetensors"
+                : o.pretrained,
+         [&](NamedWeights& weights) { return load_clip_weights(model, weights); });
   }
 }
 

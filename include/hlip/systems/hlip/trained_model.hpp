@@ -1,4 +1,5 @@
-// A checkpoint folder as something to use: model, tokenizer and preprocessing. Needs nlohmann_json, utf8proc and zlib.
+// A checkpoint folder as something to use: model, tokenizer and preprocessing. Needs nlohmann_json,
+// utf8proc and zlib.
 #pragma once
 
 #include <hlip/imaging/preprocess_ct.hpp>
@@ -18,15 +19,18 @@
 
 HLIP_BEGIN
 
-/// The stages of a training of HLIP, in the order they run: the text tower on reports alone, then images and texts.
+/// The stages of a training of HLIP, in the order they run: the text tower on reports alone, then
+/// images and texts.
 inline const std::vector<RunStage>& hlip_stages() {
-  static const std::vector<RunStage> stages{{"text_step", "text", "text"}, {"step", "image", "train"}};
+  static const std::vector<RunStage> stages{{"text_step", "text", "text"},
+                                            {"step", "image", "train"}};
   return stages;
 }
 
 /// Writes what turns weights into a usable model: model.json (sizes, preprocessing) and vocab.txt.
 /// @param preprocessing to_string of the CtPreset or MriPreset
-HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& config, const std::string& preprocessing, const Vocabulary& vocabulary) {
+HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& config,
+                                 const std::string& preprocessing, const Vocabulary& vocabulary) {
   Json j;
   j["model"] = to_json(config);
   j["preprocessing"] = preprocessing;
@@ -37,43 +41,53 @@ HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& co
 /// The checkpoint a folder is, or the newest sound one of a run.
 /// @param folder runs/x or runs/x/step_N; @param files of it that must be sound, or none for all
 /// @throws hlip::error saying what is missing or damaged
-HLIP_LAZY std::string find_checkpoint(const std::string& folder, const std::vector<std::string>& files = {}) {
+HLIP_LAZY std::string find_checkpoint(const std::string& folder,
+                                      const std::vector<std::string>& files = {}) {
   if (!is_file(folder + "/model.safetensors")) {
     std::string faults;
-    std::string path = CheckpointStore(folder, stage_names(hlip_stages())).latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files).path;
+    std::string path =
+        CheckpointStore(folder, stage_names(hlip_stages()))
+            .latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files)
+            .path;
     if (path.empty()) fail_file(folder, "", "holds no complete checkpoint{}", faults);
     return path;
   }
-  if (const std::string fault = CheckpointStore::verify(folder, files); !fault.empty()) fail_file(folder, "", "is not a sound checkpoint: {}", fault);
+  if (const std::string fault = CheckpointStore::verify(folder, files); !fault.empty())
+    fail_file(folder, "", "is not a sound checkpoint: {}", fault);
   return folder;
 }
 
 /// What load_trained_model gives: everything inference needs.
-template <int Levels = 3, class B = Cpu>
-struct TrainedModel {
+template <int Levels = 3, class B = Cpu> struct TrainedModel {
   std::string path;   ///< the checkpoint folder, or the file
   std::string table;  ///< what became of the weights of a file
   Clip<Levels, float, B> model;
   std::shared_ptr<const WordPieceTokenizer> tokenizer;
-  CtPreset preset;                 ///< of a model for CT
-  std::optional<MriPreset> mri;    ///< of a model for MRI
+  CtPreset preset;               ///< of a model for CT
+  std::optional<MriPreset> mri;  ///< of a model for MRI
 };
 
-/// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at. On Cpu weights stay in the file and
-/// are mapped: changing them changes them for this process only.
+/// Loads a checkpoint, or the newest sound one of a run; what only training needs is not looked at.
+/// On Cpu weights stay in the file and are mapped: changing them changes them for this process
+/// only.
 /// @param folder runs/x or runs/x/step_N  @throws hlip::error saying what is missing or damaged
 template <int Levels = 3, class B = Cpu>
 TrainedModel<Levels, B> load_trained_model(const std::string& folder) {
-  const std::string path = find_checkpoint(folder, {"model.safetensors", "model.json", "vocab.txt"});
+  const std::string path = find_checkpoint(folder,
+                                           {"model.safetensors", "model.json", "vocab.txt"});
   const Json j = read_json(path + "/model.json");
-  if (!j.is_object() || !j.contains("model") || !j.contains("preprocessing") || !j["preprocessing"].is_string()) fail_file(path + "/model.json", "", "needs the entries model and preprocessing");
+  if (!j.is_object() || !j.contains("model") || !j.contains("preprocessing") ||
+      !j["preprocessing"].is_string())
+    fail_file(path + "/model.json", "", "needs the entries model and preprocessing");
   TrainedModel<Levels, B> t;
   t.path = path;
-  t.model = Clip<Levels, float, B>(clip_config_from_json(j["model"], path + "/model.json"), Initializer::without_values());
+  t.model = Clip<Levels, float, B>(clip_config_from_json(j["model"], path + "/model.json"),
+                                   Initializer::without_values());
   const auto preprocessing = j["preprocessing"].get<std::string>();
   if (preprocessing.starts_with("mri ")) t.mri = parse_mri_preset(preprocessing);
   else t.preset = parse_ct_preset(preprocessing);
-  t.tokenizer = std::make_shared<const WordPieceTokenizer>(WordPieceTokenizer::load(path + "/vocab.txt"));
+  t.tokenizer = std::make_shared<const WordPieceTokenizer>(
+      WordPieceTokenizer::load(path + "/vocab.txt"));
   const SafetensorsFile weights(path + "/model.safetensors", {}, MapAccess::copy_on_write);
   if constexpr (std::is_same_v<B, Cpu>) map_state_dict(t.model, weights);
   else load_state_dict(t.model, weights);
