@@ -3,8 +3,8 @@
 # apt (with sudo when not root); elsewhere the missing pieces are named. HLIP_NO_INSTALL=1 only names them.
 #
 #   scripts/setup.sh          what the library and the demo need
-#   scripts/setup.sh PRESET   for the tests: also DCMTK and OpenJPEG (DICOM), without which they only test less; for the presets
-#                             tsan and fuzz also clang 16 and libomp, for thrust-omp and thrust-asan Thrust
+#   scripts/setup.sh PRESET   for the tests: also DCMTK, OpenJPEG (DICOM) and clang-format 14, without which they only test less; for
+#                             the presets tsan and fuzz also clang 16 and libomp, for thrust-omp and thrust-asan Thrust
 set -euo pipefail
 
 missing=()   # what to say
@@ -103,6 +103,9 @@ if [ -n "${1:-}" ]; then
     [ -e /usr/include/dcmtk/dcmdata/dcfilefo.h ] || [ -e /usr/local/include/dcmtk/dcmdata/dcfilefo.h ] || need DCMTK libdcmtk-dev
     pkg-config --exists 'libopenjp2 >= 2.5' || need "OpenJPEG 2.5" libopenjp2-7-dev
   }
+  missing=() packages=()
+  command -v clang-format-14 >/dev/null || clang-format --version 2>/dev/null | grep -q ' 14\.' || need "clang-format 14" clang-format-14
+  if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ -z "${HLIP_NO_INSTALL:-}" ]; then install || true; fi
   look_for_dicom
   if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ -z "${HLIP_NO_INSTALL:-}" ]; then
     install || true
