@@ -9,6 +9,8 @@
 //       goes on where the run stopped
 //
 // Read it from top to bottom: options, data, model, text stage, image stage, evaluation.
+#include "train_brain_mri/options.hpp"
+
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/draw_phantoms.hpp>
@@ -20,134 +22,12 @@
 #include <hlip/train/report_problems.hpp>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <optional>
 
-using namespace hlip;
+using namespace train_brain_mri;
 
 namespace {
-
-struct Options : HlipOptions {
-  std::string data_root, train_json, train_split, valid_json, valid_split, valid_labels,
-      scan_positions = "training", highest_level = "study";
-  index_t num_scans = 10;
-  Options() {
-    model = "vit_base_multiscan_h3_token1176";
-    phantom_seed = 5221;
-  }
-};
-
-void add_options(CLI::App& app, Options& o) {
-  const auto data = "Data", model = "Model";
-  app.add_option(
-         "--data-root", o.data_root,
-         "folder of the voxels: <split>/<study>/<scan>/img.safetensors (or img.nii.gz, img.nii)")
-      ->group(data);
-  add_phantom_options(app, o, data);
-  app.add_option("--train-json", o.train_json,
-                 "training studies: {study: {\"series\": {scan: …}, \"report\": [sentence, …]}}")
-      ->group(data);
-  app.add_option("--train-split", o.train_split,
-                 "folder of their voxels (default: the JSON's name up to its first underscore)")
-      ->group(data);
-  app.add_option("--valid-json", o.valid_json, "studies to evaluate on")->group(data);
-  app.add_option("--valid-split", o.valid_split,
-                 "folder of their voxels (default as for --train-split)")
-      ->group(data);
-  app.add_option("--valid-labels", o.valid_labels,
-                 "CSV with a column study and one column of 0 and 1 for each finding, named as its "
-                 "prompt says it")
-      ->group(data);
-  app.add_option("--num-scans", o.num_scans,
-                 "scans of a study in training: drawn at random, repeated where there are fewer")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str()
-      ->group(data);
-  add_study_options(app, o, data);
-  add_model_options(app, o, model);
-  app.add_option("--scan-positions", o.scan_positions,
-                 "when scans get random positions: 'training', or 'published' for batches of more "
-                 "than one study, training or not")
-      ->check(CLI::IsMember({"training", "published"}))
-      ->capture_default_str()
-      ->group(model);
-  app.add_option(
-         "--highest-level", o.highest_level,
-         "blocks above this level attend at it instead: what study-level attention is worth")
-      ->check(CLI::IsMember({"slice", "scan", "study"}))
-      ->capture_default_str()
-      ->group(model);
-  add_schedule_options(app, o, "Schedule");
-  add_text_stage_options(app, o, "Text stage (before the images, on reports alone)");
-  add_loop_options(app, o, "Loop");
-  add_contrast_options(app, o, "Schedule", "Loop");
-}
-
-/// The recipe measured on phantoms, for every option that was not given.
-void apply_phantom_recipe(CLI::App& app, Options& o) {
-  const auto set = [&](const char* name, auto& option, auto value) {
-    recipe_default(app, name, option, value);
-  };
-  set("--model", o.model, "brain_phantom");
-  set("--num-scans", o.num_scans, index_t{brain_sequence_count});
-  set("--batch-size", o.batch_size, std::min<std::int64_t>(32, o.phantom / 2));
-  if (app.count("--epochs") == 0)
-    set("--steps", o.steps,
-        std::min<std::int64_t>(600, std::max<std::int64_t>(1, o.phantom * 8 / o.batch_size)));
-  const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  // one from a folder can read
-  set("--text-steps", o.text_steps, o.text_model.empty() ? std::min<std::int64_t>(steps, 500) : 0);
-  if (o.text_steps > 0)
-    set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
-  set("--lock-text", o.lock_text, !o.lora_text);
-  set("--lr", o.lr, 2e-3);
-  set("--wd", o.wd, 0.05);
-  set("--warmup", o.warmup, steps * 6 / 100);
-  set("--grad-clip-norm", o.grad_clip_norm, 1.0);
-  set("--zeroshot-frequency", o.zeroshot_frequency, std::int64_t{0});
-  set("--check-volumes", o.check_volumes, "exists");  // just written
-  set("--phantom-valid", o.phantom_valid, std::clamp<std::int64_t>(o.phantom / 4, 16, 400));
-  set("--phantom-root", o.phantom_root, o.out + "/phantom");
-}
-
-/// The recipes of data and model, for every option that was not given.
-void apply_recipe(CLI::App& app, Options& o) {
-  if (o.phantom > 0) apply_phantom_recipe(app, o);
-  apply_published_recipe(app, o);
-}
-
-/// What is wrong with the options taken together, or nothing.
-std::string usage_fault(const CLI::App& app, const Options& o) {
-  if ((o.phantom > 0) == !o.data_root.empty()) return "give either --data-root DIR or --phantom N";
-  if (!o.data_root.empty() && o.train_json.empty()) return "--data-root needs --train-json FILE";
-  if (const std::string fault = hlip_options_fault(app, o); !fault.empty() || !o.resume.empty())
-    return fault;
-  for (const auto& fault :
-       {means_nothing_without(
-            app, !o.data_root.empty(),
-            {"--train-json", "--train-split", "--valid-json", "--valid-split", "--valid-labels"},
-            "--data-root"),
-        means_nothing_without(app, !o.valid_json.empty(), {"--valid-split", "--valid-labels"},
-                              "--valid-json"),
-        means_nothing_without(app, !o.valid_labels.empty(), {"--valid-json"}, "--valid-labels")})
-    if (!fault.empty()) return fault;
-  return "";
-}
-
-ClipConfig brain_config(const Options& o) {
-  ClipConfig config = model_config(o);
-  HlipVitConfig& v = config.vision;
-  if (v.img_size[1] != v.img_size[2])
-    fail("model", "{} wants slices of {} x {} voxels, expected squares", config.name, v.img_size[1],
-         v.img_size[2]);
-  if (o.num_scans > v.max_num_scans && v.max_num_scans > 1)
-    fail("model", "{} knows {} scan positions, --num-scans is {}", config.name, v.max_num_scans,
-         o.num_scans);
-  v.scan_positions_by_batch = o.scan_positions == "published";
-  limit_levels(v, o.highest_level == "slice" ? 1 : o.highest_level == "scan" ? 2 : 3);
-  return config;
-}
 
 /// Reads the studies of a JSON file; with --skip-bad faulty studies are listed in a file, without
 /// it they end the run before it begins.
@@ -168,15 +48,15 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   // ---- data ---------------------------------------------------------------------------------
   RunFolder folder(o);
   if (o.phantom > 0) {
-    const int cores = o.threads > 0 ? o.threads : omp_get_num_procs();
-    BrainPhantomDataset written;
-    if (!draw_phantoms([&](auto progress) {
-          written = write_brain_phantom_dataset(o.phantom_root, {}, o.phantom_seed, o.phantom,
-                                                o.phantom_valid, cores, progress);
-        }))
-      return 0;
-    o.data_root = written.root, o.train_json = written.train_json,
-    o.valid_json = written.valid_json, o.valid_labels = written.valid_labels;
+    const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
+      return write_brain_phantom_dataset(o.phantom_root, {}, o.phantom_seed, o.phantom,
+                                         o.phantom_valid, threads, progress);
+    });
+    if (!drawn) return 0;
+    o.data_root = drawn->root;
+    o.train_json = drawn->train_json;
+    o.valid_json = drawn->valid_json;
+    o.valid_labels = drawn->valid_labels;
   }
   const BrainDataset train_set = read_studies(o, folder, o.train_json, o.train_split, "", true);
   const auto tokenizer = make_tokenizer(o, train_set.studies, config);
@@ -194,9 +74,13 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   const auto findings = evaluable_classes(brain_prompts(valid_set.findings), valid.size(), label,
                                           left_out);
 
-  BrainSamples::Options sampling{preset,          o.num_scans,       config.context_length,
-                                 false,           o.shuffle_reports, o.seed,
-                                 config.dual_text};
+  BrainSamples::Options sampling;
+  sampling.preset = preset;
+  sampling.num_scans = o.num_scans;
+  sampling.context_length = config.context_length;
+  sampling.shuffle_reports = o.shuffle_reports;
+  sampling.seed = o.seed;
+  sampling.sentences = config.dual_text;
   std::size_t scans = 0;
   for (const auto& s : train_set.studies) scans += s.scans.size();
   const std::size_t stored =

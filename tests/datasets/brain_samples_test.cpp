@@ -49,7 +49,7 @@ TEST_CASE(
   const auto set = write_brain_phantom_dataset(
       folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 6, 1, 1);
   const auto studies = read_brain_mri(set.root, set.train_json).studies;
-  BrainSamples::Options options{small, 6, 64, false, false, 0};
+  BrainSamples::Options options{{.context_length = 64}, small, 6};
   const BrainSamples plain(studies, tokenizer(), options);
   options.cache = true;
   const BrainSamples cached(studies, tokenizer(), options);
@@ -77,7 +77,7 @@ TEST_CASE(
         x.slice(0, static_cast<index_t>(s), static_cast<index_t>(s) + 1).contiguous().to_vector() ==
         load_brain_scan(studies[0].scans[s], small).to_vector());
   const auto batch = CollateImageText{}(
-      std::vector<BrainSample>{plain.get(0, {1, 0, 0}), plain.get(1, {1, 0, 0})});
+      std::vector<StudySample>{plain.get(0, {1, 0, 0}), plain.get(1, {1, 0, 0})});
   CHECK(batch.volumes.shape() == Shape{2, 6, 1, 4, 8, 8});
   CHECK(batch.ids.dim(0) == 2);
 }
@@ -87,7 +87,7 @@ TEST_CASE("brain samples: the control deals the reports out anew, and nothing el
   const auto set = write_brain_phantom_dataset(
       folder / "set", {4, 8, BrainPhantomOptions{}.prevalence}, 1, 12, 1, 1);
   const auto studies = read_brain_mri(set.root, set.train_json).studies;
-  BrainSamples::Options options{small, 4, 64, false, false, 3};
+  BrainSamples::Options options{{.context_length = 64, .seed = 3}, small, 4};
   const BrainSamples plain(studies, tokenizer(), options);
   options.shuffle_reports = true;
   const BrainSamples shuffled(studies, tokenizer(), options);
@@ -112,7 +112,7 @@ TEST_CASE(
   write_brain_scan(folder / "img.safetensors", Tensor<float>::zeros({4, 8, 8}), {});
   const std::vector<BrainStudy> studies{
       {"s1", {{"T1", folder.string(), folder / "img.safetensors"}}, {"text"}, {}}};
-  const BrainSamples samples(studies, tokenizer(), {.preset = small, .num_scans = 1});
+  const BrainSamples samples(studies, tokenizer(), {{.context_length = 256}, small, 1});
   CHECK_THROWS_WITH_AS(
       samples.get(0, {1, 0, 0}),
       doctest::Contains("img.safetensors: as the network's input, all voxels are equal"), error);

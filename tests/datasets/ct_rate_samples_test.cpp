@@ -17,8 +17,9 @@ TEST_CASE(
   studies[1].report = {"a b a b a b a b a b"};
   studies[2].report = {"a b a b a b"};
   const auto lengths = [&](std::int64_t limit) {
-    return report_lengths(CtRateSamples(studies, {}, tokenizer, {{}, ReportSampling::whole, limit}),
-                          *tokenizer);
+    CtRateSamples::Options options;
+    options.context_length = limit;
+    return report_lengths(CtRateSamples(studies, {}, tokenizer, options), *tokenizer);
   };
   CHECK(lengths(12).cut == 0);  // ten words, [CLS] and [SEP]
   CHECK(lengths(11).cut == 1);

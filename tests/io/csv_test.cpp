@@ -1,6 +1,10 @@
 #include <hlip/io/csv.hpp>
+#include <hlip/io/csv_text.hpp>
 
 #include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
 
 using namespace hlip;
 
@@ -38,6 +42,14 @@ TEST_CASE(
     CHECK(t.at(0, 1) == "2");
   }
   CHECK(parse_csv("a,b\n", "t.csv").rows() == 0);
+}
+
+TEST_CASE("csv: what is written is what is read") {
+  const std::vector<std::string> fields = {"plain", "", "one, two", "a \"word\"", "two\r\nlines"};
+  const auto t = parse_csv("a,b,c,d,e\n" + csv_row(fields), "t.csv");
+  CHECK(t.rows() == 1);
+  for (std::size_t i = 0; i < fields.size(); ++i) CHECK(t.at(0, static_cast<int>(i)) == fields[i]);
+  CHECK(csv_field("plain") == "plain");
 }
 
 TEST_CASE("csv: blanks belong to their field") {

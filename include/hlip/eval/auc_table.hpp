@@ -93,12 +93,12 @@ class AucTable {
     using detail::csv_number;
     std::string text = "finding,positives,negatives,auc,auc_low,auc_high,interval_note\n";
     for (const auto& r : rows_)
-      text += fmt::format("{},{},{},{},{},{},{}\n", detail::csv_field(r.name), r.positives,
-                          r.negatives, csv_number(r.auc), csv_number(r.interval.low),
-                          csv_number(r.interval.high), detail::csv_field(r.note()));
+      text += fmt::format("{},{},{},{},{},{},{}\n", csv_field(r.name), r.positives, r.negatives,
+                          csv_number(r.auc), csv_number(r.interval.low),
+                          csv_number(r.interval.high), csv_field(r.note()));
     return text + fmt::format("mean,,,{},{},{},{}\n", csv_number(macro_),
                               csv_number(macro_interval_.low), csv_number(macro_interval_.high),
-                              detail::csv_field(interval_note(macro_interval_)));
+                              csv_field(interval_note(macro_interval_)));
   }
 
  private:

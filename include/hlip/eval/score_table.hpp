@@ -25,10 +25,10 @@ struct ScoreTable {
   /// CSV: "study" and the columns; numbers that read back exactly.
   HLIP_LAZY std::string to_csv() const {
     std::string text = "study";
-    for (const auto& c : columns) (text += ',') += detail::csv_field(c);
+    for (const auto& c : columns) (text += ',') += csv_field(c);
     text += '\n';
     for (std::size_t i = 0; i < studies.size(); ++i) {
-      text += detail::csv_field(studies[i]);
+      text += csv_field(studies[i]);
       for (std::size_t c = 0; c < columns.size(); ++c)
         (text += ',') += detail::csv_number(values[i * columns.size() + c]);
       text += '\n';

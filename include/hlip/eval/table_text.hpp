@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/core/error.hpp>
+#include <hlip/io/csv_text.hpp>
 
 #include <cmath>
 #include <string>
@@ -20,12 +21,6 @@ HLIP_LAZY std::string table_range(double low, double high, std::string_view mark
   return std::isnan(low) ? "-" : fmt::format("{:.3f}-{:.3f}{}", low, high, mark);
 }
 HLIP_LAZY std::string csv_number(double v) { return std::isnan(v) ? "" : fmt::format("{}", v); }
-HLIP_LAZY std::string csv_field(const std::string& s) {
-  if (s.find_first_of(",\"\r\n") == std::string::npos) return s;
-  std::string out = "\"";
-  for (const char c : s) out += c == '"' ? "\"\"" : std::string(1, c);
-  return out + '"';
-}
 
 }  // namespace detail
 

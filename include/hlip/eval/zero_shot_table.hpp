@@ -137,11 +137,10 @@ class ZeroShotTable {
                             const std::string& note) {
       text += ',' + detail::csv_number(interval.low) + ',' + detail::csv_number(interval.high);
       for (const double v : values) text += ',' + detail::csv_number(v);
-      text += ',' + detail::csv_field(note) + '\n';
+      text += ',' + csv_field(note) + '\n';
     };
     for (const auto& r : rows_) {
-      text += fmt::format("{},{},{}", detail::csv_field(r.name), r.metrics.positives,
-                          r.metrics.negatives);
+      text += fmt::format("{},{},{}", csv_field(r.name), r.metrics.positives, r.metrics.negatives);
       append(r.auc_interval, r.metrics.values(), r.note());
     }
     text += "mean,,";

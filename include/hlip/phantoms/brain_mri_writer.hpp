@@ -106,7 +106,7 @@ void write_brain_phantom_studies(const std::string& root, const BrainPhantomOpti
       progress(++done, n_train + n_valid);
     });
     std::string labels = "study", annotation = "{";
-    for (const auto finding : brain_finding_names) labels += "," + phantom_csv_field(finding);
+    for (const auto finding : brain_finding_names) labels += "," + csv_field(finding);
     labels += "\n";
     for (std::size_t i = 0; i < rows.size(); ++i) {
       labels += name(i) + rows[i].labels + "\n";

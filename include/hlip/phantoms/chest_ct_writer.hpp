@@ -69,7 +69,7 @@ void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& o
     std::string reports =
                     "VolumeName,ClinicalInformation_EN,Technique_EN,Findings_EN,Impressions_EN\n",
                 annotation = "{";
-    std::string labels = phantom_csv_row(label_columns),
+    std::string labels = csv_row(label_columns),
                 metadata = std::string(phantom_metadata_header) + "\n";
     for (const auto& r : rows) {
       reports += r.report, labels += r.labels, metadata += r.metadata;

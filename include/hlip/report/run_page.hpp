@@ -70,10 +70,10 @@ HLIP_LAZY std::string scores_to_csv(const std::vector<std::string>& findings,
                                     std::span<const std::int64_t> labels) {
   std::string text = "VolumeName";
   for (const auto& f : findings)
-    text += fmt::format(",{},{}", detail::csv_field("score " + f), detail::csv_field("label " + f));
+    text += fmt::format(",{},{}", csv_field("score " + f), csv_field("label " + f));
   text += '\n';
   for (std::size_t i = 0; i < volumes.size(); ++i) {
-    text += detail::csv_field(volumes[i]);
+    text += csv_field(volumes[i]);
     for (std::size_t c = 0; c < findings.size(); ++c)
       text += fmt::format(",{},{}", scores[i * findings.size() + c],
                           labels[i * findings.size() + c]);

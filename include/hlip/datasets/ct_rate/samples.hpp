@@ -3,11 +3,11 @@
 
 #include <hlip/backend/cpu.hpp>
 #include <hlip/data/dataset.hpp>
-#include <hlip/data/image_text.hpp>
 #include <hlip/datasets/ct_rate/cache.hpp>
 #include <hlip/datasets/ct_rate/dataset.hpp>
 #include <hlip/datasets/ct_rate/load_volume.hpp>
 #include <hlip/datasets/report_text.hpp>
+#include <hlip/datasets/study_samples.hpp>
 
 #include <cstdio>
 #include <memory>
@@ -45,87 +45,50 @@ HLIP_LAZY std::vector<std::string> cached_files(const std::string& root, const s
   return paths;
 }
 
-/// One study as a sample of the image stage.
-struct CtSample {
-  Tensor<float, Cpu> volume;      ///< (D, H, W)
-  std::vector<std::int64_t> ids;  ///< [CLS] … [SEP], not padded
-  /// likewise, one sentence of the report, if the options ask for it
-  std::vector<std::int64_t> sentence;
-};
-
 /// Study → (volume of a randomly drawn reconstruction, drawn text). A Dataset.
-class CtRateSamples {
+class CtRateSamples : public StudySamples<CtRateStudy, ReportText> {
  public:
-  struct Options {
+  struct Options : StudySampleOptions {
     CtPreset preset;
     ReportSampling sampling = ReportSampling::whole;
-    std::int64_t context_length = 512;
-    bool cache = false;  ///< keep prepared volumes in memory
-    /// the control: the reports are dealt out anew among the studies
-    bool shuffle_reports = false;
-    std::uint64_t seed = 0;  ///< of that shuffle
-    /// one sentence beside the report, for a model with two text targets
-    bool sentences = false;
   };
   /// @param cached of cached_files, or none
   HLIP_LAZY CtRateSamples(std::vector<CtRateStudy> studies, std::vector<std::string> cached,
                           std::shared_ptr<const WordPieceTokenizer> tokenizer,
                           const Options& options)
-      : studies_(std::move(studies)),
+      : StudySamples(
+            std::move(studies), std::move(tokenizer), options,
+            [](const CtRateStudy& s) -> const auto& { return s.recons; },
+            [](const CtRateStudy& s) { return report_text(s); }),
         cached_(std::move(cached)),
-        tokenizer_(std::move(tokenizer)),
         options_(options) {
-    for (const auto& s : studies_) {
-      first_slot_.push_back(slots_);
-      slots_ += s.recons.size();
-      reports_.push_back(report_text(s));
-    }
-    if (cached_.empty()) cached_.resize(slots_);
-    if (options.shuffle_reports) RandomStream({options.seed, 0x5AFEu, 0}).shuffle(reports_);
-    if (options.cache) cache_ = std::make_shared<const VolumeCache>(slots_);
+    if (cached_.empty()) cached_.resize(slots());
   }
 
-  index_t size() const { return static_cast<index_t>(studies_.size()); }
-  std::string name(index_t i) const { return studies_[static_cast<std::size_t>(i)].name; }
-  const std::vector<CtRateStudy>& studies() const { return studies_; }
-  const std::vector<ReportText>& reports() const { return reports_; }
   const Options& options() const { return options_; }
   /// The impression, and part of the findings.
   std::pair<std::string, std::string> text_pair(index_t i, RandomStream& random) const {
-    return sample_sections(reports_[static_cast<std::size_t>(i)], random);
+    return sample_sections(report(i), random);
   }
 
-  HLIP_LAZY CtSample get(index_t i, const RandomKey& key) const {
+  HLIP_LAZY StudySample get(index_t i, const RandomKey& key) const {
     RandomStream random(key);
-    const auto at = static_cast<std::size_t>(i);
-    const auto recon = static_cast<std::size_t>(
-        random.below(static_cast<std::int64_t>(studies_[at].recons.size())));
-    const std::size_t slot = first_slot_[at] + recon;
-    const auto load = [&] {
-      const auto input = load_ct_input(studies_[at].recons[recon], cached_[slot], options_.preset);
-      if (const std::string odd = implausible_scan(input); !odd.empty())
-        fail_file(studies_[at].recons[recon].path, "", "as the network's input, {}", odd);
-      return input;
-    };
-    CtSample sample;
-    sample.volume = cache_ ? cache_->get(slot, load) : load();
-    sample.ids = tokenizer_->encode_unpadded(sample_report(reports_[at], options_.sampling, random),
-                                             options_.context_length);
-    if (options_.sentences)
-      sample.sentence = tokenizer_->encode_unpadded(sample_sentence(reports_[at], random),
-                                                    options_.context_length);
+    const auto& recons = study(i).recons;
+    const auto drawn = static_cast<std::size_t>(
+        random.below(static_cast<std::int64_t>(recons.size())));
+    const CtRateVolume& recon = recons[drawn];
+    const std::size_t at = slot(i, drawn);
+    StudySample sample;
+    sample.volume = volume(at, recon.path,
+                           [&] { return load_ct_input(recon, cached_[at], options_.preset); });
+    sample.ids = tokens(sample_report(report(i), options_.sampling, random));
+    if (options_.sentences) sample.sentence = tokens(sample_sentence(report(i), random));
     return sample;
   }
 
  private:
-  std::vector<CtRateStudy> studies_;
   std::vector<std::string> cached_;
-  std::shared_ptr<const WordPieceTokenizer> tokenizer_;
   Options options_;
-  std::vector<ReportText> reports_;
-  std::vector<std::size_t> first_slot_;
-  std::size_t slots_ = 0;
-  std::shared_ptr<const VolumeCache> cache_;
 };
 
 /// How long the reports of a data set can get, against what the model reads of them.

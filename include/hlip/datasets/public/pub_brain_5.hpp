@@ -186,7 +186,7 @@ HLIP_LAZY std::string pub_brain_csv(const std::vector<PubBrainResult>& results) 
         csv_number(r.balanced_accuracy), csv_number(r.balanced_accuracy_interval.low),
         csv_number(r.balanced_accuracy_interval.high), csv_number(r.auc),
         csv_number(r.auc_interval.low), csv_number(r.auc_interval.high), csv_number(r.weighted_f1),
-        csv_number(r.recall), csv_number(r.precision), detail::csv_field(r.note()));
+        csv_number(r.recall), csv_number(r.precision), csv_field(r.note()));
   return text;
 }
 

@@ -2,6 +2,7 @@
 // settings, and a notice.
 #pragma once
 
+#include <hlip/io/csv_text.hpp>
 #include <hlip/phantoms/chest_ct.hpp>
 
 #include <algorithm>
@@ -10,24 +11,6 @@
 HLIP_BEGIN
 
 namespace detail {
-
-/// One CSV field after RFC 4180: quoted where it holds a comma, a quote or a line end.
-HLIP_LAZY std::string phantom_csv_field(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
-template <class Fields> std::string phantom_csv_row(const Fields& fields) {
-  std::string row;
-  bool first = true;
-  for (const auto& field : fields) {
-    if (!std::exchange(first, false)) row += ',';
-    row += phantom_csv_field(field);
-  }
-  return row + "\n";
-}
 
 /// CT-RATE's metadata header. Cells that a phantom has no answer for stay empty, as many are in the
 /// release.
@@ -70,7 +53,7 @@ HLIP_LAZY std::string phantom_metadata_row(const std::string& volume, const Phan
     fields.push_back(value(rest.substr(0, comma)));
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
-  return phantom_csv_row(fields);
+  return csv_row(fields);
 }
 
 /// What one study adds to the tables.
@@ -83,9 +66,9 @@ HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& stu
                                    const std::string& volume) {
   std::vector<std::string> labels = {volume};
   for (const int l : s.labels) labels.push_back(l ? "1" : "0");
-  return {phantom_csv_row(std::vector<std::string>{
-              volume, "Not given.", "Synthetic phantom, no contrast.", s.findings, s.impression}),
-          phantom_csv_row(labels), phantom_metadata_row(volume, s),
+  return {csv_row(std::vector<std::string>{volume, "Not given.", "Synthetic phantom, no contrast.",
+                                           s.findings, s.impression}),
+          csv_row(labels), phantom_metadata_row(volume, s),
           // template sentences are plain ASCII without quotes or backslashes, so there is nothing
           // to escape
           fmt::format("\"{}\": {{\"recons\": [\"{}\"], \"report\": [\"{}\"]}}", study, volume,

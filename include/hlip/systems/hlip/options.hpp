@@ -180,6 +180,23 @@ inline void add_contrast_options(CLI::App& app, HlipOptions& o, const char* sche
       ->group(loop);
 }
 
+/// What the recipes measured on phantoms have in common, for every option that was not given.
+/// @param steps of the image stage
+inline void apply_recipe_of_phantoms(CLI::App& app, HlipOptions& o, std::int64_t steps) {
+  const auto set = [&](const char* name, auto& option, auto value) {
+    recipe_default(app, name, option, value);
+  };
+  if (o.text_steps > 0)
+    set("--text-batch-size", o.text_batch_size, std::min<std::int64_t>(48, o.phantom));
+  set("--lr", o.lr, 2e-3);
+  set("--wd", o.wd, 0.05);
+  set("--warmup", o.warmup, steps * 6 / 100);
+  set("--grad-clip-norm", o.grad_clip_norm, 1.0);
+  set("--zeroshot-frequency", o.zeroshot_frequency, std::int64_t{0});
+  set("--phantom-valid", o.phantom_valid, std::clamp<std::int64_t>(o.phantom / 4, 16, 400));
+  set("--phantom-root", o.phantom_root, o.out + "/phantom");
+}
+
 /// Sets what was not given to what the model was trained with, where that was published.
 template <class Options> void apply_published_recipe(CLI::App& app, Options& o) {
   const auto published = published_recipe(clip_config_named(o.model).name);
