@@ -81,7 +81,7 @@ inline void apply_phantom_recipe(CLI::App& app, Options& o) {
     set("--steps", o.steps,
         std::min<std::int64_t>(600, std::max<std::int64_t>(1, o.phantom * 8 / o.batch_size)));
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  // one from a folder can read
+  // The text tower of --text-model can read already.
   set("--text-steps", o.text_steps, o.text_model.empty() ? std::min<std::int64_t>(steps, 500) : 0);
   set("--lock-text", o.lock_text, !o.lora_text);
   set("--check-volumes", o.check_volumes, "exists");  // just written

@@ -102,7 +102,7 @@ inline void apply_phantom_recipe(CLI::App& app, Options& o) {
   // 400 held-out studies, text and image steps: 562 + 1687 macro AUC 0.854, 580 + 2800 0.876, 1000
   // + 2600 0.889.
   const std::int64_t steps = o.steps > 0 ? o.steps : o.epochs * (o.phantom / o.batch_size);
-  // one from a folder can read
+  // The text tower of --text-model can read already.
   set("--text-steps", o.text_steps, o.text_model.empty() ? steps * 5 / 13 : 0);
   set("--lock-text", o.lock_text, !o.lora_text && (o.text_steps > 0 || !o.text_model.empty()));
   set("--check-volumes", o.check_volumes, "header");  // just written, with checksums

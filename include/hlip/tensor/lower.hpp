@@ -95,16 +95,6 @@ inline Shape collapse_axes(const Shape& shape, std::span<Shape* const> strides) 
   return merged;
 }
 
-// The strides of an expression, at `to` and on.
-template <class T, bool R> void collect_strides(LeafView<T, R>& leaf, Shape**& to) {
-  *to++ = &leaf.stride;
-}
-template <class T> void collect_strides(ConstantView<T>&, Shape**&) {}
-template <class F, class V, class... A>
-void collect_strides(MapView<F, V, A...>& node, Shape**& to) {
-  with_operands(node.args, [&](auto&... arg) { (collect_strides(arg, to), ...); });
-}
-
 }  // namespace detail
 
 /// Merges axes that every operand walks as one and drops axes of size 1. Rewrites the strides of
@@ -112,9 +102,9 @@ void collect_strides(MapView<F, V, A...>& node, Shape**& to) {
 /// row of one element).
 template <class View> Shape collapse(const Shape& shape, Shape& out_stride, View& view) {
   std::array<Shape*, 1 + max_leaves> strides{&out_stride};
-  Shape** end = &strides[1];
-  detail::collect_strides(view, end);
-  return detail::collapse_axes(shape, {strides.data(), end});
+  std::size_t n = 1;
+  detail::visit_leaves(view, [&](auto& leaf) { strides[n++] = &leaf.stride; });
+  return detail::collapse_axes(shape, {strides.data(), n});
 }
 
 namespace detail {
