@@ -68,7 +68,7 @@ template <class U, class View> struct MapLoop {
   template <class Lanes> HLIP_FN void run(index_t element) const {
     const ElementPlace at(loop, element);
     Lanes::store(at.in(out, out_stride), 1, 1,
-                 forward<Lanes>(row_of(view, at.index), at.column, 1).value);
+                 value_of<Lanes>(row_of(view, at.index), at.column, 1));
   }
 };
 

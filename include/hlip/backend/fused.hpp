@@ -1,7 +1,8 @@
-// Walks one lowered row of an expression for a few elements at a time: values on the way forward,
-// then adjoints on the way back. Each node's value is computed once per element and kept in
-// registers. `Lanes` says what "a few elements" are: SIMD packs for Cpu, single numbers for the
-// other backends (element_loop.hpp), or four for Cuda (cuda/four.hpp).
+// Walks one lowered row of an expression for a few elements at a time: its value alone, or the
+// values of all nodes on the way forward and then adjoints on the way back. Each node's value is
+// computed once per element and kept in registers. `Lanes` says what "a few elements" are: SIMD
+// packs for Cpu, single numbers for the other backends (element_loop.hpp), or four for Cuda
+// (cuda/four.hpp).
 //
 //   Lanes::value<T>                         the number type standing for T
 //   Lanes::load(const T* p, step, i, n)     elements i … i+n-1 of a row
@@ -17,6 +18,23 @@
 HLIP_BEGIN
 
 namespace detail {
+
+/// The value of a row for elements i … i+n-1. Not forward(…).value: compilers store the values of
+/// all nodes then, which nobody reads, and a statement takes half as long again.
+template <class Lanes, class T, bool R>
+HLIP_FN auto value_of(const LeafRow<T, R>& leaf, index_t i, index_t n) {
+  return Lanes::load(leaf.data, leaf.step, i, n);
+}
+template <class Lanes, class T>
+HLIP_FN auto value_of(const ConstantView<T>& constant, index_t, index_t) {
+  return Lanes::template constant<T>(constant.value);
+}
+template <class Lanes, class F, class V, class... A>
+HLIP_FN auto value_of(const MapView<F, V, A...>& node, index_t i, index_t n) {
+  return with_operands(node.args, [&](const auto&... arg) {
+    return typename Lanes::template value<V>(node.f(value_of<Lanes>(arg, i, n)...));
+  });
+}
 
 template <class V> struct LeafValue { V value; };
 template <class V, class... Kids> struct NodeValue {
@@ -37,10 +55,11 @@ template <class Lanes, class F, class V, class... A>
 HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
   return with_operands(node.args, [&](const auto&... arg) {
     using Out = typename Lanes::template value<V>;
-    const Operands<decltype(forward<Lanes>(arg, i, n))...> kids{forward<Lanes>(arg, i, n)...};
-    const Out value = with_operands(kids,
-                                    [&](const auto&... kid) { return Out(node.f(kid.value...)); });
-    return NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...>{value, kids};
+    // filled where it stays: copied operands are copies in memory to some compilers
+    NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...> of{{}, {forward<Lanes>(arg, i, n)...}};
+    of.value = with_operands(of.kids,
+                             [&](const auto&... kid) { return Out(node.f(kid.value...)); });
+    return of;
   });
 }
 

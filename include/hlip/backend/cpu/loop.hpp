@@ -68,7 +68,7 @@ void map(Cpu, const Shape& shape, U* out, Shape out_stride, View view) {
     const index_t step = out_stride.back();
     for (index_t i = begin; i < end; i += pack_size) {
       const index_t n = std::min<index_t>(pack_size, end - i);
-      store_pack(to + i * step, step, detail::forward<detail::PackLanes>(operands, i, n).value, n);
+      store_pack(to + i * step, step, detail::value_of<detail::PackLanes>(operands, i, n), n);
     }
   });
 }
