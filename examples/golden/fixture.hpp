@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <set>
@@ -58,18 +59,30 @@ struct Worst {
 class Fixture {
  public:
   explicit Fixture(const std::string& path) : file_(path), kind_(file_.metadata("kind")) {
-    if (kind_.empty()) fail_file(path, "__metadata__", "has no kind");
+    if (kind_.empty()) kind_ = std::filesystem::path(path).stem().string();
+    if (file_.metadata("config").empty()) return;
     config_ = parse_json(file_.metadata("config"), path + ": config");
     if (!config_.is_object()) fail_file(path, "config", "is not an object");
   }
 
   const std::string& path() const { return file_.path(); }
+  /// What the file says it is, or, where it does not say, its name without ending: "koleo", or
+  /// "koleo_of_another_seed".
   const std::string& kind() const { return kind_; }
   const SafetensorsFile& file() const { return file_; }
 
   // ---- what the file says --------------------------------------------------------------------
 
   const Json& config() const { return config_; }
+  /// A text beside the configuration. @throws hlip::error when it is not there
+  std::string said(const char* key) const {
+    if (file_.metadata(key).empty()) fail_file(path(), "__metadata__", "has no {}", key);
+    return file_.metadata(key);
+  }
+  /// The same, read as JSON: a number, a list, an object.
+  Json said_json(const char* key) const {
+    return parse_json(said(key), fmt::format("{}: {}", path(), key));
+  }
   bool contains(const std::string& name) const { return file_.contains(name); }
   const Shape& shape(const std::string& name) const { return file_.info(name).shape; }
   std::vector<double> reals(const std::string& name) const { return file_.values<double>(name); }
@@ -192,7 +205,7 @@ class Fixture {
 
   SafetensorsFile file_;
   std::string kind_;
-  Json config_;
+  Json config_ = Json::object();
   std::set<std::string> compared_;
   std::vector<std::string> failures_;
   Worst worst_;
