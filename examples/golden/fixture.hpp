@@ -25,6 +25,7 @@ struct Limit {
     absolute,  ///< 1
     each,      ///< 1 + |wanted element|
     tensor,    ///< 1 + largest |wanted element|
+    largest,   ///< largest |wanted element|
     relative,  ///< |wanted element|
     /// |wanted element| and a thousandth of the largest: 1 + cos(x) cancels at the end of a cosine
     schedule,
@@ -197,6 +198,7 @@ class Fixture {
     switch (limit.scale) {
       case Limit::Scale::each: return 1 + std::abs(want);
       case Limit::Scale::tensor: return 1 + largest;
+      case Limit::Scale::largest: return largest;
       case Limit::Scale::relative: return std::abs(want);
       case Limit::Scale::schedule: return std::abs(want) + 1e-3 * largest;
       default: return 1;

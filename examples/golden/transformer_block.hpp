@@ -17,7 +17,9 @@ template <class B> void check_transformer_block(Fixture& f) {
   f.require("param.mlp.fc1.weight",
             {static_cast<index_t>(static_cast<double>(dim) * mlp_ratio), dim});
   Initializer init(0);
-  Block<1, float, B> block(dim, heads, mlp_ratio, 0, 0.02, init);
+  BlockOptions options;
+  options.mlp_ratio = mlp_ratio;
+  Block<1, float, B> block(dim, heads, options, init);
   const Group parameters(f, "param.");
   load_state_dict(block, parameters);
 

@@ -17,9 +17,16 @@ Tokens2 tokens(const Variable& x) {
   return t;
 }
 
-Block2 block(double drop_path) {
+Block2 block(BlockOptions options) {
   Initializer init(3);
-  return Block2(6, 2, 2.0, drop_path, 0.4, init);
+  options.mlp_ratio = 2;
+  options.init_std = 0.4;
+  return Block2(6, 2, options, init);
+}
+Block2 block(double drop_path) {
+  BlockOptions options;
+  options.drop_path = drop_path;
+  return block(options);
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ TEST_CASE(
     for (const auto* v : all) sum(Variable(*v * *v)).backward();
     std::vector<double> gradients[3];
     for (std::size_t k = 0; k < 3; ++k) gradients[k] = all[k]->grad().to_vector();
-    optimizer.step(0.02, 3.0, {0.25, 0.5});
+    optimizer.step(AdamWStep{0.02, 3.0, {0.25, 0.5}, {}});
     for (std::size_t k = 0; k < 3; ++k)
       for (std::size_t i = 0; i < expected[k].size(); ++i) {
         expected[k][i].step(clip[k] * gradients[k][i], 0.02 * rate[k], 0.9, 0.98, 1e-6,
@@ -80,7 +80,7 @@ TEST_CASE(
       }
   }
   CHECK(optimizer.steps() == 5);
-  CHECK_THROWS_AS(optimizer.step(0.02, 1.0, {}), error);
+  CHECK_THROWS_AS(optimizer.step(AdamWStep{0.02, 1.0, {}, {}}), error);
 }
 
 TEST_CASE("AdamW: a parameter without gradient stays as it is, decay included") {

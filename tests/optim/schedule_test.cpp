@@ -63,9 +63,28 @@ TEST_CASE(
   CHECK(momentum.value(100) == 1);
   CHECK(momentum.value(1000) == 1);
   const NamedSchedule temperature{
-      .name = "teacher_temp", .from = 0.07, .to = 0.07, .warmup_from = 0.04, .warmup = 30};
+      .name = "teacher_temp", .from = 0.07, .to = 0.07, .warmup_from = 0.04, .warmup = 31};
   CHECK(temperature.value(0) == 0.04);
   CHECK(temperature.value(15) == about(0.055));
-  CHECK(temperature.value(30) == 0.07);
+  CHECK(temperature.value(30) == about(0.07));
+  CHECK(temperature.value(31) == 0.07);
   CHECK(temperature.value(3000) == 0.07);
+}
+
+TEST_CASE("named schedule: 0 while frozen") {
+  const NamedSchedule last_layer{
+      .name = "last_layer", .from = 1, .to = 1, .total = 10, .frozen = 3};
+  CHECK(last_layer.value(2) == 0);
+  CHECK(last_layer.value(3) == 1);
+}
+
+TEST_CASE("learning rate: a warm-up from zero has both ends, and a cosine ends where it is told") {
+  ScheduleOptions o;
+  o.lr = 2, o.warmup = 5, o.total = 15, o.warmup_from_zero = true, o.end_lr = 1;
+  CHECK(learning_rate(o, 0) == 0);
+  CHECK(learning_rate(o, 2) == about(1));
+  CHECK(learning_rate(o, 4) == 2);
+  CHECK(learning_rate(o, 5) == 2);
+  CHECK(learning_rate(o, 10) == about(1.5));
+  CHECK(learning_rate(o, 15) == about(1));
 }

@@ -139,7 +139,11 @@ template <int Levels = 3, class T = float, class B = Cpu> struct HlipVit {
       const double rate = c.depth > 1 ? c.drop_path * static_cast<double>(i) /
                                             static_cast<double>(c.depth - 1)
                                       : c.drop_path;
-      blocks.emplace_back(dim, c.num_heads, c.mlp_ratio, rate, c.init_std, init);
+      BlockOptions options;
+      options.mlp_ratio = c.mlp_ratio;
+      options.drop_path = rate;
+      options.init_std = c.init_std;
+      blocks.emplace_back(dim, c.num_heads, options, init);
     }
     norm = LayerNorm<T, B>(dim, 1e-6);
   }

@@ -3,11 +3,9 @@
 // "Generic attention-model explainability".
 #pragma once
 
-#include <hlip/autograd/functions/matmul.hpp>
-#include <hlip/autograd/functions/softmax.hpp>
 #include <hlip/models/hlip_vit.hpp>
+#include <hlip/nn/attention_probabilities.hpp>
 
-#include <cmath>
 #include <optional>
 
 HLIP_BEGIN
@@ -23,31 +21,6 @@ Tensor<T, B> token_sequences(const Tensor<T, B>& rows, const TokenLayout& layout
   return concat(std::vector<Tensor<T, B>>{part(layout.prefix_begin, layout.prefix),
                                           part(layout.patch_begin, layout.patches)},
                 1);
-}
-
-namespace detail {
-/// Column block `which` (0 q, 1 k, 2 v) of qkv (S, T, 3C) by heads: (S, heads, T, C/heads).
-template <class T, class B> Var<T, B> by_heads(const Var<T, B>& qkv, index_t which, index_t heads) {
-  const index_t s = qkv.dim(0), tokens = qkv.dim(1), dim = qkv.dim(2) / 3;
-  return permute(
-      reshape(slice(qkv, 2, which * dim, (which + 1) * dim), {s, tokens, heads, dim / heads}),
-      {0, 2, 1, 3});
-}
-}  // namespace detail
-
-/// softmax(q·kᵀ/√(C/heads)), materialised: for looking at attention, not for training.
-///
-/// @param qkv (S, T, 3C), as qkv = Linear(C → 3C) makes them  @return (S, heads, T, T)
-template <class T, class B> Var<T, B> attention_probabilities(const Var<T, B>& qkv, index_t heads) {
-  expect_shape("attention_probabilities", "qkv", qkv.shape(),
-               {{"sequences"}, {"tokens"}, {"3·dim"}});
-  expect(heads > 0 && qkv.dim(2) % (3 * heads) == 0, "attention_probabilities",
-         "qkv is {}, which does not divide into {} heads", to_string(qkv.shape()), heads);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(qkv.dim(2) / 3 / heads));
-  const Var<T, B> scores = matmul(detail::by_heads(qkv, 0, heads),
-                                  transpose(detail::by_heads(qkv, 1, heads), 2, 3)) *
-                           scale;
-  return softmax(scores);
 }
 
 /// Back to rows: (sequences, tokens, C), prefix tokens first, as the tokens of `like`, whose values
@@ -129,7 +102,7 @@ Interpretation<T, B> interpret(const HlipVit<Levels, T, B>& trunk, const Tensor<
   }
   const Var<T, B> a(probabilities.value(), true);
   const Var<T, B> mixed = reshape(
-      permute(matmul(a, detail::by_heads(qkv, 2, block.attn.num_heads)), {0, 2, 1, 3}), x.shape());
+      permute(matmul(a, by_heads(qkv, 2, block.attn.num_heads)), {0, 2, 1, 3}), x.shape());
   const Var<T, B> attended = block.attn.proj(mixed, {Activation::none, x});
   tokens = tokens_of_sequences(block.mlp(block.norm2(attended), {Activation::none, attended}),
                                tokens);

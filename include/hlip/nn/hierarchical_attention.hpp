@@ -30,12 +30,17 @@ template <int Levels, class T = float, class B = Cpu> struct HierarchicalAttenti
   /// @param options of the projection
   Var<T, B> operator()(const Var<T, B>& normed, const Tokens<Levels, T, B>& tokens,
                        const LinearOptions<T, B>& options = {}) const {
+    return (*this)(normed, tokens.layout(), options);
+  }
+  /// The same for sequences that are known by their layouts.
+  Var<T, B> operator()(const Var<T, B>& normed, const TokenLayouts& layouts,
+                       const LinearOptions<T, B>& options = {}) const {
     Var<T, B> packed;
     {
       ModuleScope at("qkv");
       packed = qkv(normed, {.result = ResultFor::products});
     }
-    const Var<T, B> mixed = attention(packed, tokens.layout(), num_heads);
+    const Var<T, B> mixed = attention(packed, layouts, num_heads);
     // the widest tensor of this half: not beside the next product, unless the way back keeps it
     packed = {};
     ModuleScope at("proj");

@@ -6,12 +6,25 @@
 #include <hlip/optim/parameters.hpp>
 
 #include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 HLIP_BEGIN
 
 /// What stays the same from step to step; the learning rate is given to `step`.
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.98, eps = 1e-6;
+};
+
+/// What changes from step to step.
+struct AdamWStep {
+  double lr = 0;
+  double weight_decay_factor = 1;
+  /// of the gradients, for each clip group: the last holds for all groups behind it
+  std::vector<double> grad_scales = {1.0};
+  /// factors of the learning rate by name, for parameters with an lr_schedule
+  std::vector<std::pair<std::string, double>> lr_factors = {};
 };
 
 template <class T = float, class B = Cpu> class AdamW {
@@ -28,11 +41,10 @@ template <class T = float, class B = Cpu> class AdamW {
 
   /// One step with this learning rate; gradients are multiplied by `grad_scale` first. Parameters
   /// without gradient stay.
-  void step(double lr, double grad_scale = 1.0) { step(lr, 1.0, std::vector<double>{grad_scale}); }
-  /// The same with a factor of every weight decay, and one factor of the gradients for each clip
-  /// group: the last holds for all groups behind it.
-  void step(double lr, double weight_decay_factor, const std::vector<double>& grad_scales) {
-    expect(!grad_scales.empty(), "adamw", "grad_scales is empty, expected one for each clip group");
+  void step(double lr, double grad_scale = 1.0) { step(AdamWStep{lr, 1.0, {grad_scale}, {}}); }
+  void step(const AdamWStep& s) {
+    expect(!s.grad_scales.empty(), "adamw",
+           "grad_scales is empty, expected one for each clip group");
     ++steps_;
     // Parameters that share learning rate and gradient scale are one call.
     struct Alike {
@@ -45,15 +57,15 @@ template <class T = float, class B = Cpu> class AdamW {
       if (!p.var.has_grad()) continue;
       expect(p.var.value().is_contiguous() && p.var.grad().is_contiguous(), "adamw",
              "parameter {} or its gradient is not contiguous", p.name);
-      const double rate = lr * p.lr_factor,
-                   scale = grad_scales[std::min(p.clip_group, grad_scales.size() - 1)];
+      const double rate = s.lr * p.lr_factor * scheduled_factor(s, p),
+                   scale = s.grad_scales[std::min(p.clip_group, s.grad_scales.size() - 1)];
       auto call = std::find_if(calls.begin(), calls.end(), [&](const Alike& c) {
         return c.lr == rate && c.grad_scale == scale;
       });
       if (call == calls.end()) call = calls.insert(calls.end(), Alike{rate, scale, {}});
       call->moved.push_back({p.var.numel(), p.var.value().data(), p.var.grad().data(),
                              exp_avg_[i].data(), exp_avg_sq_[i].data(),
-                             p.weight_decay * weight_decay_factor});
+                             p.weight_decay * s.weight_decay_factor});
     }
     for (const Alike& c : calls)
       adamw_update(B{}, AdamWArgs<T>{c.moved, c.lr, options_.beta1, options_.beta2, options_.eps,
@@ -75,6 +87,13 @@ template <class T = float, class B = Cpu> class AdamW {
   }
 
  private:
+  static double scheduled_factor(const AdamWStep& s, const OptimizedParameter<T, B>& p) {
+    if (p.lr_schedule.empty()) return 1;
+    for (const auto& [name, value] : s.lr_factors)
+      if (name == p.lr_schedule) return value;
+    fail("adamw", "there is no schedule named {} for parameter {}", p.lr_schedule, p.name);
+  }
+
   AdamWOptions options_;
   std::vector<OptimizedParameter<T, B>> parameters_;
   std::vector<Tensor<T, B>> exp_avg_, exp_avg_sq_;

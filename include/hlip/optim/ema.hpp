@@ -9,6 +9,12 @@
 
 HLIP_BEGIN
 
+/// average ← decay·average + (1−decay)·value
+template <class T, class B>
+void move_average(const Tensor<T, B>& average, const Tensor<T, B>& value, double decay) {
+  average.assign(average * decay + value * (1 - decay));
+}
+
 /// Keeps average ← decay·average + (1−decay)·parameter, starting from the parameters as they are.
 template <class T = float, class B = Cpu> class Ema {
  public:
@@ -22,7 +28,7 @@ template <class T = float, class B = Cpu> class Ema {
   }
   void update() {
     for (std::size_t i = 0; i < sources_.size(); ++i)
-      averages_[i].assign(averages_[i] * decay_ + sources_[i].value() * (1 - decay_));
+      move_average(averages_[i], sources_[i].value(), decay_);
   }
   /// Exchanges averages and parameters: once before an evaluation, once after it.
   void swap_with_parameters() {

@@ -19,7 +19,8 @@ HLIP_BEGIN
 struct StepContext {
   std::int64_t step = 0;   ///< steps done before this one
   std::int64_t steps = 0;  ///< of the whole stage
-  Context context;         ///< training mode, with the random key of this step
+  Context context;         ///< training mode, with the random key of this step and rank
+  Context shared = {};     ///< the same with a key that all ranks have alike
   std::vector<std::pair<std::string, double>> values = {};  ///< of every schedule at this step
 
   /// The value of a schedule. @throws hlip::error when there is none of that name
@@ -53,6 +54,8 @@ struct AnyStateVisitor {
 ///   average moves.
 /// - `each_state(visit)` shows what a checkpoint keeps besides weights and moments; nothing else
 ///   may live from step to step.
+/// - `check(result, at)`, if there is one, sees the numbers of a step before the optimiser moves
+///   anything, and throws when it makes no sense to go on.
 template <class O, class Batch>
 concept Objective = requires(O& o, const std::vector<Batch>& parts, const StepContext& at,
                              AnyStateVisitor visit) {

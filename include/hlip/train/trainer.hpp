@@ -73,6 +73,7 @@ enum class TrainOutcome { finished, stopped };
 /// What came of a step, as the host reads it.
 struct StepResult {
   double loss = 0, lr = 0, grad_norm = 0;
+  std::vector<double> grad_norms;  ///< of each clip group, before clipping
   /// what else the objective named, then the schedules
   std::vector<std::pair<std::string, double>> others;
   /// loss and gradients are; otherwise the step changed nothing
@@ -296,6 +297,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     r.lr = learning_rate(options_.schedule, step_);
     StepContext at{
         step_, options_.steps, {true, {options_.seed, 1, static_cast<std::uint64_t>(step_)}}};
+    at.shared = at.context;
     // masks of its own
     if (!first_rank())
       at.context = at.context.child(static_cast<std::uint32_t>(communicator_.rank()));
@@ -309,6 +311,8 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     const StepScalars<T, B> scalars = objective_.backward(parts, at);
     average_gradients();
     const std::vector<double> norms = read_numbers(scalars, r);
+    r.grad_norms = norms;
+    if constexpr (requires { objective_.check(r, at); }) objective_.check(r, at);
     r.others.insert(r.others.end(), at.values.begin() + 1, at.values.end());
     r.finite = !anywhere(!(std::isfinite(r.loss) && std::isfinite(r.grad_norm)));
     ++step_;
@@ -317,10 +321,10 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       return r;
     }
     const Interruptible wholly(nullptr);
-    std::vector<double> grad_scales;
+    AdamWStep step{r.lr, decay_factor, {}, at.values};
     for (const double norm : norms)
-      grad_scales.push_back(clip_scale(norm, options_.grad_clip_norm));
-    optimizer_.step(r.lr, decay_factor, grad_scales);
+      step.grad_scales.push_back(clip_scale(norm, options_.grad_clip_norm));
+    optimizer_.step(step);
     objective_.after_step(at);
     return r;
   }

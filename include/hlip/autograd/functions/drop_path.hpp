@@ -7,26 +7,32 @@
 
 HLIP_BEGIN
 
-/// x + branch, where the branch of each sequence of `layout` is dropped with probability `rate` and
-/// scaled by 1/(1−rate) otherwise; draw number r of `key` decides sequence r. Without dropping,
-/// plain x + branch.
+/// x + branch, where the branch of each sequence of `layouts` is dropped with probability `rate` and
+/// scaled by 1/(1−rate) otherwise; draw number r of `key` decides sequence r of all. Without
+/// dropping, plain x + branch.
 ///
 /// @param x, branch (rows, C)  @param out memory for the result
 template <class T, class B>
 Var<T, B> drop_path_add(const Var<T, B>& x, const Var<T, B>& branch, double rate,
-                        const TokenLayout& layout, const RandomKey& key, const Tensor<T, B>& out) {
+                        const TokenLayouts& layouts, const RandomKey& key,
+                        const Tensor<T, B>& out) {
   expect(rate >= 0 && rate < 1, "drop_path", "rate {}, expected 0 <= rate < 1", rate);
-  const auto factor = Tensor<T, B>::empty({layout.rows(), 1});
+  const auto factor = Tensor<T, B>::empty({layouts.rows(), 1});
   T* f = factor.data();
-  for_each_index(B{}, layout.rows(), [=] HLIP_LAMBDA(index_t row) {
-    const bool in_prefix = row >= layout.prefix_begin &&
-                           row < layout.prefix_begin + layout.sequences * layout.prefix;
-    const index_t sequence = in_prefix ? (row - layout.prefix_begin) / layout.prefix
-                                       : (row - layout.patch_begin) / layout.patches;
-    f[row] = uniform_at(key, static_cast<std::uint64_t>(sequence)) < rate
-                 ? T(0)
-                 : static_cast<T>(1.0 / (1.0 - rate));
-  });
+  index_t before = 0;  // sequences of earlier layouts
+  for (const TokenLayout& layout : layouts) {
+    for_each_index(B{}, layout.rows(), [=] HLIP_LAMBDA(index_t i) {
+      const index_t prefixes = layout.sequences * layout.prefix;
+      const bool in_prefix = i < prefixes;
+      const index_t row = in_prefix ? layout.prefix_begin + i : layout.patch_begin + i - prefixes;
+      const index_t sequence = before +
+                               (in_prefix ? i / layout.prefix : (i - prefixes) / layout.patches);
+      f[row] = uniform_at(key, static_cast<std::uint64_t>(sequence)) < rate
+                   ? T(0)
+                   : static_cast<T>(1.0 / (1.0 - rate));
+    });
+    before += layout.sequences;
+  }
   if constexpr (may_store_bfloat16<T, B>) {
     if (branch.stored()) out.assign(x.value() + branch.template as<bfloat16>() * factor);
     else out.assign(x.value() + branch.value() * factor);

@@ -25,4 +25,19 @@ Var<T, B> scatter_add(const Var<T, B>& x, const Tensor<std::int64_t, B>& index, 
                 });
 }
 
+/// x, to some of whose rows scaled others are added: out[index[i], :] += factor[i] · branch[i, :].
+/// @param x (rows, C)  @param index (n), each row at most once  @param branch (n, C)
+/// @param factor (n, 1)  @param out memory for the result
+template <class T, class B>
+Var<T, B> add_to_rows(const Var<T, B>& x, const Tensor<std::int64_t, B>& index,
+                      const Var<T, B>& branch, const Tensor<T, B>& factor,
+                      const Tensor<T, B>& out) {
+  out.assign(x.value() + scatter_add(Tensor<T, B>(branch.value() * factor), index, x.dim(0)));
+  return record("add_to_rows", out, {x, branch},
+                [index, factor](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+                  grads.add(0, dy);
+                  if (grads.wants(1)) grads.add(1, Tensor<T, B>(index_select(dy, index) * factor));
+                });
+}
+
 HLIP_END

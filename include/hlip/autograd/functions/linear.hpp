@@ -28,6 +28,9 @@ template <class T, class B> struct LinearOptions {
   Var<T, B> residual = {};  ///< added last; same shape as the result; none when empty
   Tensor<T, B> out = {};    ///< memory for the result, when the caller has a place for it
   ResultFor result = ResultFor::anything;  ///< has no effect beside a residual or `out`
+  /// (out): what every column is multiplied by before the residual (LayerScale); none when empty,
+  /// and only without activation
+  Var<T, B> scale = {};
 };
 
 namespace detail {
@@ -48,6 +51,7 @@ template <class T, class B, class S, class R> struct SavedLinear {
   SavedInput<T, B> input;
   Tensor<T, B> weight;
   Tensor<T, B> bias;      ///< may be empty
+  Tensor<T, B> scale;     ///< of the columns of the result; may be empty
   Tensor<R, B> pre = {};  ///< values before the activation, as far as they were kept
 
   index_t in() const { return weight.dim(1); }
@@ -64,9 +68,16 @@ template <class T, class B, class S, class R> struct SavedLinear {
     return pre;
   }
 
-  /// Rounded for each product anew: a copy kept between them would be half of the parameters'
-  /// memory.
-  Tensor<S, B> operand_weight() const { return stored_as<S>(weight); }
+  /// Scaled and rounded for each product anew: a copy kept between them would take as much memory
+  /// as the parameters. To scale the weight is to scale the result, of which nothing has to be kept.
+  Tensor<S, B> operand_weight() const {
+    if (scale.numel() == 0) return stored_as<S>(weight);
+    return stored_as<S>(Tensor<T, B>(weight * scale.reshape({out(), 1})));
+  }
+  Tensor<T, B> operand_bias() const {
+    if (scale.numel() == 0 || bias.numel() == 0) return bias;
+    return Tensor<T, B>(bias * scale);
+  }
 
   /// What the product is followed by; see GemmArgs.
   struct Epilogue {
@@ -79,7 +90,8 @@ template <class T, class B, class S, class R> struct SavedLinear {
     g.m = x.dim(0), g.n = out(), g.k = in();
     g.a = x.data(), g.lda = in(), g.b = w.data(), g.ldb = in(), g.trans_b = true, g.c = y,
     g.ldc = out();
-    g.bias = bias.numel() > 0 ? bias.data() : nullptr;
+    const Tensor<T, B> b = operand_bias();
+    g.bias = b.numel() > 0 ? b.data() : nullptr;
     g.activation = epilogue.activation, g.pre_activation = epilogue.pre_activation,
     g.residual = epilogue.residual;
     gemm(B{}, g);
@@ -105,6 +117,19 @@ template <class T, class B, class S, class R> struct SavedLinear {
       gemm(B{}, g);
       add = true;
     });
+  }
+  /// Gradients of weight, bias and scale of a scaled product: that of the scaled weight is made
+  /// first, and holds what each of them needs.
+  void scaled_gradients(const Tensor<S, B>& dpre, InputGrads<T, B>& grads) const {
+    const auto scaled = Tensor<T, B>::empty({out(), in()});
+    weight_gradient(dpre, {scaled.data(), 1, false});
+    const Tensor<T, B> sums = column_sums<T>(dpre);
+    if (grads.wants(4)) {
+      const Tensor<T, B> along = sum(Tensor<T, B>(scaled * weight), {1});
+      grads.add(4, bias.numel() > 0 ? Tensor<T, B>(along + sums * bias) : along);
+    }
+    if (grads.wants(2)) grads.add(2, Tensor<T, B>(sums * scale));
+    if (grads.wants(1)) grads.add(1, Tensor<T, B>(scaled * scale.reshape({out(), 1})));
   }
 
  private:
@@ -136,8 +161,8 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
          to_string(y.shape()), to_string(shape));
 
   SavedLinear<T, B, S, R> saved{SavedInput<T, B>(x), weight.value().contiguous(),
-                                bias.value().contiguous()};
-  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual});
+                                bias.value().contiguous(), options.scale.value().contiguous()};
+  const bool recorded = is_recorded<T, B>({&x, &weight, &bias, &options.residual, &options.scale});
   const bool keep = gelu && recorded &&
                     static_cast<std::size_t>(rows * out) * sizeof(R) <= keep_hidden_bytes;
   if (keep) saved.pre = Tensor<R, B>::empty({rows, out});
@@ -147,7 +172,7 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
 
   const auto state = std::make_shared<SavedLinear<T, B, S, R>>(std::move(saved));
   const Shape input_shape = x.shape();
-  const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual};
+  const std::vector<Var<T, B>> inputs{x, weight, bias, options.residual, options.scale};
   const auto pull = [=](const auto& dy, InputGrads<T, B>& grads) {
     grads.add(3, dy);
     const Tensor<S, B> dpre = [&] {
@@ -157,8 +182,12 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
       return d;
     }();
     state->pre = {};
-    if (grads.wants(2)) grads.add(2, column_sums<T>(dpre));
-    if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
+    if (state->scale.numel() > 0) {
+      state->scaled_gradients(dpre, grads);
+    } else {
+      if (grads.wants(2)) grads.add(2, column_sums<T>(dpre));
+      if (grads.wants(1)) state->weight_gradient(dpre, grads.sink(1));
+    }
     if (!grads.wants(0)) return;
     if constexpr (!std::is_same_v<S, T>)
       if (grads.takes_half(0))
@@ -174,7 +203,7 @@ Var<T, B> linear_as(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>
 
 }  // namespace detail
 
-/// act(x · weightᵀ + bias) + residual.
+/// act(x · weightᵀ + bias) + residual, or scale · (x · weightᵀ + bias) + residual.
 ///
 /// @param x (…, in)  @param weight (out, in)  @param bias (out), or an empty Var  @return (…, out)
 template <class T, class B>
@@ -188,6 +217,10 @@ Var<T, B> linear(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
   shape[shape.rank() - 1] = out;
   const bool has_residual = options.residual.numel() > 0;
   if (bias.numel() > 0) expect_shape("linear", "bias", bias.shape(), {{"out", out}});
+  if (options.scale.numel() > 0) {
+    expect_shape("linear", "scale", options.scale.shape(), {{"out", out}});
+    expect(options.activation == Activation::none, "linear", "a scale behind an activation");
+  }
   if (has_residual)
     expect(options.residual.shape() == shape, "linear", "residual is {}, expected {}",
            to_string(options.residual.shape()), to_string(shape));
