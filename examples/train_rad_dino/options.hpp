@@ -179,6 +179,9 @@ inline void add_rad_dino_schedule_options(CLI::App& app, RadDinoOptions& o) {
   const char* group = "Schedule";
   add_length_options(app, o, group);
   add_optimizer_options(app, o, group);
+  add_clip_option(app, o, group);
+  app.get_option("--grad-clip-norm")
+      ->description("largest gradient norm of the encoder, and of each head, 0: off");
   app.get_option("--lr")->description(
       "learning rate of a batch of 1024; it goes with the square root of the batch");
   app.get_option("--wd")->description("weight decay at the first step");
