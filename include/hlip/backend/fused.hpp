@@ -42,14 +42,14 @@ template <class V, class... Kids> struct NodeValue {
   Operands<Kids...> kids;
 };
 
+/// The values of all nodes of a row, for elements i … i+n-1.
 template <class Lanes, class T, bool R>
 HLIP_FN auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
-  return LeafValue<typename Lanes::template value<compute_type<T>>>{
-      Lanes::load(leaf.data, leaf.step, i, n)};
+  return LeafValue<decltype(value_of<Lanes>(leaf, i, n))>{value_of<Lanes>(leaf, i, n)};
 }
 template <class Lanes, class T>
-HLIP_FN auto forward(const ConstantView<T>& constant, index_t, index_t) {
-  return LeafValue<typename Lanes::template value<T>>{Lanes::template constant<T>(constant.value)};
+HLIP_FN auto forward(const ConstantView<T>& constant, index_t i, index_t n) {
+  return LeafValue<decltype(value_of<Lanes>(constant, i, n))>{value_of<Lanes>(constant, i, n)};
 }
 template <class Lanes, class F, class V, class... A>
 HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
