@@ -9,6 +9,7 @@
 #include <hlip/systems/hlip/encode_pairs.hpp>
 #include <hlip/systems/hlip/evaluation.hpp>
 #include <hlip/systems/hlip/options.hpp>
+#include <hlip/systems/hlip/stages.hpp>
 #include <hlip/systems/hlip/start.hpp>
 #include <hlip/systems/hlip/trained_model.hpp>
 #include <hlip/train/run.hpp>
@@ -224,7 +225,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
       fact("hlip", HLIP_VERSION);
       atomic_write(o_.out + "/report/summary.json",
                    summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-      atomic_write(o_.out + "/report.html", run_report(o_.out));
+      atomic_write(o_.out + "/report.html", run_report(o_.out, stage_titles(hlip_stages())));
       fmt::print("report {}/report.html\n", o_.out);
     } catch (const std::exception& e) {
       fmt::print("warning: no report: {}\n", e.what());
