@@ -177,8 +177,8 @@ HLIP_LAZY std::vector<TomlEntry> parse_flat_toml(std::string_view text, std::str
   return detail::FlatTomlParser<>(text, path).parse();
 }
 
-/// Names of the options in which two texts of config_text differ, those that only one of them has
-/// among them.
+/// Names of the options in which two flat TOML tables differ, those that only one of them has among
+/// them.
 /// @param path of the first, for messages  @throws hlip::error when it is no flat TOML
 HLIP_LAZY std::vector<std::string> changed_entries(const std::string& before,
                                                    const std::string& path,
