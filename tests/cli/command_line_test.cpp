@@ -77,6 +77,19 @@ TEST_CASE("command line: what the configuration text says is read back, whatever
   }
 }
 
+TEST_CASE("command line: options at their defaults are those that say nothing new") {
+  CLI::App app("a test", "tester");
+  std::vector<std::string> window{"-1150", "350"}, more{"1", "2"};
+  std::string name = "nobody", other = "other", none;
+  app.add_option("--window", window)->expected(2)->capture_default_str();
+  app.add_option("--more", more)->expected(2)->capture_default_str();
+  app.add_option("--name", name)->capture_default_str();
+  app.add_option("--other", other)->capture_default_str();
+  app.add_option("--none", none);
+  app.parse("--window -1150 350 --more 1 3 --other x");
+  CHECK(options_at_default(app) == std::vector<std::string>{"window", "name"});
+}
+
 TEST_CASE("command line: edit distance") {
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("--stesp", "--steps") == 1);  // neighbours exchanged

@@ -22,9 +22,9 @@ inline std::vector<std::string> default_values(const CLI::Option& option) {
 }
 
 /// Writes the options of a program to a text, and reads those of a file into it; what the command
-/// line gives stays. Not CLI11's own: its reader cuts values at # and at blanks and passes over what
-/// it does not know, and its writer (2.1) escapes nothing, so that a value with both kinds of quotes
-/// or the end of a line makes a file that no TOML reader takes.
+/// line gives stays. Not CLI11's own: its reader cuts values at # and at blanks and passes over
+/// what it does not know, and its writer (2.1) escapes nothing, so that a value with both kinds of
+/// quotes or the end of a line makes a file that no TOML reader takes.
 class ConfigFile : public CLI::Config {
  public:
   explicit ConfigFile(CLI::App& app) : app_(app) {}
@@ -114,6 +114,18 @@ inline bool is_given(const CLI::App& app, const std::string& name) {
   if (option->empty()) return false;
   const auto* file = dynamic_cast<const ConfigFile*>(app.get_config_formatter().get());
   return !file || !file->gave(option) || option->results() != default_values(*option);
+}
+
+/// Names of the options that stand at their defaults, given or not.
+inline std::vector<std::string> options_at_default(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* option : app.get_options()) {
+    const auto values = default_values(*option);
+    if (option->get_lnames().empty() || values.empty()) continue;
+    if (option->empty() || option->results() == values)
+      names.push_back(option->get_lnames().front());
+  }
+  return names;
 }
 
 /// --config of a program that is configured by files.
