@@ -33,16 +33,17 @@ std::shared_ptr<const WordPieceTokenizer> make_tokenizer(const HlipOptions& o,
       o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), studies));
 }
 
-/// Weights to start from: those of the towers, and over them those of a whole model. What became of
-/// every tensor is printed.
-template <class B> void load_weights(const HlipOptions& o, Clip<3, float, B>& model) {
-  if (!o.text_model.empty())
-    fmt::print("{}", HfTextModel(o.text_model).load(model.text.transformer));
-  const auto load = [](const std::string& path, auto load_into_model) {
+/// Weights to start from: those of the towers, and over them those of a whole model.
+/// @param tell called as tell(text): what became of every tensor of one file
+/// @throws hlip::error when a file cannot be read, or does not fit the model
+template <class B, class Tell>
+void load_weights(const HlipOptions& o, Clip<3, float, B>& model, Tell tell) {
+  if (!o.text_model.empty()) tell(HfTextModel(o.text_model).load(model.text.transformer));
+  const auto load = [&](const std::string& path, auto load_into_model) {
     NamedWeights weights(open_weights(path));
     const LoadReport report = load_into_model(weights);
     expect_some_loaded(weights, report);
-    fmt::print("{}", weights_table(weights, report));
+    tell(weights_table(weights, report));
   };
   if (!o.pretrained_image.empty())
     load(o.pretrained_image,

@@ -25,7 +25,7 @@
 HLIP_BEGIN
 
 /// A run with its model, from its first line to its last checkpoint. Data come from the host; B
-/// computes.
+/// computes. Each of several ranks makes one and calls it alike; the first alone writes and speaks.
 template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
  public:
   Clip<3, float, B> model;
@@ -56,7 +56,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
            o.batch_size, o.accum_batch, o.accum_freq, length_.studies_per_step(), studies);
     o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies / ranks);
     model = Clip<3, float, B>(config, o.seed);
-    load_weights(o, model);
+    agree_on_faults(communicator, [&] {
+      load_weights(o, model, [this](const std::string& table) { run_.say("{}", table); });
+    });
     if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
     else if (o.lora_text) lock_text_tower(model);
     total_steps_ = planned_steps(o, length_);
@@ -81,7 +83,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
              tokenizer_->vocab_size(), o_.text_steps, total_steps_, length_.studies_per_step());
     run_.say_origin();
     if (run_.origin().path.empty()) return;
-    expect_same_model(run_.origin().path);
+    agree_on_faults(run_.communicator(), [&] { expect_same_model(run_.origin().path); });
     say_position();
   }
 
@@ -183,14 +185,15 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     for (const auto& [name, value] : scalars) run_.log_scalar(name, value, done_.step);
   }
 
-  /// Writes OUT/report.html. What goes wrong is a warning: the run is done whatever becomes of its
-  /// page.
+  /// Writes OUT/report.html, on the first rank. What goes wrong is a warning: the run is done
+  /// whatever becomes of its page.
   /// @param title "MODEL on DATA, …"  @param left_out as for report_zero_shot  @param add called as
   /// add(summary, fact), where fact(name, value)
   ///        adds a line to the page; it may add notes and examples to `summary`, with files in
   ///        OUT/report
   template <class Add>
   void write_report(const std::string& title, const std::vector<std::string>& left_out, Add add) {
+    if (!run_.first_rank()) return;
     try {
       Json summary = {{"title", title},
                       {"notes", Json::array()},
