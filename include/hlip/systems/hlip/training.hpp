@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -180,13 +181,28 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     return done_.outcome;
   }
 
-  /// Figures of the end of the run, for TensorBoard.
-  void log_scalars(const std::vector<std::pair<std::string, double>>& scalars) {
-    for (const auto& [name, value] : scalars) run_.log_scalar(name, value, done_.step);
+  /// The zero-shot evaluation at the end of the run, on the first rank: its figures go to
+  /// TensorBoard, its table to the screen and to files. The last line of the table is left to
+  /// write_report: it comes last of all.
+  /// @param score called as score() -> ZeroShotScores  @param left_out and the others as for
+  /// report_zero_shot  @return what was scored, on the first rank
+  template <class Score>
+  std::optional<ZeroShotScores> evaluate_zero_shot(Score score,
+                                                   const std::vector<std::string>& left_out,
+                                                   const char* studies,
+                                                   const std::string& prompts) {
+    if (!run_.first_rank()) return {};
+    ZeroShotScores scores = score();
+    const ZeroShotTable table = scores.table();
+    last_line_ = table.last_line() + "\n";
+    for (const auto& [name, value] : zero_shot_evaluation(table).scalars)
+      run_.log_scalar(name, value, done_.step);
+    report_zero_shot(o_, scores, table, left_out, studies, prompts);
+    return scores;
   }
 
-  /// Writes OUT/report.html, on the first rank. What goes wrong is a warning: the run is done
-  /// whatever becomes of its page.
+  /// Writes OUT/report.html and ends with the figure of evaluate_zero_shot, on the first rank. What
+  /// goes wrong is a warning: the run is done whatever becomes of its page.
   /// @param title "MODEL on DATA, …"  @param left_out as for report_zero_shot  @param add called as
   /// add(summary, fact), where fact(name, value)
   ///        adds a line to the page; it may add notes and examples to `summary`, with files in
@@ -233,6 +249,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     } catch (const std::exception& e) {
       fmt::print("warning: no report: {}\n", e.what());
     }
+    fmt::print("{}", last_line_);
   }
 
   /// Removes what a dry run has written and says what the run will cost.
@@ -328,8 +345,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
   RunLength length_;
   std::int64_t total_steps_ = 0;
   Run<C> run_;
-  StageResult done_;    // of the image stage
-  MemoryUse forecast_;  // of the latest stage
+  StageResult done_;       // of the image stage
+  std::string last_line_;  // of the zero-shot table at the end, or nothing
+  MemoryUse forecast_;     // of the latest stage
 };
 
 HLIP_END
