@@ -74,7 +74,7 @@ TEST_CASE("run report: one page with every part, and no text of the run becomes 
                            "Map of embeddings", "Where the model looked", "Configuration",
                            "Environment", "1 steps skipped", "not a medical device"})
     CHECK_MESSAGE(page.find(part) != std::string::npos, part);
-  // the name that leads out of the folder is not followed
+  // The name that leads out of the folder is not followed
   CHECK(count(page, "data:image/png;base64,") == 1);
   CHECK(count(page, "class=\"bar\"") == 3);  // two findings and their mean
   CHECK(count(page, "<circle class=\"dot-") == 3 + 4);
@@ -89,7 +89,7 @@ TEST_CASE(
   std::filesystem::remove_all(folder / "report");
   std::filesystem::remove(folder / "zero_shot_scores.csv");
   const std::string page = run_report(folder.string());
-  // a stage is called by its name where nothing says what readers call it
+  // A stage is called by its name where nothing says what readers call it
   CHECK(page.find("<h3>step</h3>") != std::string::npos);
   CHECK(page.find("Configuration") != std::string::npos);
   CHECK(page.find("Zero-shot findings") == std::string::npos);

@@ -247,7 +247,7 @@ TEST_CASE(
   const Outcome refused = run_of(o, SingleProcess{}, {}, /*frozen_bias=*/true);
   CHECK(refused.fault.find("was trained, and is not any more") != std::string::npos);
   CHECK(refused.fault.ends_with("changed since it was made: --seed, --fresh"));
-  // an option of later versions at its default is not what has changed
+  // An option of later versions at its default is not what has changed
   o.at_default = {"fresh", "seed"};
   CHECK(run_of(o, SingleProcess{}, {}, true).fault.ends_with("changed since it was made: --seed"));
   CHECK(read_file(folder.string() + "/metrics.csv") == before);

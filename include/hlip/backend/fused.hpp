@@ -55,7 +55,7 @@ template <class Lanes, class F, class V, class... A>
 HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
   return with_operands(node.args, [&](const auto&... arg) {
     using Out = typename Lanes::template value<V>;
-    // filled where it stays: copied operands are copies in memory to some compilers
+    // Filled where it stays: copied operands are copies in memory to some compilers
     NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...> of{{}, {forward<Lanes>(arg, i, n)...}};
     of.value = with_operands(of.kids,
                              [&](const auto&... kid) { return Out(node.f(kid.value...)); });

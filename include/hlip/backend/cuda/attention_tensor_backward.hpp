@@ -94,7 +94,7 @@ template <class TileType, bool Dropout, bool OverKeys> struct TensorPull {
     };
     const auto work = [&](int first, int n, int tile) {
       const Element *tile1 = tiles1 + tile * size1, *tile2 = tiles2 + tile * size2;
-      // a masked key of the own side gets its zeros at the end
+      // A masked key of the own side gets its zeros at the end
       const bool all = OverKeys || visible.all(n);
       if (!all) {
         block.each([&](int thread) { visible.look(thread, first, n, seen(thread)); });

@@ -72,7 +72,7 @@ template <class Operand, int M> struct FloatTile : OwnTokens<Operand, M> {
   using Element = typename Operand::Pair;
   static constexpr bool small = sizeof(Element) == 4;
   static constexpr int threads = 128, cols = 64, others = small ? 64 : 32, tiles = 1;
-  // threads that read together are in different banks
+  // Threads that read together are in different banks
   static constexpr int row_ld = cols / 2 + 4, pair_ld = cols + (small ? 8 : 4);
   using AsColumns = InPairs<Operand, 1, row_ld>;
   using AsRows = InPairs<Operand, pair_ld, 1>;
