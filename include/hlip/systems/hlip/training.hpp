@@ -126,10 +126,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     return done.outcome;
   }
 
-  /// Images and texts.
+  /// Images and texts. With --model-ema-decay the model has the averaged weights afterwards.
   /// @param samples a Dataset of samples with `volume` and `ids`  @param scans of one sample
-  /// @param stored_bytes of volumes kept in memory With --model-ema-decay the model has the
-  /// averaged weights afterwards.
+  /// @param stored_bytes of volumes kept in memory
   /// @param evaluate called after every epoch as evaluate(epochs done) -> std::vector<Evaluation>
   template <class Samples, class Evaluate>
   TrainOutcome image_stage(const std::shared_ptr<const Samples>& samples, index_t scans,
@@ -204,9 +203,8 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
   /// Writes OUT/report.html and ends with the figure of evaluate_zero_shot, on the first rank. What
   /// goes wrong is a warning: the run is done whatever becomes of its page.
   /// @param title "MODEL on DATA, …"  @param left_out as for report_zero_shot  @param add called as
-  /// add(summary, fact), where fact(name, value)
-  ///        adds a line to the page; it may add notes and examples to `summary`, with files in
-  ///        OUT/report
+  /// add(summary, fact), where fact(name, value) adds a line to the page; it may add notes and
+  /// examples to `summary`, with files in OUT/report
   template <class Add>
   void write_report(const std::string& title, const std::vector<std::string>& left_out, Add add) {
     if (!run_.first_rank()) return;
