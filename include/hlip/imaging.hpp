@@ -10,4 +10,5 @@
 #include <hlip/imaging/plausible_ct.hpp>
 #include <hlip/imaging/preprocess_ct.hpp>
 #include <hlip/imaging/preprocess_mri.hpp>
+#include <hlip/imaging/preset_text.hpp>
 #include <hlip/imaging/volume.hpp>

@@ -244,7 +244,8 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
       return 2;
     }
     apply_precision(app, o);
-    const std::string resolved = config_text(app);
+    const std::string resolved = app.config_to_str(true);
+    o.at_default = options_at_default(app);
     if (o.print_config) {
       fmt::print("{}", resolved);
       return 0;

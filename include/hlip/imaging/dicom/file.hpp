@@ -70,7 +70,7 @@ HLIP_LAZY void start_dcmtk() {
     DJDecoderRegistration::registerCodecs();
     DJLSDecoderRegistration::registerCodecs();
     DcmRLEDecoderRegistration::registerCodecs();
-    // standard elements written as "unknown" get their type back
+    // Standard elements written as "unknown" get their type back
     dcmEnableUnknownVRConversion.set(OFTrue);
     return dcmDataDict.isDictionaryLoaded() == OFTrue;
   }();
@@ -411,7 +411,7 @@ class DicomParser {
 
   DicomLimits limits_;
   DicomHeader h_;
-  // reads itself while pixels are decoded, which changes no value
+  // Reads itself while pixels are decoded, which changes no value
   std::unique_ptr<DcmFileFormat> file_;
 };
 

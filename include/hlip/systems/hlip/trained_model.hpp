@@ -6,9 +6,9 @@
 #include <hlip/imaging/preprocess_mri.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/models/config_json.hpp>
+#include <hlip/systems/hlip/stages.hpp>
 #include <hlip/text/wordpiece.hpp>
 #include <hlip/train/find_checkpoint.hpp>
-#include <hlip/train/run_stage.hpp>
 
 #include <filesystem>
 #include <memory>
@@ -18,14 +18,6 @@
 #include <vector>
 
 HLIP_BEGIN
-
-/// The stages of a training of HLIP, in the order they run: the text tower on reports alone, then
-/// images and texts.
-inline const std::vector<RunStage>& hlip_stages() {
-  static const std::vector<RunStage> stages{{"text_step", "text", "text"},
-                                            {"step", "image", "train"}};
-  return stages;
-}
 
 /// Writes what turns weights into a usable model: model.json (sizes, preprocessing) and vocab.txt.
 /// @param preprocessing to_string of the CtPreset or MriPreset
