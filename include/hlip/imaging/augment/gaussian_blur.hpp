@@ -4,6 +4,7 @@
 
 #include <hlip/imaging/augment/byte_picture.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -47,8 +48,11 @@ HLIP_LAZY void gaussian_blur(BytePicture& x, double sigma, int kernel = 9) {
     std::fill(along.begin(), along.end(), 0.0f);
     for (index_t r = 0; r < h; ++r) {
       const std::uint8_t* row = x.plane(c) + r * w;
-      for (index_t i = -reach; i < w + reach; ++i)
-        padded[static_cast<std::size_t>(i + reach)] = row[detail::reflected_index(i, w)];
+      std::copy(row, row + w, padded.begin() + reach);
+      for (index_t i = 0; i < reach; ++i) {
+        padded[static_cast<std::size_t>(i)] = row[detail::reflected_index(i - reach, w)];
+        padded[static_cast<std::size_t>(w + reach + i)] = row[detail::reflected_index(w + i, w)];
+      }
       for (int k = 0; k < kernel; ++k)
         accumulate(along.data() + r * w, padded.data() + k, weight[static_cast<std::size_t>(k)]);
     }
