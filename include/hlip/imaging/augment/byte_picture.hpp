@@ -58,10 +58,9 @@ HLIP_LAZY BytePicture to_byte_picture(const Radiograph& x) {
     });
     return out;
   }
-  const double scale = white > black ? 255 / (white - black) : 0;
-  const double low = black;  // of a window without width: what is above is white
+  const double low = black, range = white - black;  // of no range: what is above is white
   std::transform(x.levels.begin(), x.levels.end(), out.levels.begin(), [=](std::uint16_t v) {
-    const double shown = scale > 0 ? (v - low) * scale : v > low ? 255.0 : 0.0;
+    const double shown = range > 0 ? (v - low) * 255 / range : v > low ? 255.0 : 0.0;
     return static_cast<std::uint8_t>(std::clamp(shown, 0.0, 255.0) + 0.5);
   });
   return out;
