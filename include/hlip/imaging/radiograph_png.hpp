@@ -53,10 +53,17 @@ class PngDecoder {
       int interlace = 0;
       png_get_IHDR(png_, info_, &width, &height, &bits, &colour_type, &interlace, nullptr, nullptr);
       packed_row_bytes = png_get_rowbytes(png_, info_);
+      interlaced = interlace != PNG_INTERLACE_NONE;
+    });
+  }
+
+  /// What rows become: grey, or three colours, of 8 or 16 bits. Sets memory aside for them.
+  HLIP_LAZY bool start_rows() {
+    return guarded([this] {
       if (colour_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png_);
       if (colour_type == PNG_COLOR_TYPE_GRAY && bits < 8) png_set_expand_gray_1_2_4_to_8(png_);
       png_set_strip_alpha(png_);
-      interlaced = png_set_interlace_handling(png_) > 1;
+      png_set_interlace_handling(png_);
       png_read_update_info(png_, info_);
       row_bytes = png_get_rowbytes(png_, info_);
       channels = png_get_channels(png_, info_);
@@ -157,6 +164,7 @@ HLIP_LAZY Radiograph decode_png_radiograph(std::span<const std::byte> bytes,
   if (unpacked / 1032 > bytes.size())
     fail_file(path, "IHDR", "{} x {} pixels of {} bytes do not fit into a file of {} bytes",
               png.height, png.width, unpacked, bytes.size());
+  if (!png.start_rows()) damaged();
   Radiograph out;
   out.height = png.height, out.width = png.width, out.bits = png.bits, out.source = path;
   out.levels.resize(std::size_t{png.height} * png.width);
