@@ -58,8 +58,8 @@ HLIP_LAZY BytePicture centre_of_radiograph(const Radiograph& x,
 /// A radiograph as the network takes it: see centre_of_radiograph; the grey channel is normalised
 /// and repeated. Pixels agree with the published package to its own rounding.
 /// @return (3, crop, crop)  @throws hlip::error as centre_of_radiograph
-inline Tensor<float, Cpu> prepare_radiograph(const Radiograph& x,
-                                             const RadiographPreparation& p = {}) {
+HLIP_LAZY Tensor<float, Cpu> prepare_radiograph(const Radiograph& x,
+                                                const RadiographPreparation& p = {}) {
   return normalize(centre_of_radiograph(x, p), p.levels, 3);
 }
 

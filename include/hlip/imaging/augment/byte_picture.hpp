@@ -33,7 +33,7 @@ struct BytePicture {
 };
 
 /// Throws unless the levels are those of a picture of at least one pixel, of 1 or 3 channels.
-inline void expect_picture(const BytePicture& x, std::string_view operation) {
+HLIP_LAZY void expect_picture(const BytePicture& x, std::string_view operation) {
   expect((x.channels == 1 || x.channels == 3) && x.height > 0 && x.width > 0 &&
              x.levels.size() == static_cast<std::size_t>(x.channels) * x.plane_size(),
          operation, "{} levels for a picture of {} x {} x {}, expected 1 or 3 channels and a pixel",

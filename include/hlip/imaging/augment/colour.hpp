@@ -23,7 +23,7 @@ inline std::uint8_t luminance(int red, int green, int blue) {
   return static_cast<std::uint8_t>((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16);
 }
 
-inline void expect_factor(double factor, std::string_view operation) {
+HLIP_LAZY void expect_factor(double factor, std::string_view operation) {
   expect(factor >= 0 && factor <= 1e6, operation, "a factor of {}, expected 0 or more", factor);
 }
 
@@ -46,7 +46,7 @@ template <class Fn> void map_pixels(BytePicture& x, Fn fn) {
 }  // namespace detail
 
 /// All channels become the luminance; rounded, weights 0.299, 0.587 and 0.114.
-inline void rgb_to_grayscale(BytePicture& x) {
+HLIP_LAZY void rgb_to_grayscale(BytePicture& x) {
   expect_picture(x, "rgb_to_grayscale");
   if (x.channels == 1) return;
   detail::map_pixels(x, [](int r, int g, int b) {
@@ -56,7 +56,7 @@ inline void rgb_to_grayscale(BytePicture& x) {
 }
 
 /// Blends with black. @param factor 0 is black, 1 changes nothing
-inline void adjust_brightness(BytePicture& x, double factor) {
+HLIP_LAZY void adjust_brightness(BytePicture& x, double factor) {
   detail::expect_factor(factor, "adjust_brightness");
   const auto f = static_cast<float>(factor);
   detail::map_levels(x, [f](int v) { return detail::blend_level(static_cast<float>(v), 0, f); });
@@ -64,7 +64,7 @@ inline void adjust_brightness(BytePicture& x, double factor) {
 
 /// Blends with the mean luminance, rounded to a level. @param factor 0 is even grey, 1 changes
 /// nothing
-inline void adjust_contrast(BytePicture& x, double factor) {
+HLIP_LAZY void adjust_contrast(BytePicture& x, double factor) {
   expect_picture(x, "adjust_contrast");
   detail::expect_factor(factor, "adjust_contrast");
   std::uint64_t sum = 0;
@@ -81,7 +81,7 @@ inline void adjust_contrast(BytePicture& x, double factor) {
 }
 
 /// Blends every pixel with its luminance. @param factor 0 is grey, 1 changes nothing
-inline void adjust_saturation(BytePicture& x, double factor) {
+HLIP_LAZY void adjust_saturation(BytePicture& x, double factor) {
   expect_picture(x, "adjust_saturation");
   detail::expect_factor(factor, "adjust_saturation");
   if (x.channels == 1) return;
@@ -98,7 +98,7 @@ namespace detail {
 
 /// Hue, saturation and value, each of 8 bits: what falls between two levels is lost, in Pillow's
 /// way. Floats and doubles are its own: a last bit decides between two hues.
-inline std::array<std::uint8_t, 3> to_hsv(int r, int g, int b) {
+HLIP_LAZY std::array<std::uint8_t, 3> to_hsv(int r, int g, int b) {
   const int most = std::max({r, g, b}), range = most - std::min({r, g, b});
   if (range == 0) return {0, 0, static_cast<std::uint8_t>(most)};
   const auto wide = static_cast<float>(range);
@@ -111,7 +111,7 @@ inline std::array<std::uint8_t, 3> to_hsv(int r, int g, int b) {
   return {static_cast<std::uint8_t>(hue * 255.0), static_cast<std::uint8_t>(saturation * 255.0),
           static_cast<std::uint8_t>(most)};
 }
-inline std::array<std::uint8_t, 3> from_hsv(const std::array<std::uint8_t, 3>& hsv) {
+HLIP_LAZY std::array<std::uint8_t, 3> from_hsv(const std::array<std::uint8_t, 3>& hsv) {
   const auto [h, s, full] = hsv;
   if (s == 0) return {full, full, full};
   const double sixths = h * 6.0 / 255.0;
@@ -133,7 +133,7 @@ inline std::array<std::uint8_t, 3> from_hsv(const std::array<std::uint8_t, 3>& h
 }  // namespace detail
 
 /// Turns the colours, in steps of a 255th of a turn. @param shift of the hue, in turns, -0.5 … 0.5
-inline void adjust_hue(BytePicture& x, double shift) {
+HLIP_LAZY void adjust_hue(BytePicture& x, double shift) {
   expect_picture(x, "adjust_hue");
   expect(shift >= -0.5 && shift <= 0.5, "adjust_hue", "a shift of {} turns, expected -0.5 to 0.5",
          shift);
@@ -147,7 +147,7 @@ inline void adjust_hue(BytePicture& x, double shift) {
 }
 
 /// Inverts the levels that are `threshold` or more.
-inline void solarize(BytePicture& x, int threshold) {
+HLIP_LAZY void solarize(BytePicture& x, int threshold) {
   detail::map_levels(
       x, [threshold](int v) { return static_cast<std::uint8_t>(v >= threshold ? 255 - v : v); });
 }

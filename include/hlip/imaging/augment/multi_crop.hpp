@@ -49,11 +49,12 @@ struct MultiCropOptions {
 };
 
 /// DINOv2's views.
-inline MultiCropOptions dinov2_crops() { return {}; }
+HLIP_LAZY MultiCropOptions dinov2_crops() { return {}; }
 
 /// RAD-DINO's: 518 and 196 pixels, larger crops, less blur, nothing that needs colour. What the
-/// paper leaves open (number of local crops, rates of the blur, strength of the jitter) is a choice.
-inline MultiCropOptions rad_dino_crops() {
+/// paper leaves open is a choice: the number of local crops, the rates of the blur, the strength of
+/// the jitter, and that its ranges are shares of the area (CropMode::side: of the side).
+HLIP_LAZY MultiCropOptions rad_dino_crops() {
   MultiCropOptions o;
   o.global_size = 518, o.local_size = 196;
   o.global_scale = {0.5, 1}, o.local_scale = {0.2, 0.5};
@@ -97,7 +98,7 @@ struct ViewKind {
 };
 
 /// Brightness, contrast, saturation and hue, in an order that is drawn too.
-inline void jitter_colours(BytePicture& x, const MultiCropOptions& o, RandomStream& random) {
+HLIP_LAZY void jitter_colours(BytePicture& x, const MultiCropOptions& o, RandomStream& random) {
   std::vector<int> order = {0, 1, 2, 3};
   random.shuffle(order);
   const double strength[] = {o.brightness, o.contrast, o.saturation, o.hue};
@@ -168,7 +169,7 @@ HLIP_LAZY MultiCropViews multi_crop(const BytePicture& x, const MultiCropOptions
 }
 
 /// The views of a radiograph, windowed to 8 bits.
-inline MultiCropViews multi_crop(const Radiograph& x, const MultiCropOptions& o, RandomKey key) {
+HLIP_LAZY MultiCropViews multi_crop(const Radiograph& x, const MultiCropOptions& o, RandomKey key) {
   return multi_crop(to_byte_picture(x), o, key);
 }
 

@@ -26,7 +26,7 @@ inline constexpr LevelScale imagenet_levels = {
     1.0 / 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
 
 /// Throws unless every level becomes a finite number.
-inline void check_levels(const LevelScale& s) {
+HLIP_LAZY void check_levels(const LevelScale& s) {
   for (std::size_t c = 0; c < 3; ++c)
     expect(std::isfinite(s.rescale) && std::isfinite(s.mean[c]) && std::isfinite(s.std[c]) &&
                s.std[c] > 0,
@@ -60,8 +60,8 @@ HLIP_LAZY void normalize_into(const BytePicture& x, const LevelScale& scale, ind
 }
 
 /// Normalised levels. @return (channels, H, W)
-inline Tensor<float, Cpu> normalize(const BytePicture& x, const LevelScale& scale,
-                                    index_t channels = 3) {
+HLIP_LAZY Tensor<float, Cpu> normalize(const BytePicture& x, const LevelScale& scale,
+                                       index_t channels = 3) {
   auto out = Tensor<float, Cpu>::empty({channels, x.height, x.width});
   normalize_into(x, scale, channels, out.data());
   return out;

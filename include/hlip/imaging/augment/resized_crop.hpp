@@ -145,7 +145,7 @@ HLIP_LAZY BytePicture resized_crop(const BytePicture& x, const CropBox& box, ind
 }
 
 /// Exchanges left and right.
-inline void hflip(BytePicture& x) {
+HLIP_LAZY void hflip(BytePicture& x) {
   for (auto row = x.levels.begin(); row != x.levels.end(); row += x.width)
     std::reverse(row, row + x.width);
 }
