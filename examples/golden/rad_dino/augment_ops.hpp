@@ -74,7 +74,10 @@ inline void compare_adjustments(Fixture& f, const BytePicture& image) {
   changed("hue_", [](BytePicture& x, double v) { adjust_hue(x, v); });
   changed("blur_", [](BytePicture& x, double v) { gaussian_blur(x, v); });
   changed("solarize", [](BytePicture& x, double v) { solarize(x, static_cast<int>(v)); });
-  changed("gray", [](BytePicture& x, double) { rgb_to_grayscale(x); });
+  changed("gray", [](BytePicture& x, double channels) {
+    rgb_to_grayscale(x);
+    if (channels == 1) x.levels.resize(x.plane_size()), x.channels = 1;
+  });
   BytePicture flipped = image;
   hflip(flipped);
   compare_picture(f, "output.hflip", flipped);

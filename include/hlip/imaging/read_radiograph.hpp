@@ -18,6 +18,16 @@ HLIP_BEGIN
 
 namespace detail {
 
+// Part of the name of what differs with it, so that halves of a program built with and without
+// DICOM do not take each other's.
+#if defined(HLIP_WITH_DICOM)
+struct WithDicom;
+using DicomOfBuild = WithDicom;
+#else
+struct WithoutDicom;
+using DicomOfBuild = WithoutDicom;
+#endif
+
 // Says what a file that is no picture probably is.
 [[noreturn]] inline void fail_not_radiograph(const std::string& path, std::string_view text) {
   if (text.empty()) fail_file(path, "", "is empty, expected a picture (PNG, JPEG or DICOM)");
@@ -36,7 +46,8 @@ namespace detail {
 /// decode_png_radiograph, decode_jpeg_radiograph and read_dicom_radiograph for what of them is
 /// read.
 /// @throws hlip::error naming the file and the fault, for coloured pictures too
-HLIP_LAZY Radiograph read_radiograph(const std::string& path, const RadiographLimits& limits = {}) {
+template <class = detail::DicomOfBuild>
+Radiograph read_radiograph(const std::string& path, const RadiographLimits& limits = {}) {
   const std::string start = read_start(path, 64);
   const bool png = start.starts_with("\x89PNG\r\n\x1A\n"), jpeg = start.starts_with("\xFF\xD8\xFF");
   if (png || jpeg) {

@@ -14,9 +14,11 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// Away from (factor above 1) or towards a reference; cut to 8 bits, not rounded.
+/// Away from (factor above 1) or towards a reference; cut to 8 bits, not rounded. Product and sum
+/// are rounded one after the other on every processor: where they are fused, levels differ.
 inline std::uint8_t blend_level(float x, float reference, float factor) {
-  return static_cast<std::uint8_t>(std::clamp(reference + factor * (x - reference), 0.0f, 255.0f));
+  const volatile float step = factor * (x - reference);
+  return static_cast<std::uint8_t>(std::clamp(reference + step, 0.0f, 255.0f));
 }
 
 inline std::uint8_t luminance(int red, int green, int blue) {
