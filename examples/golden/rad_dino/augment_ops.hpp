@@ -92,6 +92,9 @@ inline void compare_crop_boxes(Fixture& f) {
     fail_file(f.path(), name, "{} numbers, of the input {}", want.size(), given.size());
   std::vector<std::int64_t> got;
   for (std::size_t i = 0; i < want.size() / 5; ++i) {
+    for (std::size_t k = 0; k < 4; ++k)
+      if (!(given[4 * i + k] > 0 && given[4 * i + k] <= 1e6))
+        fail_file(f.path(), "input.rrc.scale_hw", "holds {}", given[4 * i + k]);
     std::size_t at = static_cast<std::size_t>(want[5 * i + 4]);
     const auto box = sample_crop_box(static_cast<index_t>(given[4 * i + 2]),
                                      static_cast<index_t>(given[4 * i + 3]),
