@@ -10,6 +10,7 @@
 #include "golden/lr_schedules.hpp"
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
+#include "golden/rad_dino/augment_ops.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -35,6 +36,7 @@ namespace {
 template <class B> void check(Fixture& f) {
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
+      {"augment_ops", check_augment_ops<B>},
       {"interpret", check_interpret<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
