@@ -6,3 +6,4 @@
 #include <hlip/phantoms/brain_mri_writer.hpp>
 #include <hlip/phantoms/chest_ct.hpp>
 #include <hlip/phantoms/chest_ct_writer.hpp>
+#include <hlip/phantoms/radiograph.hpp>
