@@ -57,12 +57,11 @@ struct PhantomRadiograph {
   }
 };
 
-/// "FINDINGS: … IMPRESSION: …"
-HLIP_LAZY std::string radiograph_report(const PhantomRadiograph& picture) {
-  return fmt::format("FINDINGS: {} IMPRESSION: {}", picture.findings, picture.impression);
-}
-
 namespace detail {
+
+inline void check_radiograph_size(std::string_view where, index_t size) {
+  if (size < 16 || size > 2048) fail(where, "{} pixels a row, expected 16 to 2048", size);
+}
 
 /// The picture's place about the body, and the pixel's size: about 300 mm fill it.
 inline ProjectionPose draw_pose(const RadiographPlan& plan, index_t size) {
@@ -223,8 +222,7 @@ inline void paint_radiograph(const RadiographPlan& plan, RadiographScene& s,
 /// @throws hlip::error if the size is impossible
 HLIP_LAZY PhantomRadiograph draw_radiograph(const RadiographPlan& plan, index_t size) {
   using namespace detail;
-  if (size < 16 || size > 2048)
-    fail("draw_radiograph", "{} pixels a row, expected 16 to 2048", size);
+  check_radiograph_size("draw_radiograph", size);
   const auto n = static_cast<std::size_t>(size * size);
   PhantomRadiograph picture;
   picture.size = size;

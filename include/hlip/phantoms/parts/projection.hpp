@@ -126,8 +126,8 @@ class ProjectionCanvas {
     ellipsoid(c, {r, r, r}, hu, mask, gain, warp);
   }
 
-  /// Tube from p to q whose radius goes from r0 to r1. One thinner than a pixel is widened and keeps
-  /// its sum.
+  /// Tube from p to q whose radius goes from r0 to r1. One thinner than a pixel is widened and
+  /// keeps its sum.
   void tube(PatientPoint p, PatientPoint q, float r0, float r1, float hu,
             ProjectionMask mask = {}) {
     const float s = ray().across(p), t = ray().along(p), ds = ray().across(q) - s,

@@ -23,8 +23,8 @@ inline RaySpan overlap(RaySpan a, RaySpan b) {
 
 /// The rays of a picture: horizontal and parallel. A picture's horizontal axis s and the depth t
 /// along a ray are the patient's x and y turned by `angle` about the long axis: 0 is a frontal
-/// picture, whose s runs to the patient's left and t to the back, 90° a lateral one, whose s runs to
-/// the back.
+/// picture, whose s runs to the patient's left and t to the back, 90° a lateral one, whose s runs
+/// to the back.
 struct RayDirection {
   float c = 1, s = 0;  ///< cosine and sine of the angle
   explicit RayDirection(float angle = 0) : c(std::cos(angle)), s(std::sin(angle)) {}
