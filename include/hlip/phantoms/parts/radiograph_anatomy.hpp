@@ -60,7 +60,7 @@ inline RadiographBody draw_body(RandomStream& random, bool female, float size, f
   b.rib_spacing = draw(random, 20, 22.5) * size;
   b.rib_top = draw(random, 92, 100) * size;
   b.bone = (1.15f - 0.4f * b.years) * draw(random, 0.9, 1.1);
-  b.heart_size = draw(random, 0.86, 1) + 0.07f * b.years;
+  b.heart_size = draw(random, 0.86, 0.98) + 0.14f * b.years;
   b.aorta_radius = (11 + 6 * b.years) * size * draw(random, 0.9, 1.1);
   b.breast = female ? draw(random, 0.6, 1.25) : draw(random, 0, 0.15);
   return b;
