@@ -1,5 +1,5 @@
-// How collections of studies lie on disk, and their studies as samples: CT-RATE, brain MRI and chest
-// radiographs. Needs libcsv, nlohmann_json, utf8proc and zlib.
+// How collections of studies lie on disk, and their studies as samples: CT-RATE, brain MRI and
+// chest radiographs. Needs libcsv, nlohmann_json, utf8proc and zlib.
 #pragma once
 
 #include <hlip/datasets/brain_mri/dataset.hpp>

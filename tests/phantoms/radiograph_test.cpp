@@ -115,7 +115,7 @@ TEST_CASE("projection: a body's sum over the picture is its volume, a thin tube'
     ProjectionPose pose;
     pose.ray = RayDirection(0.2f), pose.pixel = 192 / static_cast<float>(size), pose.roll = 0.1f;
     const auto total = [&](auto paint) {
-      ProjectionCanvas canvas(size, pose);
+      ProjectionCanvas<> canvas(size, pose);
       paint(canvas);
       return std::accumulate(canvas.sum.begin(), canvas.sum.end(), 0.) *
              static_cast<double>(pose.pixel * pose.pixel / water);
@@ -136,7 +136,7 @@ TEST_CASE("projection: a body replaces the lung it lies in and the soft tissue a
   using namespace detail;
   ProjectionPose pose;
   pose.pixel = 2;
-  ProjectionCanvas canvas(33, pose);
+  ProjectionCanvas<> canvas(33, pose);
   const std::size_t middle = 16 * 33 + 16;
   canvas.lung[1][middle] = LungSpans({0, 50});
   canvas.ellipsoid({0, 0, 0}, {20, 20, 20}, 60, {1});

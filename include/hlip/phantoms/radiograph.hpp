@@ -64,7 +64,7 @@ inline void check_radiograph_size(std::string_view where, index_t size) {
 }
 
 /// The picture's place about the body, and the pixel's size: about 300 mm fill it.
-inline ProjectionPose draw_pose(const RadiographPlan& plan, index_t size) {
+HLIP_LAZY ProjectionPose draw_pose(const RadiographPlan& plan, index_t size) {
   RandomStream random(radiograph_key(plan, RadiographOwner::picture, RadiographStream::pose));
   const float degree = std::numbers::pi_v<float> / 180;
   ProjectionPose pose;
@@ -78,7 +78,7 @@ inline ProjectionPose draw_pose(const RadiographPlan& plan, index_t size) {
 }
 
 /// The zones of one lung: thirds of the heights that its field has.
-inline void mark_zones(PhantomRadiograph& picture, std::size_t side) {
+HLIP_LAZY void mark_zones(PhantomRadiograph& picture, std::size_t side) {
   const auto n = static_cast<std::size_t>(picture.size);
   const auto& lung = picture.masks[side];
   std::size_t first = n, last = 0;
@@ -95,7 +95,7 @@ inline void mark_zones(PhantomRadiograph& picture, std::size_t side) {
 
 /// What film and detector make of the line integrals: the number of photons that come through, its
 /// noise, a curve like film's, eight bits.
-inline void expose(const RadiographPlan& plan, RadiographScene& s, PhantomRadiograph& picture) {
+HLIP_LAZY void expose(const RadiographPlan& plan, RadiographScene& s, PhantomRadiograph& picture) {
   RandomStream random(radiograph_key(plan, RadiographOwner::picture, RadiographStream::exposure));
   auto& sum = s.canvas.sum;
   // lateral rays have a longer way
@@ -125,7 +125,7 @@ inline void expose(const RadiographPlan& plan, RadiographScene& s, PhantomRadiog
 }
 
 /// Uneven lungs: a few per cent more or less air, in patches.
-inline void paint_texture(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY void paint_texture(RadiographScene& s, RandomStream& random) {
   auto& c = s.canvas;
   const auto texture = smooth_noise(random, {2, c.size(), c.size()}, {2, 26, 26});
   for (std::size_t side = 0; side < 2; ++side)
@@ -135,8 +135,8 @@ inline void paint_texture(RadiographScene& s, RandomStream& random) {
 }
 
 /// Draws the body and its findings into the scene.
-inline void paint_radiograph(const RadiographPlan& plan, RadiographScene& s,
-                             PhantomRadiograph& picture) {
+HLIP_LAZY void paint_radiograph(const RadiographPlan& plan, RadiographScene& s,
+                                PhantomRadiograph& picture) {
   // One function: a chest from the outside to the inside, as make_phantom.
   using F = RadiographFinding;
   using Owner = RadiographOwner;

@@ -96,8 +96,8 @@ HLIP_LAZY bool parse_label(std::string_view text, float& label) {
 }  // namespace detail
 
 /// Reads where the radiographs of a collection lie.
-/// @param path a CSV table with a column of pictures, whose paths count from the table's folder, and
-/// any others; or a folder: all .png, .jpg, .jpeg and .dcm below it, sorted
+/// @param path a CSV table with a column of pictures, whose paths count from the table's folder,
+/// and any others; or a folder: all .png, .jpg, .jpeg and .dcm below it, sorted
 /// @return what is there, and every problem found; a caller that tolerates no faults calls
 /// `expect_no_problems`
 /// @throws hlip::error when the table or the folder cannot be read, the column is absent, or there
@@ -157,8 +157,8 @@ enum class UncertainLabels { missing, negative, positive };
 
 /// Labels of the named columns: 0, 1, or NaN where the table has none.
 /// @return (pictures, names), row-major
-/// @throws hlip::error naming columns that are absent, and fields that hold anything but 0, 1, -1 or
-/// nothing with their lines
+/// @throws hlip::error naming columns that are absent, and fields that hold anything but 0, 1, -1
+/// or nothing with their lines
 HLIP_LAZY std::vector<float> radiograph_labels(
     const RadiographTable& all, std::span<const std::string> names,
     UncertainLabels uncertain = UncertainLabels::missing) {

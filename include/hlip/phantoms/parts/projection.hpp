@@ -40,7 +40,7 @@ struct ProjectionStroke {
   float hu = 0;
 };
 
-class ProjectionCanvas {
+HLIP_LAZY class ProjectionCanvas {
  public:
   /// @param size rows and columns
   ProjectionCanvas(index_t size, const ProjectionPose& pose)

@@ -27,7 +27,7 @@ struct RadiographBody {
 struct RadiographScene {
   RadiographScene(index_t pixels, const ProjectionPose& pose) : canvas(pixels, pose) {}
 
-  ProjectionCanvas canvas;
+  ProjectionCanvas<> canvas;
   bool lateral = false;
   RadiographBody body;
   float size = 1, breath = 0, diaphragm = 0;
@@ -49,7 +49,7 @@ struct RadiographScene {
 };
 
 /// Draws a body of given sex, size and age.
-inline RadiographBody draw_body(RandomStream& random, bool female, float size, float age) {
+HLIP_LAZY RadiographBody draw_body(RandomStream& random, bool female, float size, float age) {
   RadiographBody b;
   b.female = female, b.size = size, b.years = (age - 20) / 70;
   b.half_width = 148 * size * (female ? 0.965f : 1.02f) * draw(random, 0.98, 1.02);
@@ -88,7 +88,7 @@ struct ChestWall {
 };
 
 /// Skin and fat, muscle and all that is soft; shoulders and breasts outside of the trunk.
-inline void paint_trunk(RadiographScene& s) {
+HLIP_LAZY void paint_trunk(RadiographScene& s) {
   auto& c = s.canvas;
   const RadiographBody& b = s.body;
   const ChestWall wall(s);
@@ -120,7 +120,7 @@ inline void paint_trunk(RadiographScene& s) {
 
 /// Both lungs above their diaphragm. They are lungs of the chest CT, whose medial surface gives way
 /// to the great vessels.
-inline void paint_lungs(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY void paint_lungs(RadiographScene& s, RandomStream& random) {
   auto& c = s.canvas;
   const ChestWall wall(s);
   using L = LungShape;
@@ -163,8 +163,8 @@ inline void paint_lungs(RadiographScene& s, RandomStream& random) {
 
 /// Heart with its apex and the roots of the great vessels, aorta, airways and hila.
 /// @param heart_size relative to a normal heart; @param to_left how far its centre moves
-inline void paint_mediastinum(RadiographScene& s, RandomStream& random, float heart_size,
-                              float to_left) {
+HLIP_LAZY void paint_mediastinum(RadiographScene& s, RandomStream& random, float heart_size,
+                                 float to_left) {
   auto& c = s.canvas;
   const float size = s.size;
   s.heart = heart_centre(size, s.diaphragm, to_left, draw_about(random, 4));
@@ -196,7 +196,7 @@ inline void paint_mediastinum(RadiographScene& s, RandomStream& random, float he
 }
 
 /// The finer branches of the lungs' vessels.
-inline void paint_branches(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY void paint_branches(RadiographScene& s, RandomStream& random) {
   for (int side = 0; side < 2; ++side)
     for (int k = 0; k < 26; ++k) {
       const float out = draw(random, 0.35, 0.95), angle = draw(random, -1.25, 1.25),
@@ -211,7 +211,7 @@ inline void paint_branches(RadiographScene& s, RandomStream& random) {
 }
 
 /// Spine with discs, and the sternum.
-inline void paint_spine(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY void paint_spine(RadiographScene& s, RandomStream& random) {
   auto& c = s.canvas;
   const float size = s.size, bone = s.body.bone, y = (68 + 12 * s.body.years) * size;
   const RayEllipse shell(c.ray(), 0, y, 20.4f, 17), core(c.ray(), 0, y, 15.6f, 13),
@@ -232,7 +232,7 @@ inline void paint_spine(RadiographScene& s, RandomStream& random) {
 }
 
 /// Ten pairs of ribs that fall from the spine to the front, and the clavicles.
-inline void paint_bones(RadiographScene& s) {
+HLIP_LAZY void paint_bones(RadiographScene& s) {
   auto& c = s.canvas;
   const RadiographBody& b = s.body;
   const float mean = 0.5f * (b.half_width + b.half_depth), pi = std::numbers::pi_v<float>;

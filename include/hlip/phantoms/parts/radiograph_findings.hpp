@@ -10,7 +10,7 @@ HLIP_BEGIN
 namespace detail {
 
 /// Fluid above the diaphragm, whose surface rises at the walls.
-inline PhantomFindingNote paint_settled_effusion(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY PhantomFindingNote paint_settled_effusion(RadiographScene& s, RandomStream& random) {
   PhantomFindingNote note;
   note.side = side_names[static_cast<std::size_t>(random.below(3))];
   const float depth = draw(random, 20, 62);
@@ -36,7 +36,7 @@ inline PhantomFindingNote paint_settled_effusion(RadiographScene& s, RandomStrea
 }
 
 /// The part of an air rim that shapes the lung: side, width in mm, and a denser lung.
-inline PhantomFindingNote plan_air_rim(RadiographScene& s, RandomStream& random) {
+HLIP_LAZY PhantomFindingNote plan_air_rim(RadiographScene& s, RandomStream& random) {
   PhantomFindingNote note;
   const auto side = static_cast<std::size_t>(random.below(2));
   note.side = side_names[side];
@@ -48,8 +48,8 @@ inline PhantomFindingNote plan_air_rim(RadiographScene& s, RandomStream& random)
 
 /// Air between the chest wall and the lung, most of it at the apex, and the pleura as a fine line.
 /// @param rim 255 where a ray meets nothing of the lung but air beside it
-inline void paint_air_rim(RadiographScene& s, RandomStream& random, const PhantomFindingNote& note,
-                          std::vector<std::uint8_t>& rim) {
+HLIP_LAZY void paint_air_rim(RadiographScene& s, RandomStream& random,
+                             const PhantomFindingNote& note, std::vector<std::uint8_t>& rim) {
   auto& c = s.canvas;
   const std::size_t side = note.side == side_names[0] ? 0 : 1;
   const ChestWall wall(s);
@@ -90,8 +90,8 @@ inline std::array<PatientPoint, 13> bent_line(PatientPoint p, PatientPoint q, Pa
 }
 
 /// One tube or catheter of four kinds; `size` of the note is its name.
-inline PhantomFindingNote paint_tube(RadiographScene& s, RandomStream& random,
-                                     std::vector<std::uint8_t>& tube) {
+HLIP_LAZY PhantomFindingNote paint_tube(RadiographScene& s, RandomStream& random,
+                                        std::vector<std::uint8_t>& tube) {
   PhantomFindingNote note;
   const float size = s.size, sign = random.chance(0.7) ? -1.f : 1.f;
   const auto about = [&](PatientPoint p, double mm) {

@@ -128,8 +128,8 @@ inline RandomKey radiograph_key(const RadiographPlan& plan, RadiographOwner owne
 
 /// Decides what picture `index` shows, as a function of options, seed and index alone.
 /// @throws hlip::error if the options are impossible or the index is negative
-inline RadiographPlan plan_radiograph(const RadiographPhantomOptions& options, std::uint64_t seed,
-                                      index_t index) {
+HLIP_LAZY RadiographPlan plan_radiograph(const RadiographPhantomOptions& options,
+                                         std::uint64_t seed, index_t index) {
   using namespace detail;
   check_phantom_options(options);
   if (index < 0) fail("radiograph phantom", "picture {}, expected 0 or more", index);
