@@ -87,9 +87,9 @@ template <class B> int train(B, RadDinoOptions& o, const std::string& resolved) 
   RunFolder folder(o);
   if (o.phantom > 0) {
     RadiographPhantomSet set;
-    set.seed = o.phantom_seed, set.pictures = o.phantom, set.size = o.phantom_size;
+    set.data_seed = o.phantom_seed, set.pictures = o.phantom, set.size = o.phantom_size;
     const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
-      return write_phantom_radiographs(o.phantom_root, set, threads, progress);
+      return write_radiograph_dataset(o.phantom_root, set, threads, progress);
     });
     if (!drawn) return 0;
     o.images = drawn->table;

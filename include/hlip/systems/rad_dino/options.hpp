@@ -4,6 +4,7 @@
 
 #include <hlip/cli/run_options.hpp>
 #include <hlip/imaging/augment/multi_crop.hpp>
+#include <hlip/imaging/prepare_radiograph.hpp>
 #include <hlip/models/vit_configs.hpp>
 #include <hlip/systems/rad_dino/schedules.hpp>
 #include <hlip/systems/rad_dino/self_distillation.hpp>
