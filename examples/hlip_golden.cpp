@@ -10,6 +10,8 @@
 #include "golden/lr_schedules.hpp"
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
+#include "golden/rad_dino/correspondence.hpp"
+#include "golden/rad_dino/metrics.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -35,9 +37,11 @@ namespace {
 template <class B> void check(Fixture& f) {
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
+      {"correspondence", check_correspondence<B>},
       {"interpret", check_interpret<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
+      {"metrics", check_metrics<B>},
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
       {"text_tower", check_text_tower<B>},
