@@ -11,6 +11,7 @@
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
 #include "golden/rad_dino/correspondence.hpp"
+#include "golden/rad_dino/logistic_regression.hpp"
 #include "golden/rad_dino/metrics.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
@@ -39,6 +40,7 @@ template <class B> void check(Fixture& f) {
       {"adamw", check_adamw<B>},
       {"correspondence", check_correspondence<B>},
       {"interpret", check_interpret<B>},
+      {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
       {"metrics", check_metrics<B>},

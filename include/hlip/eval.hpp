@@ -1,5 +1,5 @@
-// Everything in eval/: metrics, intervals, retrieval, zero-shot evaluation, correspondence of
-// patches. Needs no library beyond fmt.
+// Everything in eval/: metrics, intervals, retrieval, zero-shot evaluation, logistic regression,
+// correspondence of patches. Needs no library beyond fmt.
 #pragma once
 
 #include <hlip/eval/auc.hpp>
@@ -8,6 +8,8 @@
 #include <hlip/eval/bootstrap.hpp>
 #include <hlip/eval/dice.hpp>
 #include <hlip/eval/f1.hpp>
+#include <hlip/eval/lbfgs.hpp>
+#include <hlip/eval/logistic_regression.hpp>
 #include <hlip/eval/patch_correspondence.hpp>
 #include <hlip/eval/pca.hpp>
 #include <hlip/eval/retrieval.hpp>
