@@ -11,6 +11,7 @@
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
 #include "golden/rad_dino/correspondence.hpp"
+#include "golden/rad_dino/linear_probe.hpp"
 #include "golden/rad_dino/logistic_regression.hpp"
 #include "golden/rad_dino/metrics.hpp"
 #include "golden/text_tower.hpp"
@@ -40,6 +41,7 @@ template <class B> void check(Fixture& f) {
       {"adamw", check_adamw<B>},
       {"correspondence", check_correspondence<B>},
       {"interpret", check_interpret<B>},
+      {"linear_probe", check_linear_probe<B>},
       {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
