@@ -162,12 +162,19 @@ Task make_task(const Options& o) {
   PictureTable table = read_picture_table(o.labels, o.names);
   auto findings = read_findings(table, o.columns);
   const auto splits = splits_of(table, o.test_fraction, o.seed);
-  Part train(splits, Split::train, findings), test(splits, Split::test, findings);
-  Task task{std::move(table), std::move(findings), std::move(train), std::move(test), {}};
-  const auto valid = std::count(splits.begin(), splits.end(), Split::valid);
-  if (valid > 0)
+  Part train(splits, Split::train, findings), valid(splits, Split::valid, findings),
+      test(splits, Split::test, findings);
+  Task task{std::move(table), std::move(findings), std::move(train),
+            std::move(valid), std::move(test),     {}};
+  if (o.rates.size() > 1 && task.valid.rows.empty())
+    fail_file(o.labels, "",
+              "has no pictures of the split valid to choose one of {} learning rates by; give --lr "
+              "one rate, or the table a column {}",
+              o.rates.size(), o.names.split);
+  if (o.rates.size() == 1 && !task.valid.rows.empty())
     task.notes.push_back(
-        fmt::format("{} pictures of the split valid are not used: the last step is taken", valid));
+        fmt::format("{} pictures of the split valid are not used: there is nothing to choose",
+                    task.valid.rows.size()));
   if (task.table.split_column < 0)
     task.notes.push_back(fmt::format("the table has no column {}: {:g} % of the {} are tested on",
                                      o.names.split, 100 * o.test_fraction,
