@@ -109,13 +109,18 @@ TEST_CASE("cross_validated_accuracy: right where classes lie apart, chance where
   const Labels labels = cycle(100, 2);
   Labels folds;
   for (std::int64_t i = 0; i < 100; ++i) folds.push_back(i / 20);
-  for (const double a : cross_validated_accuracy(points(labels, 3, 0.1), std::span(labels),
-                                                 std::span<const std::int64_t>(folds), 5))
-    CHECK(a == 1);
+  const auto apart = cross_validated_accuracy(points(labels, 3, 0.1), std::span(labels),
+                                              std::span<const std::int64_t>(folds), 5);
+  CHECK(apart.accuracy == std::vector<double>(5, 1.0));
+  CHECK(apart.unfinished == 0);
   double mean = 0;
   for (const double a : cross_validated_accuracy(points(cycle(100, 1), 3, 1.0), std::span(labels),
-                                                 std::span<const std::int64_t>(folds), 5))
+                                                 std::span<const std::int64_t>(folds), 5)
+                            .accuracy)
     mean += a / 5;
+  CHECK(cross_validated_accuracy(points(labels, 3, 0.1), std::span(labels),
+                                 std::span<const std::int64_t>(folds), 5, {.max_iterations = 1})
+            .unfinished == 5);
   CHECK(mean > 0.3);
   CHECK(mean < 0.7);
   folds.assign(100, 0);

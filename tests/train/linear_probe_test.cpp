@@ -28,6 +28,10 @@ Table labels() {
     for (index_t k = 0; k < 2; ++k) v.push_back(static_cast<float>(i >> k & 1));
   return Table::from_values({pictures, 2}, std::span<const float>(v));
 }
+/// The same batch at every step.
+auto rows(std::vector<std::int64_t> batch) {
+  return [batch = std::move(batch)](std::int64_t) { return batch; };
+}
 LinearProbeOptions quick() {
   LinearProbeOptions o;
   o.lr = 0.1, o.epochs = 20, o.batch_size = 16;
@@ -76,29 +80,32 @@ TEST_CASE("train_linear_probe: the bias decays like the weights") {
   LinearProbeOptions o = quick();
   o.weight_decay = 0.5;
   const auto before = head.weight.value().to_vector();
-  train_linear_probe(head, features(), unknown, {{0, 1}}, o);
+  train_linear_probe(head, features(), unknown, 1, rows({0, 1}), o);
   CHECK(head.bias.value().to_vector()[0] == doctest::Approx(1 - 0.1 * 0.5));
   CHECK(head.weight.value().to_vector()[0] == doctest::Approx(before[0] * (1 - 0.1 * 0.5)));
 }
 
-TEST_CASE("linear_probe_batches: every picture once an epoch, the last batch what is left") {
-  const auto batches = linear_probe_batches(pictures, quick());
-  CHECK(batches.size() == 20 * 4);
+TEST_CASE("LinearProbeBatches: every picture once an epoch, the last batch what is left") {
+  LinearProbeBatches batches(pictures, quick());
+  CHECK(batches.steps() == 20 * 4);
   std::set<std::int64_t> seen;
-  for (std::size_t b = 0; b < 4; ++b) seen.insert(batches[b].begin(), batches[b].end());
+  for (std::int64_t step = 0; step < 4; ++step)
+    for (const auto row : batches(step)) CHECK(seen.insert(row).second);
   CHECK(seen.size() == pictures);
-  CHECK(batches[3].size() == 2);
-  CHECK(batches[0] != batches[4]);
+  CHECK(batches(3).size() == 2);
+  CHECK(batches(0) != batches(4));
+  CHECK_THROWS_AS(LinearProbeBatches(0, quick()), error);
 }
 
 TEST_CASE("train_linear_probe: senseless input is refused") {
   auto head = linear_probe_layer<Cpu>(width, 2, 0);
   const LinearProbeOptions o = quick();
-  CHECK_THROWS_AS(train_linear_probe(head, features(), Table::zeros({3, 2}), {{0}}, o), error);
-  CHECK_THROWS_AS(train_linear_probe(head, features(), Table::zeros({pictures, 3}), {{0}}, o),
+  CHECK_THROWS_AS(train_linear_probe(head, features(), Table::zeros({3, 2}), 1, rows({0}), o),
                   error);
-  CHECK_THROWS_AS(train_linear_probe(head, features(), labels(), {{pictures}}, o), error);
-  CHECK_THROWS_WITH_AS(
-      train_linear_probe(head, Table::full({pictures, width}, std::nanf("")), labels(), {{0}}, o),
-      doctest::Contains("is not finite at step 1"), error);
+  CHECK_THROWS_AS(
+      train_linear_probe(head, features(), Table::zeros({pictures, 3}), 1, rows({0}), o), error);
+  CHECK_THROWS_AS(train_linear_probe(head, features(), labels(), 1, rows({pictures}), o), error);
+  CHECK_THROWS_WITH_AS(train_linear_probe(head, Table::full({pictures, width}, std::nanf("")),
+                                          labels(), 1, rows({0}), o),
+                       doctest::Contains("is not finite at step 1"), error);
 }

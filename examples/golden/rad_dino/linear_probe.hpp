@@ -31,14 +31,16 @@ template <class B> void check_linear_probe(Fixture& f) {
   f.require("param.weight", {labels, width});
   f.require("param.bias", {labels});
   const auto order = f.integers("input.batches");
-  std::vector<std::vector<std::int64_t>> batches;
-  for (auto at = order.begin(); at != order.end(); at += batch)
-    batches.emplace_back(at, at + batch);
+  const auto batch_of = [&](std::int64_t step) {
+    const auto begin = order.begin() + step * batch;
+    return std::vector<std::int64_t>(begin, begin + batch);
+  };
 
   Linear<float, B> head = linear_probe_layer<B>(width, labels, 0);
   load_state_dict(head, Group(f, "param."));
   const auto x = f.tensor<B>("input.X");
-  const auto losses = train_linear_probe(head, x, f.tensor<B>("input.Y"), batches,
+  const auto losses = train_linear_probe(head, x, f.tensor<B>("input.Y"),
+                                         axis_of(f, "input.batches", 2, 0), batch_of,
                                          detail::probe_options_of(f));
   f.compare("output.losses", losses, Limit{Limit::Scale::relative, 1e-4});
   compare_operator(f, "output.weight", head.weight.value(), 1e-4);

@@ -30,8 +30,10 @@ template <class B> void check_logistic_regression(Fixture& f) {
   }
   options.C = 1;
   const auto accuracy = cross_validated_accuracy(
-      x, std::span<const std::int64_t>(f.integers("input.y_multi")), f.integers("input.fold"),
-      axis_of(f, "output.cv_accuracy", 1, 0), options);
+                            x, std::span<const std::int64_t>(f.integers("input.y_multi")),
+                            f.integers("input.fold"), axis_of(f, "output.cv_accuracy", 1, 0),
+                            options)
+                            .accuracy;
   compare_operator(f, "output.cv_accuracy", accuracy);
   const MeanSd m = mean_sd(accuracy);
   compare_operator(f, "output.cv_mean_std", {m.mean, m.sd});

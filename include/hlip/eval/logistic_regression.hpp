@@ -170,6 +170,12 @@ std::vector<std::int64_t> predict_classes(const LogisticRegression& model,
   return out;
 }
 
+/// What classifiers were right about on folds they were not fitted on.
+struct CrossValidation {
+  std::vector<double> accuracy;  ///< of each fold
+  int unfinished = 0;            ///< fits that ran out of iterations
+};
+
 /// Accuracy on each fold of classifiers fitted on the others. Which fold a sample is in is the
 /// caller's to say: all pictures of a subject belong into one.
 /// @param folds number of the fold of each sample, 0 … count - 1
@@ -178,11 +184,10 @@ std::vector<std::int64_t> predict_classes(const LogisticRegression& model,
 /// @throws hlip::error as logistic_regression, and if a fold is empty or outside of it all labels
 /// are equal
 template <class B>
-std::vector<double> cross_validated_accuracy(const Tensor<double, B>& x,
-                                             std::span<const std::int64_t> labels,
-                                             std::span<const std::int64_t> folds,
-                                             std::int64_t count,
-                                             const LogisticRegressionOptions& options = {}) {
+CrossValidation cross_validated_accuracy(const Tensor<double, B>& x,
+                                         std::span<const std::int64_t> labels,
+                                         std::span<const std::int64_t> folds, std::int64_t count,
+                                         const LogisticRegressionOptions& options = {}) {
   expect(labels.size() == folds.size() && x.rank() == 2 &&
              x.dim(0) == static_cast<index_t>(folds.size()),
          "cross_validation", "x is {}, with {} labels and {} folds", to_string(x.shape()),
@@ -190,7 +195,7 @@ std::vector<double> cross_validated_accuracy(const Tensor<double, B>& x,
   expect(count >= 2, "cross_validation", "{} folds, expected two or more", count);
   const auto values = x.to_vector();
   const auto width = static_cast<std::size_t>(x.dim(1));
-  std::vector<double> accuracy;
+  CrossValidation result;
   for (std::int64_t fold = 0; fold < count; ++fold) {
     std::vector<double> of[2];
     std::vector<std::int64_t> own[2];
@@ -212,9 +217,10 @@ std::vector<double> cross_validated_accuracy(const Tensor<double, B>& x,
     const auto named = predict_classes(model, table(1));
     std::size_t right = 0;
     for (std::size_t i = 0; i < named.size(); ++i) right += named[i] == own[1][i];
-    accuracy.push_back(static_cast<double>(right) / static_cast<double>(named.size()));
+    result.unfinished += model.converged ? 0 : 1;
+    result.accuracy.push_back(static_cast<double>(right) / static_cast<double>(named.size()));
   }
-  return accuracy;
+  return result;
 }
 
 HLIP_END

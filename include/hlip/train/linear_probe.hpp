@@ -40,37 +40,43 @@ Linear<float, B> linear_probe_layer(index_t features, index_t labels, std::uint6
 
 /// Which pictures each step of a probe sees: every epoch all of them, in an order of its own; the
 /// last batch of an epoch may be smaller.
-inline std::vector<std::vector<std::int64_t>> linear_probe_batches(
-    index_t pictures, const LinearProbeOptions& options) {
-  const Sampler sampler(pictures, {.batch_size = std::min(options.batch_size, pictures),
-                                   .drop_last = false,
-                                   .seed = options.seed});
-  std::vector<std::vector<std::int64_t>> batches;
-  for (index_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const auto order = sampler.order(epoch);
-    for (std::size_t at = 0; at < order.size();) {
-      const std::size_t end = std::min(order.size(),
-                                       at + static_cast<std::size_t>(sampler.options().batch_size));
-      batches.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(at),
-                           order.begin() + static_cast<std::ptrdiff_t>(end));
-      at = end;
-    }
+class LinearProbeBatches {
+ public:
+  /// @throws hlip::error if there is no picture or an option makes no sense
+  LinearProbeBatches(index_t pictures, const LinearProbeOptions& options)
+      : epochs_(options.epochs),
+        sampler_(pictures, {.batch_size = std::min(options.batch_size, pictures),
+                            .drop_last = false,
+                            .seed = options.seed}) {}
+  std::int64_t steps() const { return epochs_ * sampler_.batches_per_epoch(); }
+  /// The rows of a step. @param step 0 … steps() - 1, best in rising order
+  std::vector<std::int64_t> operator()(std::int64_t step) {
+    const index_t epoch = step / sampler_.batches_per_epoch(),
+                  batch = step % sampler_.batches_per_epoch();
+    if (epoch != epoch_) order_ = sampler_.order(epoch), epoch_ = epoch;
+    const index_t size = sampler_.options().batch_size, begin = batch * size,
+                  end = std::min(begin + size, sampler_.size());
+    return {order_.begin() + begin, order_.begin() + end};
   }
-  return batches;
-}
+
+ private:
+  std::int64_t epochs_;
+  Sampler sampler_;
+  index_t epoch_ = -1;
+  std::vector<index_t> order_;  // of that epoch
+};
 
 /// Trains a layer on given batches: mean binary cross-entropy with logits, AdamW, cosine per step.
 /// @param head trained in place; its gradient flows nowhere else
 /// @param features (pictures, C); @param labels (pictures, K), 0, 1 or NaN where it is not known
-/// @param batches rows of both, one list for each step
+/// @param batch_of called as batch_of(step) -> rows of both, a vector of std::int64_t
 /// @return the loss of each step
 /// @throws hlip::error if the sizes do not fit, a batch names no such picture, or a loss is not
 /// finite
-template <class B>
+template <class B, class BatchOf>
 std::vector<double> train_linear_probe(Linear<float, B>& head, const Tensor<float, B>& features,
-                                       const Tensor<float, B>& labels,
-                                       const std::vector<std::vector<std::int64_t>>& batches,
-                                       const LinearProbeOptions& options) {
+                                       const Tensor<float, B>& labels, std::int64_t steps,
+                                       BatchOf&& batch_of, const LinearProbeOptions& options) {
   expect(features.rank() == 2 && labels.rank() == 2 && features.dim(0) == labels.dim(0),
          "linear_probe", "features are {}, labels {}, expected (pictures, C) and (pictures, K)",
          to_string(features.shape()), to_string(labels.shape()));
@@ -83,15 +89,16 @@ std::vector<double> train_linear_probe(Linear<float, B>& head, const Tensor<floa
   };
   Supervised objective(head, {.weight_decay = options.weight_decay, .decay_all = true}, loss);
   TrainerOptions running;
-  running.stage = "probe", running.steps = static_cast<std::int64_t>(batches.size());
+  running.stage = "probe", running.steps = steps;
   running.schedule.lr = options.lr, running.adamw = options.adamw, running.seed = options.seed;
   Trainer trainer(objective, running, CheckpointStore("", {"probe"}));
   std::vector<double> losses;
-  std::vector<Tensor<std::int64_t, B>> step(1);
-  for (const auto& rows : batches) {
-    step[0] = Tensor<std::int64_t, B>::from_values({static_cast<index_t>(rows.size())},
-                                                   std::span<const std::int64_t>(rows));
-    const StepResult result = trainer.train_step(step);
+  std::vector<Tensor<std::int64_t, B>> batch(1);
+  for (std::int64_t step = 0; step < steps; ++step) {
+    const std::vector<std::int64_t> rows = batch_of(step);
+    batch[0] = Tensor<std::int64_t, B>::from_values({static_cast<index_t>(rows.size())},
+                                                    std::span<const std::int64_t>(rows));
+    const StepResult result = trainer.train_step(batch);
     expect(result.finite, "linear_probe",
            "loss {} or its gradient {} is not finite at step {}; a smaller learning rate than {:g} "
            "may help",
@@ -110,8 +117,8 @@ Linear<float, B> train_linear_probe(const Tensor<float, B>& features,
          "features are {}, labels {}, expected (pictures, C) and (pictures, K)",
          to_string(features.shape()), to_string(labels.shape()));
   auto head = linear_probe_layer<B>(features.dim(1), labels.dim(1), options.seed);
-  train_linear_probe(head, features, labels, linear_probe_batches(features.dim(0), options),
-                     options);
+  LinearProbeBatches batches(features.dim(0), options);
+  train_linear_probe(head, features, labels, batches.steps(), batches, options);
   return head;
 }
 
