@@ -12,6 +12,7 @@
 #include <hlip/eval/logistic_regression.hpp>
 #include <hlip/eval/patch_correspondence.hpp>
 #include <hlip/eval/pca.hpp>
+#include <hlip/eval/probe_table.hpp>
 #include <hlip/eval/retrieval.hpp>
 #include <hlip/eval/roc_curve.hpp>
 #include <hlip/eval/zero_shot.hpp>
