@@ -107,7 +107,8 @@ struct Target {
   }
 };
 
-/// Where numbers are cut. @param spec "4" parts, or at "20,40,60", or at "60,"  @throws hlip::error for anything else
+/// Where numbers are cut. @param spec "4" parts, or at "20,40,60", or at "60,"
+/// @throws hlip::error for anything else
 std::vector<double> edges_of(const std::string& spec, std::vector<double> values) {
   std::vector<double> numbers;
   std::size_t at = 0;
