@@ -11,6 +11,10 @@
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
 #include "golden/rad_dino/augment_ops.hpp"
+#include "golden/rad_dino/correspondence.hpp"
+#include "golden/rad_dino/linear_probe.hpp"
+#include "golden/rad_dino/logistic_regression.hpp"
+#include "golden/rad_dino/metrics.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -37,9 +41,13 @@ template <class B> void check(Fixture& f) {
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
       {"augment_ops", check_augment_ops<B>},
+      {"correspondence", check_correspondence<B>},
       {"interpret", check_interpret<B>},
+      {"linear_probe", check_linear_probe<B>},
+      {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
+      {"metrics", check_metrics<B>},
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
       {"text_tower", check_text_tower<B>},

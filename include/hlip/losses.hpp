@@ -1,4 +1,5 @@
 // Losses.
 #pragma once
 
+#include <hlip/losses/binary_cross_entropy.hpp>
 #include <hlip/losses/contrastive.hpp>
