@@ -56,8 +56,7 @@ template <class B> void load_pretrained(const RadDinoOptions& o, Vit<float, B>& 
     const auto at = stored.find(name);
     if (at == stored.end()) continue;
     Var<float, Cpu> value = at->second;
-    if (name == "pos_embed" && !(value.shape() == var->shape()) &&
-        value.dim(2) == var->dim(2)) {
+    if (name == "pos_embed" && !(value.shape() == var->shape()) && value.dim(2) == var->dim(2)) {
       const index_t side = grid_side(var->value(), 1);
       NoGrad guard;
       value = resize_grid_positions(value, 1, side, side, vit.config.positions);

@@ -40,8 +40,7 @@ HLIP_LAZY Json preprocessor_json(const RadiographPreparation& p) {
 HLIP_LAZY void write_encoder_files(const std::string& folder, const VitConfig& config,
                                    const RadiographPreparation& preparation) {
   atomic_write(folder + "/model.json", to_json(config).dump(2) + "\n");
-  atomic_write(folder + "/preprocessor_config.json",
-               preprocessor_json(preparation).dump(2) + "\n");
+  atomic_write(folder + "/preprocessor_config.json", preprocessor_json(preparation).dump(2) + "\n");
 }
 
 HLIP_END

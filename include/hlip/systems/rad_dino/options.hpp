@@ -150,10 +150,11 @@ HLIP_LAZY std::string rad_dino_options_fault(const CLI::App& app, const RadDinoO
                               {"--phantom-size", "--phantom-seed", "--phantom-root"}, "--phantom"),
         means_nothing_without(app, !o.images.empty(), {"--image-column"}, "--images")})
     if (!fault.empty()) return fault;
-  for (const auto& [option, range] :
-       {std::pair{"--global-scale", o.global_scale}, {"--local-scale", o.local_scale},
-        {"--mask-ratio", o.mask_ratio}})
-    if (range[0] > range[1]) return fmt::format("{} {} {}: from above to", option, range[0], range[1]);
+  for (const auto& [option, range] : {std::pair{"--global-scale", o.global_scale},
+                                      {"--local-scale", o.local_scale},
+                                      {"--mask-ratio", o.mask_ratio}})
+    if (range[0] > range[1])
+      return fmt::format("{} {} {}: from above to", option, range[0], range[1]);
   if (o.warmup_teacher_temp > o.teacher_temp)
     return "--warmup-teacher-temp is above --teacher-temp, which it rises to";
   return run_options_fault(app, o);

@@ -34,7 +34,8 @@ class RadiographViews {
     BytePicture picture = to_byte_picture(read_radiograph(files_[static_cast<std::size_t>(i)]));
     // the same order in every epoch: a picture of its own, not a way to change one
     if (shuffled_patch_ > 0)
-      picture = shuffle_patches(picture, shuffled_patch_, {0, 0x5Fu, static_cast<std::uint64_t>(i)});
+      picture = shuffle_patches(picture, shuffled_patch_,
+                                {0, 0x5Fu, static_cast<std::uint64_t>(i)});
     return multi_crop(picture, crops_, key);
   }
 
@@ -50,8 +51,7 @@ template <class B> CropBatch<float, B> collate_views(const std::vector<MultiCrop
   for (const auto& views : samples) global.push_back(views.global), local.push_back(views.local);
   CropBatch<float, B> batch;
   batch.global = on_backend<B>(crop_major(Tensor<float>(stack(global, 0))));
-  if (local[0].numel() > 0)
-    batch.local = on_backend<B>(crop_major(Tensor<float>(stack(local, 0))));
+  if (local[0].numel() > 0) batch.local = on_backend<B>(crop_major(Tensor<float>(stack(local, 0))));
   return batch;
 }
 

@@ -11,7 +11,7 @@ HLIP_BEGIN
 /// What changes over a run, and when, in steps.
 struct SelfDistillationSchedule {
   std::int64_t steps = 60000;
-  double lr = 1e-3;         ///< of a batch of 1024; it goes with the square root of the batch
+  double lr = 1e-3;          ///< of a batch of 1024; it goes with the square root of the batch
   std::int64_t batch = 640;  ///< pictures of a step, of all ranks
   double end_lr = 1e-6;
   std::int64_t warmup = 6000;

@@ -3,6 +3,7 @@
 
 #include <hlip/core/random.hpp>
 #include <hlip/imaging/augment/byte_picture.hpp>
+#include <hlip/imaging/radiograph.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -28,6 +29,23 @@ HLIP_LAZY BytePicture shuffle_patches(const BytePicture& x, index_t patch, Rando
         std::copy_n(x.plane(c) + at(from), patch, y.plane(c) + at(to));
       }
     }
+  return y;
+}
+
+/// The same of a radiograph that is going to be prepared for an encoder, as its patches will lie:
+/// windowed to 8 bits, the patches of its centre square exchanged.
+/// @param side of the square that is cut for the encoder, in pixels after resizing
+/// @param number of the picture, which names the order
+HLIP_LAZY Radiograph shuffled_radiograph(const Radiograph& x, index_t side, index_t patch,
+                                         std::uint64_t number) {
+  const BytePicture grey = to_byte_picture(x);
+  const index_t shorter = std::min(x.height, x.width),
+                scaled = std::max<index_t>(1, patch * shorter / std::max<index_t>(1, side));
+  const BytePicture shuffled = shuffle_patches(grey, scaled, {0, 0x5Fu, number});
+  Radiograph y = x;
+  y.bits = 8;
+  y.window = {0, 255};
+  y.levels.assign(shuffled.levels.begin(), shuffled.levels.end());
   return y;
 }
 
