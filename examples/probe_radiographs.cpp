@@ -262,12 +262,8 @@ Json json_of(const ProbeTable::Row& r) {
                 {"low", number(i.low)},
                 {"high", number(i.high)}};
   };
-  return {{"finding", r.name},
-          {"positives", r.positives},
-          {"negatives", r.negatives},
-          {"auprc", metric(r.auprc, r.auprc_interval)},
-          {"auroc", metric(r.auroc, r.auroc_interval)},
-          {"interval_note", r.note().empty() ? Json() : Json(r.note())}};
+  return {{"auprc", metric(r.auprc, r.auprc_interval)},
+          {"auroc", metric(r.auroc, r.auroc_interval)}};
 }
 
 std::string scores_csv(const Task& task, const std::vector<Probed>& probed, std::uint64_t seed) {
@@ -323,7 +319,12 @@ void write_results(const Options& o, const Task& task, const std::vector<Probed>
               {"lr", p.lr},
               {"macro", json_of(p.table.macro())},
               {"left_out", p.table.left_out()}};
-    for (const auto& r : p.table.rows()) e["findings"].push_back(json_of(r));
+    for (const auto& r : p.table.rows()) {
+      Json f = json_of(r);
+      f["finding"] = r.name, f["positives"] = r.positives, f["negatives"] = r.negatives;
+      f["interval_note"] = r.note().empty() ? Json() : Json(r.note());
+      e["findings"].push_back(std::move(f));
+    }
     json["encoders"].push_back(std::move(e));
   }
   atomic_write(o.out + "/probe.csv", csv);

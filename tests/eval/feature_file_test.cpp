@@ -174,6 +174,8 @@ TEST_CASE("read_findings: columns of 0, 1 and unknown; one class alone is refuse
   CHECK(read_findings(t, {"fluid"}).size() == 1);
   CHECK_THROWS_WITH_AS(read_findings(t, {"age"}),
                        doctest::Contains("line 2, column age: is \"40\", expected 0, 1"), error);
+  CHECK_THROWS_WITH_AS(read_findings(t, {"fluid", "fluid"}), doctest::Contains("asked for twice"),
+                       error);
   CHECK_THROWS_WITH_AS(read_findings(t, {"tube"}), doctest::Contains("column tube is absent"),
                        error);
   CHECK_THROWS_WITH_AS(read_findings(table_of("image,x\na,1\nb,1\n"), {}),

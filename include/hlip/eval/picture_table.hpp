@@ -196,6 +196,8 @@ HLIP_LAZY std::vector<FindingLabels> read_findings(const PictureTable& t,
   for (const auto& name : columns.empty() ? t.table.columns() : columns) {
     const int c = t.table.column(name);
     if (columns.empty() && t.is_key(c)) continue;
+    if (std::count(columns.begin(), columns.end(), name) > 1)
+      fail("findings", "column {} is asked for twice", quote_text(name));
     FindingLabels finding{name, std::vector<double>(t.rows())};
     std::size_t r = 0;
     while (r < t.rows() && detail::read_finding(t.table.at(r, c), finding.values[r])) ++r;
