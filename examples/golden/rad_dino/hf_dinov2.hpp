@@ -23,8 +23,7 @@ inline Tensor<float, Cpu> every_nth(const Tensor<float, Cpu>& channel, index_t n
   const index_t rows = (channel.dim(0) + n - 1) / n, columns = (channel.dim(1) + n - 1) / n;
   auto out = Tensor<float, Cpu>::empty({rows, columns});
   for (index_t r = 0; r < rows; ++r)
-    for (index_t c = 0; c < columns; ++c)
-      out.data()[r * columns + c] = channel.at({r * n, c * n});
+    for (index_t c = 0; c < columns; ++c) out.data()[r * columns + c] = channel.at({r * n, c * n});
   return out;
 }
 
