@@ -87,7 +87,7 @@ class Tiles {
   void next(const std::string& title, bool new_group = false) {
     if (column_ >= 0 && (new_group || column_ + 1 == look_columns)) ++row_, column_ = -1;
     ++column_;
-    const auto letters = static_cast<std::size_t>(look_side / Picture::text_width("x", 2));
+    const auto letters = static_cast<std::size_t>(look_side / Picture::text_width("x", 2)) - 1;
     picture_.text(left(), top() - look_title + 5, short_title(title, letters), {230, 234, 240});
   }
   /// Fills the tile: colour(y, x) of its pixels.
@@ -180,9 +180,12 @@ HLIP_LAZY Picture draw_attention(const std::vector<LookedAt>& pictures, index_t 
 HLIP_LAZY Picture draw_correspondence(const LookedAt& a, const LookedAt& b,
                                       const std::vector<LookPoint>& points) {
   std::vector<std::int64_t> queries, groups;
+  // the far edge belongs to the last patch
+  const auto place = [](double share, index_t n) {
+    return share == 1 ? static_cast<double>(n) - 0.5 : share * static_cast<double>(n);
+  };
   for (const LookPoint& p : points)
-    queries.push_back(patch_at(p.y * static_cast<double>(a.rows),
-                               p.x * static_cast<double>(a.columns), 1, a.rows, a.columns));
+    queries.push_back(patch_at(place(p.y, a.rows), place(p.x, a.columns), 1, a.rows, a.columns));
   const auto index = Tensor<std::int64_t, Cpu>::from_values({static_cast<index_t>(queries.size())},
                                                             std::span<const std::int64_t>(queries));
   const Tensor<float, Cpu> maps = similarity_maps(a.patches, b.patches, index, b.rows, b.columns);
@@ -194,7 +197,7 @@ HLIP_LAZY Picture draw_correspondence(const LookedAt& a, const LookedAt& b,
   for (std::size_t from = 0; from < points.size(); from += columns) {
     const std::size_t to = std::min(points.size(), from + columns);
     for (std::size_t q = from; q < to; ++q) {
-      tiles.next(fmt::format("{}: a point of the first", q + 1), q == from);
+      tiles.next(fmt::format("point {}", q + 1), q == from);
       detail::paint_grey(tiles, a);
       tiles.ring(points[q], {255, 80, 80});
     }
@@ -204,7 +207,8 @@ HLIP_LAZY Picture draw_correspondence(const LookedAt& a, const LookedAt& b,
       const auto middle = [](index_t i, index_t n) {
         return (static_cast<double>(i) + 0.5) / static_cast<double>(n);
       };
-      tiles.next(fmt::format("{}: best {:.2f}", q + 1, maps.at({at, row, column})), q == from);
+      tiles.next(fmt::format("point {}: best {:.2f}", q + 1, maps.at({at, row, column})),
+                 q == from);
       detail::paint_map(tiles, b, maps.select(0, at).contiguous());
       tiles.ring({middle(row, b.rows), middle(column, b.columns)}, {255, 255, 255});
     }
@@ -257,7 +261,7 @@ HLIP_LAZY Picture draw_components(const std::vector<LookedAt>& pictures) {
   for (const LookedAt& seen : pictures) {
     tiles.next(seen.name);
     detail::paint_grey(tiles, seen);
-    tiles.next("components");
+    tiles.next("its patches");
     tiles.paint([&](std::int64_t y, std::int64_t x) {
       const index_t row = y * seen.rows / detail::look_side,
                     column = x * seen.columns / detail::look_side;
