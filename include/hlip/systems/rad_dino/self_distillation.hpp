@@ -100,7 +100,7 @@ class SelfDistillationObjective {
 
   /// Ends a run that has collapsed.
   template <class Result> void check(const Result& result, const StepContext& at) {
-    collapse_.check(settings_.collapse, result.others, at.step);
+    collapse_.check(settings_.collapse, result.others, at.step, at.steps);
   }
 
   template <class Visit> void each_state(Visit&& visit) {
