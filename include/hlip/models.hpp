@@ -6,6 +6,9 @@
 #include <hlip/models/clip.hpp>
 #include <hlip/models/configs.hpp>
 #include <hlip/models/convert_2d.hpp>
+#include <hlip/models/dino_head.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
 #include <hlip/models/memory_forecast.hpp>
+#include <hlip/models/vit.hpp>
+#include <hlip/models/vit_outputs.hpp>
