@@ -130,8 +130,8 @@ template <class Fn> void on_ranks(int size, Fn fn) {
   for (auto& t : threads) t.join();
 }
 
-/// What ranks that share the eight pictures of a step come to, with the masks given for each picture
-/// or with drawn ones.
+/// What ranks that share the eight pictures of a step come to, with masks given for each picture or
+/// with drawn ones.
 struct OfRanks {
   std::vector<std::vector<double>> states;
   std::vector<double> losses;
