@@ -4,6 +4,7 @@
 #include <hlip/cli/command_line.hpp>
 #include <hlip/io/gzip_libdeflate.hpp>
 #include <hlip/report/run_page.hpp>
+#include <hlip/systems/hlip/stages.hpp>
 
 #include <cstdio>
 
@@ -16,7 +17,7 @@ int main(int argc, char** argv) {
   return hlip::run_program(app, argc, argv, [&] {
     for (const auto& run : runs) {
       const auto path = run + "/report.html";
-      hlip::atomic_write(path, hlip::run_report(run));
+      hlip::atomic_write(path, hlip::run_report(run, hlip::stage_titles(hlip::hlip_stages())));
       fmt::print("{}\n", hlip::visible_text(path));
     }
     return 0;

@@ -19,25 +19,21 @@
 #include <hlip/phantoms/brain_mri_writer.hpp>
 #include <hlip/systems/hlip/training.hpp>
 #include <hlip/systems/hlip/zero_shot.hpp>
-#include <hlip/train/report_problems.hpp>
 
 #include <fmt/format.h>
-
-#include <optional>
 
 using namespace train_brain_mri;
 
 namespace {
 
-/// Reads the studies of a JSON file; with --skip-bad faulty studies are listed in a file, without
-/// it they end the run before it begins.
+/// Reads the studies of a JSON file, by the rules of usable_studies.
 BrainDataset read_studies(const Options& o, RunFolder& folder, const std::string& json,
                           const std::string& split, const std::string& labels, bool training) {
-  BrainDataset data = read_brain_mri(
-      o.data_root, json, {split, labels, training, volume_check_named(o.check_volumes)});
-  report_problems(o, folder, data.problems, data.root, data.split);
-  if (data.studies.empty()) fail_file(json, "", "holds no usable study");
-  return data;
+  return usable_studies(
+      o, folder,
+      read_brain_mri(o.data_root, json,
+                     {split, labels, training, volume_check_named(o.check_volumes)}),
+      json);
 }
 
 template <class B> int train(B, Options& o, const std::string& resolved) {
@@ -74,19 +70,12 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   const auto findings = evaluable_classes(brain_prompts(valid_set.findings), valid.size(), label,
                                           left_out);
 
-  BrainSamples::Options sampling;
-  sampling.preset = preset;
-  sampling.num_scans = o.num_scans;
-  sampling.context_length = config.context_length;
-  sampling.shuffle_reports = o.shuffle_reports;
-  sampling.seed = o.seed;
-  sampling.sentences = config.dual_text;
   std::size_t scans = 0;
   for (const auto& s : train_set.studies) scans += s.scans.size();
   const std::size_t stored =
       scans * static_cast<std::size_t>(preset.num_slices * preset.crop * preset.crop) *
       sizeof(float16);
-  sampling.cache = static_cast<double>(stored) <= o.cache_gib * 0x1p30;
+  const BrainSamples::Options sampling{sample_options(o, config, stored), preset, o.num_scans};
   const auto samples = std::make_shared<const BrainSamples>(train_set.studies, tokenizer, sampling);
 
   // ---- model --------------------------------------------------------------------------------
@@ -108,7 +97,7 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   };
   const auto evaluate = [&](std::int64_t epoch) {
     std::vector<Evaluation> found;
-    if (!findings.empty() && o.zeroshot_frequency > 0 && epoch % o.zeroshot_frequency == 0)
+    if (!findings.empty() && evaluation_due(o.zeroshot_frequency, epoch))
       found.push_back(zero_shot_evaluation(score().table()));
     return found;
   };
@@ -121,8 +110,6 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   }
 
   // ---- evaluation ---------------------------------------------------------------------------
-  std::optional<ZeroShotScores> scores;
-  std::string last_line;
   if (findings.empty()) {
     fmt::print(
         "no zero-shot evaluation: {}\n",
@@ -131,12 +118,9 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
             : fmt::format("no finding has both a positive and a negative among the {} studies",
                           valid.size()));
   } else {
-    scores = score();
-    const ZeroShotTable table = scores->table();
-    last_line = table.last_line();
-    run.log_scalars(zero_shot_evaluation(table).scalars);
-    report_zero_shot(o, *scores, table, left_out, "studies",
-                     "each finding against 'No significant abnormalities', all scans of a study");
+    run.evaluate_zero_shot(
+        score, left_out, "studies",
+        "each finding against 'No significant abnormalities', all scans of a study");
   }
   run.write_report(
       fmt::format("{} on {}, {} training studies", config.name,
@@ -146,7 +130,6 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
                                      scans, o.num_scans));
         fact("evaluation", fmt::format("{} studies", valid.size()));
       });
-  if (scores) fmt::print("{}\n", last_line);
   return 0;
 }
 

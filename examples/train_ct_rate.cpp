@@ -18,7 +18,6 @@
 #include <hlip/systems/hlip/retrieval_ct.hpp>
 #include <hlip/systems/hlip/training.hpp>
 #include <hlip/systems/hlip/zero_shot_ct.hpp>
-#include <hlip/train/report_problems.hpp>
 
 #include <fmt/format.h>
 
@@ -29,8 +28,7 @@ using namespace train_ct_rate;
 
 namespace {
 
-/// Reads a split; with --skip-bad faulty studies are listed in a file, without it they end the run
-/// before it begins.
+/// Reads a split, by the rules of usable_studies.
 /// @param annotation JSON with the reports, or empty for the table  @param reports whether reports
 /// are needed; otherwise labels are
 CtRateDataset read_split(const Options& o, RunFolder& folder, const std::string& split,
@@ -41,10 +39,7 @@ CtRateDataset read_split(const Options& o, RunFolder& folder, const std::string&
   reading.need_labels = !reports;
   reading.annotation = annotation;
   reading.check = volume_check_named(o.check_volumes);
-  CtRateDataset data = read_ct_rate(o.data_root, split, reading);
-  report_problems(o, folder, data.problems, data.root, data.split);
-  if (data.studies.empty()) fail_file(o.data_root, split, "holds no usable study");
-  return data;
+  return usable_studies(o, folder, read_ct_rate(o.data_root, split, reading), o.data_root, split);
 }
 
 template <class B> int train(B, Options& o, const std::string& resolved) {
@@ -82,19 +77,14 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
     findings = evaluable_findings(*valid, prompt_template(o.zeroshot_template), left_out);
   }
 
-  CtRateSamples::Options sampling;
-  sampling.preset = preset;
-  sampling.sampling = o.text_sampling == "whole" ? ReportSampling::whole
-                                                 : ReportSampling::sentences;
-  sampling.context_length = config.context_length;
-  sampling.shuffle_reports = o.shuffle_reports;
-  sampling.seed = o.seed;
-  sampling.sentences = config.dual_text;
   std::size_t volumes = 0;
   for (const auto& s : train_set.studies) volumes += s.recons.size();
-  sampling.cache = static_cast<double>(volumes) *
-                       static_cast<double>(preset.size[0] * preset.size[1] * preset.size[2]) * 2 <=
-                   o.cache_gib * 0x1p30;
+  const std::size_t stored = volumes * sizeof(float16) *
+                             static_cast<std::size_t>(preset.size[0] * preset.size[1] *
+                                                      preset.size[2]);
+  const CtRateSamples::Options sampling{
+      sample_options(o, config, stored), preset,
+      o.text_sampling == "whole" ? ReportSampling::whole : ReportSampling::sentences};
   const auto cached = cached_files(o.cache, o.train_split, preset, train_set.studies);
   if (!o.cache.empty())
     fmt::print("cache {}: {} of {} training volumes are there and current\n", o.cache,
@@ -126,24 +116,18 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   const auto score = [&] {
     return score_zero_shot(run.model, *tokenizer, *valid, findings, {16, o.workers});
   };
-  const auto due = [](std::int64_t frequency, std::int64_t epoch) {
-    return frequency > 0 && epoch % frequency == 0;
-  };
   const auto retrieve = [&] {
     return "retrieval on " + std::to_string(pairs->size()) +
            " pairs: " + to_string(evaluate_retrieval(run.model, pairs, 16, o.workers));
   };
   const auto evaluate = [&](std::int64_t epoch) {
     std::vector<Evaluation> found;
-    if (!findings.empty() && due(o.zeroshot_frequency, epoch))
+    if (!findings.empty() && evaluation_due(o.zeroshot_frequency, epoch))
       found.push_back(zero_shot_evaluation(score().table()));
-    if (pairs && due(o.val_frequency, epoch)) found.push_back({retrieve(), {}});
+    if (pairs && evaluation_due(o.val_frequency, epoch)) found.push_back({retrieve(), {}});
     return found;
   };
-  const std::size_t voxels = volumes * static_cast<std::size_t>(preset.size[0] * preset.size[1] *
-                                                                preset.size[2]);
-  if (run.image_stage(samples, 1, sampling.cache ? voxels * sizeof(float16) : 0, evaluate) ==
-      TrainOutcome::stopped)
+  if (run.image_stage(samples, 1, sampling.cache ? stored : 0, evaluate) == TrainOutcome::stopped)
     return 0;
   if (o.dry_run) {
     run.finish_dry_run();
@@ -153,7 +137,6 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   // ---- evaluation ---------------------------------------------------------------------------
   if (pairs) fmt::print("{}\n", retrieve());
   std::optional<ZeroShotScores> scores;
-  std::string last_line;
   if (!valid) {
     fmt::print("no zero-shot evaluation: {} has no labelled split '{}'\n", o.data_root,
                o.valid_split);
@@ -163,12 +146,8 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
         "volumes of '{}'\n",
         valid->size(), o.valid_split);
   } else {
-    scores = score();
-    const ZeroShotTable table = scores->table();
-    last_line = table.last_line();
-    run.log_scalars(zero_shot_evaluation(table).scalars);
-    report_zero_shot(o, *scores, table, left_out, "volumes",
-                     fmt::format("template '{}'", o.zeroshot_template));
+    scores = run.evaluate_zero_shot(score, left_out, "volumes",
+                                    fmt::format("template '{}'", o.zeroshot_template));
   }
 
   // ---- report -------------------------------------------------------------------------------
@@ -187,7 +166,6 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
                                              zero_shot_classifier(run.model, *tokenizer, findings),
                                              *valid, *scores, preset, o.report_examples);
       });
-  if (scores) fmt::print("{}\n", last_line);
   return 0;
 }
 

@@ -31,6 +31,7 @@ csv.h libcsv-dev
 utf8proc.h libutf8proc-dev
 CLI/CLI.hpp libcli11-dev
 png.h libpng-dev
+jpeglib.h libjpeg-dev
 doctest/doctest.h doctest-dev
 omp.h libomp-dev"
   while read -r header package; do
@@ -56,7 +57,7 @@ look() {
   need_tool python3 python3
   if [ -z "$compiler" ]; then
     need "a C++ compiler" g++
-    packages+=(libeigen3-dev libfmt-dev zlib1g-dev libdeflate-dev nlohmann-json3-dev libcsv-dev libutf8proc-dev libcli11-dev libpng-dev doctest-dev)
+    packages+=(libeigen3-dev libfmt-dev zlib1g-dev libdeflate-dev nlohmann-json3-dev libcsv-dev libutf8proc-dev libcli11-dev libpng-dev libjpeg-dev doctest-dev)
   else
     need_headers "$compiler"
   fi

@@ -4,29 +4,13 @@
 
 #include "options.hpp"
 
+#include <hlip/cli/process_time.hpp>
 #include <hlip/systems/hlip/trained_model.hpp>
 #include <hlip/systems/hlip/zero_shot_ct.hpp>
 
-#include <unistd.h>
-
-#include <ctime>
 #include <memory>
 
 namespace bench {
-
-/// Seconds since the kernel started this process, to 0.01 s: loading the program counts as well.
-inline double seconds_since_process_start() {
-  std::ifstream file("/proc/self/stat");
-  std::string stat{std::istreambuf_iterator<char>(file), {}};
-  std::size_t at = stat.rfind(')');  // the name before it may hold anything
-  for (int field = 3; field <= 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
-  expect(at != std::string::npos, "hlip_bench",
-         "/proc/self/stat does not say when the process started");
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) -
-         std::stod(stat.substr(at)) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
 
 inline void add_start(CLI::App& root, Subjects& subjects) {
   struct Options : RunOptions {
@@ -71,7 +55,7 @@ inline void add_start(CLI::App& root, Subjects& subjects) {
     const Var<float> input(stack_volumes({preprocess_ct(CtCacheFile(o->file), trained.preset)}));
     const auto p = classifier.probabilities(
         passing([&] { return trained.model.encode_image(input).value().to_vector(); }));
-    const double all = seconds_since_process_start(), rest = all - forward;
+    const double all = seconds_since_start(), rest = all - forward;
     print("start", {{"model", trained.model.config.name}}, o->threads[0], 1, {rest, rest},
           {{"forward_seconds", forward}, {"first_probability", p.at(0)}});
   });

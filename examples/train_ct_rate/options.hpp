@@ -115,15 +115,27 @@ inline void apply_recipe(CLI::App& app, Options& o) {
   apply_published_recipe(app, o);
 }
 
+/// The window and the fit of --input-info. @throws hlip::error naming the option
+inline CtPreset input_info(const Options& o) {
+  CtPreset preset;
+  try {
+    set_preset_entry(preset, "window_hu", o.input_info[0] + "," + o.input_info[1]);
+    set_preset_entry(preset, "mode", o.input_info[2]);
+    check_preset(preset);
+  } catch (const error& e) {
+    fail("--input-info", "{}", e.what());
+  }
+  return preset;
+}
+
 /// What is wrong with the options taken together, or nothing.
 inline std::string usage_fault(const CLI::App& app, const Options& o) {
   if ((o.phantom > 0) == !o.data_root.empty()) return "give either --data-root DIR or --phantom N";
   if (const std::string fault = hlip_options_fault(app, o); !fault.empty()) return fault;
   try {
-    parse_ct_preset(
-        fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
+    input_info(o);
   } catch (const error& e) {
-    return fmt::format("--input-info: {}", e.what());
+    return e.what();
   }
   return o.resume.empty()
              ? means_nothing_without(app, o.val_frequency > 0, {"--val-data"}, "--val-frequency")
@@ -131,8 +143,7 @@ inline std::string usage_fault(const CLI::App& app, const Options& o) {
 }
 
 inline CtPreset preprocessing(const Options& o, const ClipConfig& config) {
-  CtPreset preset = parse_ct_preset(
-      fmt::format("window_hu={},{} mode={}", o.input_info[0], o.input_info[1], o.input_info[2]));
+  CtPreset preset = input_info(o);
   if (o.phantom > 0) preset.spacing = {9, 5, 5};
   for (int d = 0; d < 3; ++d) preset.size[static_cast<std::size_t>(d)] = config.vision.img_size[d];
   preset.already_hu = o.already_hu;

@@ -1,11 +1,13 @@
-// How collections of studies lie on disk, and their studies as samples: CT-RATE, and brain MRI.
-// Needs libcsv, nlohmann_json, utf8proc and zlib.
+// How collections of studies lie on disk, and their studies as samples: CT-RATE, brain MRI and
+// chest radiographs. Needs libcsv, nlohmann_json, utf8proc and zlib.
 #pragma once
 
 #include <hlip/datasets/brain_mri/dataset.hpp>
 #include <hlip/datasets/brain_mri/prompts.hpp>
 #include <hlip/datasets/brain_mri/samples.hpp>
 #include <hlip/datasets/brain_mri/scan.hpp>
+#include <hlip/datasets/chest_xray/pictures.hpp>
+#include <hlip/datasets/chest_xray/table.hpp>
 #include <hlip/datasets/ct_rate/cache.hpp>
 #include <hlip/datasets/ct_rate/dataset.hpp>
 #include <hlip/datasets/ct_rate/load_volume.hpp>

@@ -1,6 +1,7 @@
 // Losses.
 #pragma once
 
+#include <hlip/losses/binary_cross_entropy.hpp>
 #include <hlip/losses/contrastive.hpp>
 #include <hlip/losses/koleo.hpp>
 #include <hlip/losses/self_distillation.hpp>

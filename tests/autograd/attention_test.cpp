@@ -97,7 +97,7 @@ TEST_CASE(
     "attention: gradients of packed and separate operands, in every layout, masked and dropped") {
   for (const TokenLayout& l : layouts)
     for (int kind = 0; kind < 4; ++kind) {
-      // central differences of long sequences take long and show nothing new
+      // Central differences of long sequences take long and show nothing new
       if (l.rows() > 16) continue;
       const Mask mask = kind & 1 ? some_mask(l) : Mask();
       const AttentionOptions options{kind & 2 ? 0.3 : 0.0, {1, 2, 3}};

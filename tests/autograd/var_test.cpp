@@ -89,7 +89,7 @@ TEST_CASE("var: a part shared by two results can be used again only while it is 
 
 TEST_CASE("var: a backward that fails leaves no trace in what is used afterwards") {
   const Variable x(numbers({4}, 1), true), other(numbers({4}, 2), true);
-  // the newer one is pulled first, while the other waits
+  // The newer one is pulled first, while the other waits
   const Variable waiting = other * 3, later = x * 2;
   sum(later).backward();
   const Variable both = waiting + later;

@@ -16,7 +16,7 @@ template <class F, int Operands, bool Positive> struct Elementwise {
     return {{1, 1, 2, 0},     {3, 5, 2, 0}, {4, 16, 4, 0}, {0, 3, 2, 0},   {5, 33, 2, 0},
             {150, 130, 2, 0}, {6, 4, 0, 4}, {3, 64, 4, 1}, {40, 64, 8, 0}, {5, 12, 2, 0}};
   }
-  // one value; the slack is for exp, log and pow away from 1
+  // One value; the slack is for exp, log and pow away from 1
   static double terms(const Sizes&) { return 16; }
 
   template <class T, class B> static Outputs run(const Sizes& s) {

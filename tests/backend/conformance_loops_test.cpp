@@ -37,6 +37,6 @@ TEST_CASE("tested backend: the sum of four million floats is that of doubles") {
   const Buffer<float, Tested> at(x), sum(1);
   reduce(Tested{}, Reduction::sum, static_cast<const float*>(at.data()), sum.data(), 1,
          static_cast<index_t>(x.size()), 1);
-  // float addition one by one is off by 1e-3
+  // Float addition one by one is off by 1e-3
   CHECK(std::abs(sum.values()[0] - want) <= 1e-6 * want);
 }

@@ -69,7 +69,7 @@ template <Stored In> struct GemmOf {
     if ((flags & residual) && In != Stored::operands_and_result) g.residual = res;
     gemm(B{}, g);
     constexpr int bits = std::is_same_v<R, bfloat16> ? 8 : 0;
-    // the slack too: it must be left alone
+    // The slack too: it must be left alone
     return {{"c", c.values(), bits}, {"pre_activation", pre.values(), bits}};
   }
 };

@@ -21,7 +21,7 @@ template <bool Stored> struct LayerNormOf {
     using S = std::conditional_t<Stored, stored_type<T, B>, T>;
     const index_t rows = s[0], cols = s[1], n = rows * cols, first = s[3];
     auto host = numbers<T>(n + first, 1);
-    // a mean away from zero, where a one-pass variance would lose digits
+    // A mean away from zero, where a one-pass variance would lose digits
     for (T& x : host) x += T(8);
     const Buffer<T, B> x(host), weight(numbers<T>(cols, 2)), bias(numbers<T>(cols, 3));
     const Buffer<S, B> dy(rounded_numbers<S>(n + first, 4)), y(n + first);

@@ -1,6 +1,9 @@
 #include <hlip/cli/config_file.hpp>
 
+#include <hlip/io/file.hpp>
 #include <hlip/train/progress.hpp>
+
+#include "../io/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,11 +20,12 @@ int run(std::vector<const char*> words, std::string* seen = nullptr) {
   app.add_option("--learning-rate", rate)->capture_default_str();
   app.add_option("--steps", steps);
   app.add_option("--seed", seed);
+  add_config_option(app);
   words.insert(words.begin(), "tester");
   return run_program(app, static_cast<int>(words.size()), const_cast<char**>(words.data()),
                      [&]() -> int {
                        if (name == "bad") fail("tester", "a failed run");
-                       if (seen) *seen = config_text(app);
+                       if (seen) *seen = app.config_to_str(true);
                        return 0;
                      });
 }
@@ -58,6 +62,32 @@ TEST_CASE("command line: the configuration text holds given values and defaults"
   std::string text;
   run({"--name", "somebody"}, &text);
   CHECK(text == "name = \"somebody\"\nlearning-rate = \"0.5\"\n");
+}
+
+TEST_CASE("command line: what the configuration text says is read back, whatever it holds") {
+  const TempFolder folder;
+  std::string all = "a # b \"quoted\" and 'quoted' [1, 2]\r\n";
+  for (int c = 1; c < 256; ++c) all += static_cast<char>(c);
+  for (const std::string& value : {all, std::string(), std::string(" true "), std::string("0x1")}) {
+    std::string written, read;
+    REQUIRE(run({"--name", value.c_str(), "--steps", "3"}, &written) == 0);
+    atomic_write(folder / "config.toml", written);
+    CHECK(run({"--config", (folder / "config.toml").c_str()}, &read) == 0);
+    CHECK(read == written);
+  }
+}
+
+TEST_CASE("command line: options at their defaults are those that say nothing new") {
+  CLI::App app("a test", "tester");
+  std::vector<std::string> window{"-1150", "350"}, more{"1", "2"};
+  std::string name = "nobody", other = "other", none;
+  app.add_option("--window", window)->expected(2)->capture_default_str();
+  app.add_option("--more", more)->expected(2)->capture_default_str();
+  app.add_option("--name", name)->capture_default_str();
+  app.add_option("--other", other)->capture_default_str();
+  app.add_option("--none", none);
+  app.parse("--window -1150 350 --more 1 3 --other x");
+  CHECK(options_at_default(app) == std::vector<std::string>{"window", "name"});
 }
 
 TEST_CASE("command line: edit distance") {

@@ -194,6 +194,6 @@ TEST_CASE(
   for (const char* bad : {"mri crop=300", "mri num_slices=0", "mri std=0", "mri slices=3",
                           "mri crop=many", "mri crop"}) {
     CAPTURE(bad);
-    CHECK_THROWS_AS(parse_mri_preset(bad), error);
+    CHECK_THROWS_WITH_AS(parse_mri_preset(bad), doctest::Contains("mri preset: "), error);
   }
 }

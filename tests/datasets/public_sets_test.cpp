@@ -141,7 +141,7 @@ TEST_CASE(
   CHECK(r.studies() == 2);
   CHECK(std::isnan(r.auc));
   CHECK(std::isnan(r.balanced_accuracy));
-  // nobody takes part
+  // Nobody takes part
   CHECK(std::isnan(
       score_pub_brain_task(tasks[4], studies, logits, std::vector<std::size_t>{0, 0}, few).auc));
   CHECK(says(test::error_of([&] {

@@ -133,7 +133,7 @@ TEST_CASE(
     return scan_slices(ct_input_grid(Shape{depth, 4, 4}, std::array<double, 3>{mm, 1, 1}, p));
   };
   CHECK(numbers(8, 3) == std::vector<index_t>{0, 1, 2, 3, 4, 5, 6, 7});
-  // the middle is cut out
+  // The middle is cut out
   CHECK(numbers(12, 3) == std::vector<index_t>{2, 3, 4, 5, 6, 7, 8, 9});
   // padded on both sides
   CHECK(numbers(4, 3) == std::vector<index_t>{-1, -1, 0, 1, 2, 3, -1, -1});

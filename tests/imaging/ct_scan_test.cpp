@@ -103,7 +103,7 @@ TEST_CASE(
   CHECK(survey(odd).warning == hu_range(to_volume(odd).voxels).warning);
   REQUIRE(odd.frame.warnings.size() == 2);
   CHECK(odd.frame.warnings[0] == "2 voxels are not finite and were replaced");
-  // voxel 5 is air now
+  // Voxel 5 is air now
   CHECK(odd.frame.warnings[1].find("was the intercept applied?") == std::string::npos);
   CHECK_THROWS_WITH_AS(CtScan(StoredVolume(folder / "odd.nii"), 0, 1),
                        doctest::Contains("give no HU"), error);

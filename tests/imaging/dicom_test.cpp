@@ -13,6 +13,8 @@ TEST_CASE("dicom: not built, DCMTK or OpenJPEG is absent") {
 
 #include <hlip/core/random.hpp>
 #include <hlip/datasets/inspect_dicom.hpp>
+#include <hlip/imaging/augment/byte_picture.hpp>
+#include <hlip/imaging/read_radiograph.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -46,7 +48,8 @@ std::string fault(const std::string& path, const DicomOptions& options = {}) {
 struct Slice {
   std::string series = "1.2.3", modality = "CT", position = "-10\\-20\\0",
               orientation = "1\\0\\0\\0\\1\\0", spacing = "0.5\\0.75", slope = "2",
-              intercept = "-1000", frames, syntax = "1.2.840.10008.1.2.1";
+              intercept = "-1000", frames, syntax = "1.2.840.10008.1.2.1",
+              photometric = "MONOCHROME2", imager_spacing, centre, width, function, padding;
   std::uint16_t rows = 2, columns = 3, bits_stored = 12, samples = 1, is_signed = 0;
   std::vector<std::uint16_t> pixels = {0, 1, 2, 3, 4, 5};
 
@@ -68,15 +71,18 @@ struct Slice {
     std::string meta = element(2, 0x10, "UI", syntax), data, raw;
     for (const auto p : pixels) raw += u16(p);
     data += element(8, 0x16, "UI", "1.2.840.10008.5.1.4.1.1.2") + text(8, 0x60, "CS", modality) +
-            element(0x20, 0xE, "UI", series) + element(0x20, 0x13, "IS", "7") +
-            text(0x20, 0x32, "DS", position) + text(0x20, 0x37, "DS", orientation) +
-            element(0x28, 2, "US", u16(samples)) + element(0x28, 4, "CS", "MONOCHROME2") +
-            text(0x28, 8, "IS", frames) + element(0x28, 0x10, "US", u16(rows)) +
-            element(0x28, 0x11, "US", u16(columns)) + text(0x28, 0x30, "DS", spacing) +
-            element(0x28, 0x100, "US", u16(16)) + element(0x28, 0x101, "US", u16(bits_stored)) +
+            text(0x18, 0x1164, "DS", imager_spacing) + element(0x20, 0xE, "UI", series) +
+            element(0x20, 0x13, "IS", "7") + text(0x20, 0x32, "DS", position) +
+            text(0x20, 0x37, "DS", orientation) + element(0x28, 2, "US", u16(samples)) +
+            element(0x28, 4, "CS", photometric) + text(0x28, 8, "IS", frames) +
+            element(0x28, 0x10, "US", u16(rows)) + element(0x28, 0x11, "US", u16(columns)) +
+            text(0x28, 0x30, "DS", spacing) + element(0x28, 0x100, "US", u16(16)) +
+            element(0x28, 0x101, "US", u16(bits_stored)) +
             element(0x28, 0x102, "US", u16(bits_stored - 1u)) +
-            element(0x28, 0x103, "US", u16(is_signed)) + text(0x28, 0x1052, "DS", intercept) +
-            text(0x28, 0x1053, "DS", slope) + element(0x7FE0, 0x10, "OW", raw);
+            element(0x28, 0x103, "US", u16(is_signed)) + text(0x28, 0x120, "US", padding) +
+            text(0x28, 0x1050, "DS", centre) + text(0x28, 0x1051, "DS", width) +
+            text(0x28, 0x1052, "DS", intercept) + text(0x28, 0x1053, "DS", slope) +
+            text(0x28, 0x1056, "CS", function) + element(0x7FE0, 0x10, "OW", raw);
     return std::string(128, '\0') + "DICM" + element(2, 0, "UL", u32(meta.size())) + meta + data;
   }
 };
@@ -278,6 +284,87 @@ TEST_CASE("dicom: sequences nested without end are refused, not followed") {
   const auto report = inspect_dicom(folder / "deep.dcm");
   REQUIRE(report.problems.size() == 1);
   CHECK(says(report.problems[0], "deep.dcm: the decoder crashed on it"));
+}
+
+TEST_CASE("dicom: a radiograph is dark where its levels are low, and shown through its window") {
+  TempFolder folder;
+  const auto read = [&](auto change) {
+    Slice s;
+    s.intercept = s.slope = s.spacing = "";
+    change(s);
+    atomic_write(folder / "x", s.bytes());
+    return read_radiograph(folder / "x");
+  };
+  using Levels = std::vector<std::uint16_t>;
+  using Window = std::array<double, 2>;
+  const auto plain = read([](Slice&) {});
+  CHECK(plain.levels == Levels{0, 1, 2, 3, 4, 5});
+  CHECK(plain.bits == 12);
+  CHECK(plain.window == Window{0, 5});
+  CHECK_FALSE(plain.spacing.has_value());
+  const auto inverted = read([](Slice& s) { s.photometric = "MONOCHROME1"; });
+  CHECK(inverted.levels == Levels{4095, 4094, 4093, 4092, 4091, 4090});
+  CHECK(to_byte_picture(inverted).levels == std::vector<std::uint8_t>{255, 204, 153, 102, 51, 0});
+  CHECK(read([](Slice& s) { s.is_signed = 1, s.pixels[0] = 0x0FFF; }).levels ==
+        Levels{2047, 2049, 2050, 2051, 2052, 2053});
+  CHECK(read([](Slice& s) { s.slope = "-1", s.intercept = "9"; }).levels == inverted.levels);
+
+  const auto windowed = [](Slice& s) { s.centre = "3\\40", s.width = "4\\400"; };
+  CHECK(read(windowed).window == Window{1, 4});
+  CHECK(read([&](Slice& s) {
+          windowed(s);
+          s.function = "LINEAR_EXACT";
+        }).window == Window{1, 5});
+  const auto both = read([&](Slice& s) {
+    windowed(s);
+    s.photometric = "MONOCHROME1", s.slope = "2", s.intercept = "-1";
+  });
+  CHECK(both.window == Window{4095 - 2.5, 4095 - 1});
+  const auto curved = read([&](Slice& s) {
+    windowed(s);
+    s.function = "SIGMOID";
+  });
+  CHECK(curved.bits == 16);
+  CHECK(curved.levels[3] == 32768);
+  CHECK(curved.levels[5] == std::lround(65535 / (1 + std::exp(-2.0))));
+  CHECK(curved.window == Window{0, 65535});
+  for (const char* none : {"0", "-4", "x"})
+    CHECK(read([&](Slice& s) { s.centre = "3", s.width = none; }).window == Window{0, 5});
+  CHECK(read([](Slice& s) { s.padding = Slice::u16(5); }).window == Window{0, 4});
+}
+
+TEST_CASE("dicom: the pixel size of a radiograph, and what is no radiograph") {
+  TempFolder folder;
+  const auto write = [&](auto change) {
+    Slice s;
+    change(s);
+    atomic_write(folder / "x", s.bytes());
+    return folder / "x";
+  };
+  const auto spacing = [&](const char* patient, const char* detector) {
+    return read_radiograph(
+               write([&](Slice& s) { s.spacing = patient, s.imager_spacing = detector; }))
+        .spacing;
+  };
+  using Spacing = std::array<double, 2>;
+  CHECK(spacing("0.5\\0.75", "0.1\\0.2") == Spacing{0.5, 0.75});
+  CHECK(spacing("", "0.1\\0.2") == Spacing{0.1, 0.2});
+  CHECK_FALSE(spacing("0\\0", "").has_value());
+  const auto refused = [&](auto change) {
+    const auto path = write(change);
+    return test::error_of([&] { read_radiograph(path); });
+  };
+  CHECK(says(refused([](Slice& s) { s.frames = "2"; }), "NumberOfFrames: is 2, expected 1"));
+  CHECK(says(refused([](Slice& s) { s.slope = "0"; }), "RescaleSlope: is 0"));
+  CHECK(says(refused([](Slice& s) { s.samples = 3; }), "SamplesPerPixel: is 3"));
+  CHECK(says(refused([](Slice& s) { s.photometric = "PALETTE COLOR"; }), "expected MONOCHROME1"));
+  CHECK(says(refused([](Slice& s) { s.rows = 30000, s.columns = 30000; }),
+             "Rows: 30000 x 30000 pixels"));
+  CHECK(says(refused([](Slice& s) {
+               s.rows = 30000, s.columns = 1;
+               s.pixels.resize(30000);
+             }),
+             "Rows: 30000 x 1 pixels, expected 1 to 20000 a side"));
 }
 
 #endif

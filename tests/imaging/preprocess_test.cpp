@@ -174,6 +174,12 @@ TEST_CASE("preprocess: a preset goes through its text unchanged") {
        {"size=1,2", "size=1,2,3,4", "size=1,2,x", "size=0,1,1", "size=1.5,1,1", "mode=pad",
         "colour=red", "spacing", "window_hu=3,3", "spacing=nan,1,1", "std=0"})
     CHECK_THROWS_AS(parse_ct_preset(bad), error);
+  set_preset_entry(p, "window_hu", "-100,200");
+  CHECK(p.window_hu == std::array<double, 2>{-100, 200});
+  CHECK_THROWS_WITH_AS(set_preset_entry(p, "window_hu", "-100,200 mode=crop"),
+                       "ct preset: window_hu is \"200 mode=crop\", expected a number", error);
+  CHECK_THROWS_WITH_AS(set_preset_entry(p, "mode", "pad"),
+                       doctest::Contains("\"mode=pad\" is not understood; names are"), error);
 }
 
 TEST_CASE("preprocess: the range report tells HU from other values") {

@@ -52,7 +52,7 @@ TEST_CASE("stack_slices: oblique and sagittal planes go along their normal") {
   CHECK(oblique.affine[2][2] == doctest::Approx(3 * c));
   for (auto& p : planes) p.along_row = {0, 1, 0}, p.along_column = {0, 0, -1};
   for (int k = 0; k < 3; ++k) planes[static_cast<std::size_t>(k)].position = {5.0 * k, 0, 0};
-  // the normal is (-1, 0, 0): the slice furthest left comes first
+  // The normal is (-1, 0, 0): the slice furthest left comes first
   const auto sagittal = stack_slices(planes);
   CHECK(sagittal.order == std::vector<std::size_t>{2, 1, 0});
   CHECK(orientation_code(sagittal.affine) == "PIR");

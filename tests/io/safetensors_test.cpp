@@ -151,7 +151,7 @@ TEST_CASE(
     b = file.mapped<float>("b");
     CHECK(static_cast<const void*>(a.data()) ==
           static_cast<const void*>(file.info("a").bytes.data()));
-    // the first tensor begins as memory of our own would
+    // The first tensor begins as memory of our own would
     CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 64 == 0);
     // another type: converted, a copy
     CHECK(file.mapped<float>("h").to_vector() == std::vector<float>{0.5f, -3});

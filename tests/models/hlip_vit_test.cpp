@@ -20,7 +20,7 @@ HlipVitConfig small(const Blocks& blocks, index_t depth = 4, std::vector<index_t
 template <int Levels> HlipVit<Levels, double, Cpu> encoder(const HlipVitConfig& c) {
   Initializer init(11);
   HlipVit<Levels, double, Cpu> vit(c, init);
-  // the published start of 1e-6 would hide it
+  // The published start of 1e-6 would hide it
   vit.cls_token = Variable(numbers({1, 1, c.embed_dim}, 21), true);
   return vit;
 }
@@ -262,7 +262,7 @@ TEST_CASE("encoder: a last block at the scan level ends in the mean of the scans
   const HlipVitConfig ends_at_scan = small({{0, 2}, {1, 3}, {}}),
                       ends_at_study = small({{0, 2}, {}, {1, 3}});
   const Variable one_scan = volumes(2, 1);
-  // a scan is the study
+  // A scan is the study
   CHECK(largest_difference(features<3>(ends_at_scan, one_scan),
                            features<3>(ends_at_study, one_scan)) < 1e-12);
   const Variable x = volumes(1, 3);

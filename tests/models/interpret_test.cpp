@@ -59,7 +59,7 @@ TEST_CASE("interpret: the gradient of a slice's attention is that of central dif
   const auto a = found.attention, g = found.gradient;
   for (index_t head = 0; head < 2; ++head)
     by_hand += std::max(0.0, a.at({3, head, 0, 2}) * g.at({3, head, 0, 2})) / 2;
-  // group 3 is slice 1 of scan 1, column 2 its second patch
+  // Group 3 is slice 1 of scan 1, column 2 its second patch
   CHECK(std::abs(found.relevance.at({1, 1, 0, 1}) - by_hand) < 1e-15);
 }
 

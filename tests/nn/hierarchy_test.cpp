@@ -89,7 +89,7 @@ TEST_CASE("move_to_level: tokens without room beside them are copied, not writte
   const auto h = three_levels(2);
   auto t = tokens_at(h, study_level, false, Variable(numbers({token_rows(h, study_level), 5}, 1)));
   const Array patches = patches_of(t).clone();
-  // no block in between makes new room
+  // No block in between makes new room
   for (int level : {slice_level, scan_level, study_level, slice_level}) {
     const Array before = t.x.value().clone();
     const auto moved = move_to_level(t, level);

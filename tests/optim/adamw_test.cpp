@@ -61,7 +61,7 @@ TEST_CASE(
       {{"x", x, 0.2, 0.5, 0}, {"y", y, 0.1, 1.0, 1}, {"z", z, 0.3, 0.5, 7}},
       {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
   const std::array<const Variable*, 3> all{&x, &y, &z};
-  // the last scale holds for all groups behind it
+  // The last scale holds for all groups behind it
   const double rate[] = {0.5, 1, 0.5}, decay[] = {0.2, 0.1, 0.3}, clip[] = {0.25, 0.5, 0.5};
   std::vector<Scalar> expected[3];
   for (std::size_t k = 0; k < 3; ++k)

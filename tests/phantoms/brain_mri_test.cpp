@@ -97,7 +97,7 @@ TEST_CASE("brain phantom: no single scan tells stroke or haemorrhage, two of the
           with[f][k] += seen[k] && study.labels[f] == 1;
       }
       for (std::size_t f = 2 * p; f < 2 * p + 2; ++f) positives[f] += study.labels[f];
-      // together they tell both findings without a fault
+      // Together they tell both findings without a fault
       CHECK((seen[0] != seen[1]) == (study.labels[2 * p] == 1));
       CHECK((seen[0] && seen[1]) == (study.labels[2 * p + 1] == 1));
     }

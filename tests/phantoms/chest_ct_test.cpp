@@ -141,7 +141,7 @@ TEST_CASE("phantom: values are HU of a chest in air") {
     CHECK(s.spacing[0] >= 8.4);
     CHECK(s.spacing[0] <= 9.4);
     CHECK(s.spacing[1] == s.spacing[2]);
-    // stored x runs to the left and y to the back, against the affine's right and front; the centre
+    // Stored x runs to the left and y to the back, against the affine's right and front; the centre
     // of the grid is the origin
     CHECK(s.affine[0][0] == -s.spacing[2]);
     CHECK(s.affine[1][1] == -s.spacing[1]);
@@ -176,10 +176,10 @@ TEST_CASE("phantom: lung findings appear where the report says") {
       CAPTURE(c.note.lobe);
       CHECK(c.voxels > 3);
       CHECK(c.lung_up > 20 * c.lung_down);  // denser than lung
-      // the rest are its edge, vessels, and the part of the heart that lies within the lung's
+      // The rest are its edge, vessels, and the part of the heart that lies within the lung's
       // outline
       CHECK(c.lung > 0.3);
-      // several nodules are reported by the largest only
+      // Several nodules are reported by the largest only
       if (c.note.side == "right") CHECK(c.right > (f == F::lung_nodule ? 0.2 : 0.99));
       if (c.note.side == "left") CHECK(c.right < (f == F::lung_nodule ? 0.8 : 0.01));
       if (c.note.side == "both") CHECK(std::abs(c.right - 0.5) < 0.48);
@@ -339,7 +339,7 @@ TEST_CASE("phantom: noise is normal and smooth noise is smooth") {
   const auto g = detail::smooth_noise(random, {8, 16, 32}, {3, 4, 5});
   REQUIRE(g.size() == 8 * 16 * 32);
   RandomStream again({3, 2, 0});
-  // the coarse grid's corners are the fine grid's
+  // The coarse grid's corners are the fine grid's
   CHECK(g.front() == doctest::Approx(again.normal()));
   float step = 0;
   for (std::size_t k = 1; k < 32; ++k) step = std::max(step, std::abs(g[k] - g[k - 1]));

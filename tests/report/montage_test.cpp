@@ -27,7 +27,7 @@ TEST_CASE("picture: drawing outside does nothing, text has the dots of its lette
   p.fill(-5, -5, 100, 7, {9, 9, 9});
   CHECK(p.at(0, 1) == Colour{9, 9, 9});
   CHECK(p.at(0, 2) == Colour{0, 0, 0});
-  // an L and, for a byte that is no letter, a question mark
+  // An L and, for a byte that is no letter, a question mark
   p.text(0, 2, "L\xC3", {255, 255, 255}, 1);
   for (int y = 2; y < 9; ++y) CHECK(p.at(0, y) == Colour{255, 255, 255});
   for (int x = 0; x < 5; ++x) CHECK(p.at(x, 8) == Colour{255, 255, 255});
@@ -55,7 +55,7 @@ TEST_CASE(
   CHECK(lpi.flip == std::array<bool, 3>{false, false, false});
   for (const auto& v : {lps, ras, lpi})
     CHECK(std::string{v.left, v.right, v.top, v.bottom} == "RLAP");
-  // a sagittal series: W leads to the front, H to the feet
+  // A sagittal series: W leads to the front, H to the feet
   const auto sagittal = montage_view({{{0, 0, 3, 0}, {1, 0, 0, 0}, {0, -1, 0, 0}, {0, 0, 0, 1}}},
                                      true);
   CHECK(std::string{sagittal.left, sagittal.right, sagittal.top, sagittal.bottom} == "APSI");

@@ -23,7 +23,7 @@ using namespace hlip;
 
 using Array = Tensor<double, Cpu>;
 using Variable = Var<double, Cpu>;
-// one type, so that gradcheck is compiled once per file
+// One type, so that gradcheck is compiled once per file
 using Function = std::function<Variable(const std::vector<Variable>&)>;
 
 /// Uniform numbers in [low, high); another stream gives others.

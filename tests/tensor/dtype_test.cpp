@@ -81,7 +81,7 @@ TEST_CASE(
   CHECK(bfloat16(-std::numeric_limits<float>::infinity()).bits == 0xFF80);
   CHECK(std::isnan(static_cast<float>(float16(std::nanf("")))));
   CHECK(std::isnan(static_cast<float>(bfloat16(std::nanf("")))));
-  // its upper half alone would be infinity
+  // Its upper half alone would be infinity
   CHECK(std::isnan(static_cast<float>(bfloat16(std::bit_cast<float>(0x7F800001u)))));
 }
 

@@ -52,7 +52,7 @@ TEST_CASE(
   s.reset_peak();
   CHECK(s.peak().total() == 70);
   s.add(activations, 5);
-  // nothing came or went since the peak: it gets the category too
+  // Nothing came or went since the peak: it gets the category too
   s.move(activations, gradients, 5);
   CHECK(s.peak()[gradients] == 75);
   CHECK(s.peak()[activations] == 0);

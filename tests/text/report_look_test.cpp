@@ -32,7 +32,7 @@ TEST_CASE("reports of real life: what the tables hold reaches the tokenizer as t
   };
   // escaped twice by an export
   CHECK(ids("No&nbsp;nodule &amp;lt; 5\n\n mm") == ids("no nodule < 5 mm"));
-  // control bytes vanish
+  // Control bytes vanish
   CHECK(ids(std::string("no\x01 nod\x7Fule\x1B in\0 the", 20)) == ids("no nodule in the"));
   // Turkish capitals: dotted I, soft g
   CHECK(ids("SAĞ AKCİĞER İZLEM") == ids("sag akciger izlem"));
@@ -41,7 +41,7 @@ TEST_CASE("reports of real life: what the tables hold reaches the tokenizer as t
             "er") == ids("sağ akciğer"));
   CHECK(ids("").size() == 2);
   CHECK(ids(" \t\n\xC2\xA0 &nbsp; ").size() == 2);
-  // one endless word is one unknown word
+  // One endless word is one unknown word
   CHECK(ids(std::string(100000, 'a')).size() == 3);
   std::string longest;
   for (int i = 0; i < 5000; ++i) longest += "nodule ";

@@ -55,7 +55,7 @@ TEST_CASE(
     log.add({"first", 1, 0.5, 1e-3, 2, {}, 10, 0.25});
     log.add({"second", 1, 0.4, 1e-3, 2, {{"momentum", 0.9}, {"entropy", 3}}, 10, 0.25});
   }
-  // resumed: the columns are those of the file
+  // Resumed: the columns are those of the file
   MetricsLog log(path, [](const std::string&, std::int64_t) { return true; });
   log.add({"second", 2, 0.3, 1e-3, 2, {{"entropy", 2.5}, {"loss_ibot", 7}}, 10, 0.25});
   CHECK(read_file(path) ==

@@ -10,9 +10,9 @@ TEST_CASE(
   const RunLength length{.epochs = 10, .studies = 25, .batch = 8, .accum_freq = 1};
   CHECK(length.steps_of_epoch() == 3);
   CHECK(last_step(length, {15, 30, {5, 0}, length}) == 30);
-  // a study of the batch could not be read
+  // A study of the batch could not be read
   CHECK(last_step(length, {16, 30, {5, 9}, length}) == 30);
-  // a checkpoint that does not say how long the run was
+  // A checkpoint that does not say how long the run was
   CHECK(last_step(length, {16, 30, {5, 9}, {}}) == 30);
 }
 

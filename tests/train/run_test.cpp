@@ -82,7 +82,7 @@ Outcome run_of(const RunOptions& o, const C& communicator, const Points& points 
                       [](const std::string& name) { return name == "layer.bias"; });
     RunFolder folder(o, communicator);
     Run<C> run(o, folder, two_stages, communicator);
-    run.find_origin("seed = \"3\"\n");
+    run.find_origin("seed = \"3\"\nfresh = \"0\"\n");
     run.say_origin();
     const RunLength length = run_length(o, points.size(), communicator.size());
     Supervised objective(model, {.weight_decay = 0.01, .ema_decay = 0.5},
@@ -246,7 +246,10 @@ TEST_CASE(
   o.resume = "latest";
   const Outcome refused = run_of(o, SingleProcess{}, {}, /*frozen_bias=*/true);
   CHECK(refused.fault.find("was trained, and is not any more") != std::string::npos);
-  CHECK(refused.fault.find("changed since it was made: --seed") != std::string::npos);
+  CHECK(refused.fault.ends_with("changed since it was made: --seed, --fresh"));
+  // An option of later versions at its default is not what has changed
+  o.at_default = {"fresh", "seed"};
+  CHECK(run_of(o, SingleProcess{}, {}, true).fault.ends_with("changed since it was made: --seed"));
   CHECK(read_file(folder.string() + "/metrics.csv") == before);
   CHECK(read_file(folder.string() + "/config.toml") == "seed = \"4\"\n");
 }

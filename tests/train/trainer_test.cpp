@@ -26,7 +26,7 @@ ClipConfig tiny() {
   c.vision.img_size = {4, 8, 8}, c.vision.patch_size = {2, 4, 4};
   c.vision.embed_dim = 12, c.vision.depth = 1, c.vision.num_heads = 2;
   c.vision.blocks_of_level = {{}, {}, {0}};
-  // with the usual 0.02 so small a model stays at the loss of chance
+  // With the usual 0.02 so small a model stays at the loss of chance
   c.vision.init_std = 0.3, c.text_pooling = TextPooling::mean;
   c.text = {.vocab_size = 30,
             .hidden_size = 8,
@@ -492,7 +492,7 @@ TEST_CASE(
   double most = 0;
   for (std::size_t i = 0; i < whole.size(); ++i)
     most = std::max(most, static_cast<double>(std::abs(whole[i] - ranks[0][i])));
-  // a step is 5e-3: AdamW's first ones magnify what gradients near zero differ by
+  // A step is 5e-3: AdamW's first ones magnify what gradients near zero differ by
   CHECK(most < 2e-4);
 }
 
@@ -558,7 +558,7 @@ TEST_CASE(
   o.schedule = {.kind = LrScheduler::constant, .lr = 0.1};
   o.schedules = {{.name = "pull", .from = 2, .to = 1, .total = 2},
                  {.name = "weight_decay", .from = 3, .to = 3}};
-  // without moments and with so large an epsilon a step is lr * gradient / eps
+  // Without moments and with so large an epsilon a step is lr * gradient / eps
   o.adamw = {0, 0, 1e4};
   o.grad_clip_norm = 0.5;
   Trainer trainer(objective, o, CheckpointStore("", {"step"}));

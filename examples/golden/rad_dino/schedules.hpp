@@ -11,21 +11,21 @@
 namespace golden {
 
 inline SelfDistillationSchedule self_distillation_schedule(const Json& j) {
+  const index_t epoch = size_at(j, "epoch_length");
   SelfDistillationSchedule s;
-  s.epochs = size_at(j, "epochs");
-  s.epoch_length = size_at(j, "epoch_length");
+  s.steps = size_at(j, "epochs") * epoch;
   s.lr = number_at(j, "base_lr");
   s.batch = size_at(j, "batch");
   s.end_lr = number_at(j, "min_lr");
-  s.warmup_epochs = size_at(j, "warmup_epochs", 0);
+  s.warmup = size_at(j, "warmup_epochs", 0) * epoch;
   s.weight_decay = number_at(j, "wd");
   s.end_weight_decay = number_at(j, "wd_end");
   s.momentum = number_at(j, "momentum");
   s.end_momentum = number_at(j, "momentum_end");
   s.teacher_temp = number_at(j, "temp");
   s.warmup_teacher_temp = number_at(j, "temp_start");
-  s.warmup_teacher_temp_epochs = size_at(j, "temp_epochs", 0);
-  s.freeze_last_layer_epochs = size_at(j, "freeze_epochs", 0);
+  s.warmup_teacher_temp_steps = size_at(j, "temp_epochs", 0) * epoch;
+  s.freeze_last_layer = size_at(j, "freeze_epochs", 0) * epoch;
   return s;
 }
 

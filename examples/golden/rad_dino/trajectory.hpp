@@ -40,7 +40,7 @@ struct Trajectory {
 
   TrainerOptions trainer() const {
     TrainerOptions o;
-    o.steps = schedule.steps();
+    o.steps = schedule.steps;
     o.schedule = learning_rate_of(schedule);
     o.schedules = schedules_of(schedule);
     o.adamw = {0.9, 0.999, 1e-8};
@@ -81,7 +81,7 @@ template <class B> void check_trajectory(Fixture& f) {
   Trainer trainer(objective, t.trainer(), CheckpointStore("", {"step"}));
 
   std::vector<double> losses, norms, hyper;
-  const index_t steps = t.schedule.steps();
+  const index_t steps = t.schedule.steps;
   index_t groups = 0;
   for (index_t s = 0; s < steps; ++s) {
     const StepResult r = trainer.train_step(std::vector{crops_of_step<B>(f, s)});

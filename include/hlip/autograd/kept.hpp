@@ -28,10 +28,10 @@ template <class T, class B> bool stores_operands() {
 /// What the result of an operation is there for.
 enum class ResultFor {
   anything,
-  /// it is only going to be an operand of products: where those round, it may be made rounded, and
+  /// It is only going to be an operand of products: where those round, it may be made rounded, and
   /// so may its gradient
   products,
-  /// it is a branch that is going to be scaled and added to a stream of residuals: likewise
+  /// It is a branch that is going to be scaled and added to a stream of residuals: likewise
   branch,
 };
 

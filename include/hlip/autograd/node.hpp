@@ -51,7 +51,7 @@ template <class T, class B> struct Node {
   bool queued = false;  ///< waiting in the backward queue
   /// a leaf whose gradient is not a parameter's but goes on to another graph
   bool passes_grad_on = false;
-  /// no gradient flows here: the node only remakes its result
+  /// No gradient flows here: the node only remakes its result
   bool constant = false;
 
   Node(std::string_view name, const Shape& s) : op(name), shape(s), order(next_order()) {}
@@ -129,7 +129,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed,
                   bool retain_graph = false) {
   using Pointer = std::shared_ptr<Node<T, B>>;
   const auto later = [](const Pointer& a, const Pointer& b) { return a->order < b->order; };
-  // newest first, so a node is pulled after all that use it
+  // Newest first, so a node is pulled after all that use it
   std::vector<Pointer> heap{std::move(root)};
   const auto forget = [](Node<T, B>& node) {
     node.queued = false;
@@ -146,7 +146,7 @@ void run_backward(std::shared_ptr<Node<T, B>> root, const Tensor<T, B>& seed,
     try {
       interruption_point();
       if (node->has_gradient()) node->pull_back().pull(*node);
-      // leave no mark or half a gradient on what still waits: later walks would trip over it
+      // Leave no mark or half a gradient on what still waits: later walks would trip over it
     } catch (...) {
       forget(*node);
       for (const Pointer& in : node->inputs)

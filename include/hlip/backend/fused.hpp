@@ -42,20 +42,20 @@ template <class V, class... Kids> struct NodeValue {
   Operands<Kids...> kids;
 };
 
+/// The values of all nodes of a row, for elements i … i+n-1.
 template <class Lanes, class T, bool R>
 HLIP_FN auto forward(const LeafRow<T, R>& leaf, index_t i, index_t n) {
-  return LeafValue<typename Lanes::template value<compute_type<T>>>{
-      Lanes::load(leaf.data, leaf.step, i, n)};
+  return LeafValue<decltype(value_of<Lanes>(leaf, i, n))>{value_of<Lanes>(leaf, i, n)};
 }
 template <class Lanes, class T>
-HLIP_FN auto forward(const ConstantView<T>& constant, index_t, index_t) {
-  return LeafValue<typename Lanes::template value<T>>{Lanes::template constant<T>(constant.value)};
+HLIP_FN auto forward(const ConstantView<T>& constant, index_t i, index_t n) {
+  return LeafValue<decltype(value_of<Lanes>(constant, i, n))>{value_of<Lanes>(constant, i, n)};
 }
 template <class Lanes, class F, class V, class... A>
 HLIP_FN auto forward(const MapView<F, V, A...>& node, index_t i, index_t n) {
   return with_operands(node.args, [&](const auto&... arg) {
     using Out = typename Lanes::template value<V>;
-    // filled where it stays: copied operands are copies in memory to some compilers
+    // Filled where it stays: copied operands are copies in memory to some compilers
     NodeValue<Out, decltype(forward<Lanes>(arg, i, n))...> of{{}, {forward<Lanes>(arg, i, n)...}};
     of.value = with_operands(of.kids,
                              [&](const auto&... kid) { return Out(node.f(kid.value...)); });

@@ -11,34 +11,41 @@
 
 HLIP_BEGIN
 
-/// All options as they stand - given, or with a default worth writing down - as a flat TOML table
-/// that ConfigFile reads back.
-inline std::string config_text(const CLI::App& app) {
-  std::string text;
-  for (const auto* option : app.get_options()) {
-    if (!option->get_configurable() || option->get_lnames().empty()) continue;
-    const bool several = option->get_expected_max() > 1;
-    std::vector<std::string> values = option->results();
-    if (const std::string fallback = option->get_default_str(); values.empty() && !fallback.empty())
-      // CLI11 writes [a,b]
-      values = several ? CLI::detail::split(fallback.substr(1, fallback.size() - 2), ',')
-                       : std::vector{fallback};
-    if (values.empty()) continue;
-    std::string joined;
-    for (const auto& v : values) joined += (joined.empty() ? "" : ", ") + toml_string(v);
-    text += option->get_lnames().front() + " = " + (several ? "[" + joined + "]" : joined) + "\n";
-  }
-  return text;
+/// The values that an option has when nobody gives any; none where it has no default worth writing
+/// down.
+inline std::vector<std::string> default_values(const CLI::Option& option) {
+  const std::string text = option.get_default_str();
+  if (text.empty()) return {};
+  // CLI11 writes [a,b]
+  return option.get_expected_max() > 1 ? CLI::detail::split(text.substr(1, text.size() - 2), ',')
+                                       : std::vector{text};
 }
 
-/// Reads the options of a file into a program; those of the command line stay. CLI11's own reader
-/// cuts values at # and at blanks, and passes over what it does not know.
+/// Writes the options of a program to a text, and reads those of a file into it; what the command
+/// line gives stays. Not CLI11's own: its reader cuts values at # and at blanks and passes over
+/// what it does not know, and its writer (2.1) escapes nothing, so that a value with both kinds of
+/// quotes or the end of a line makes a file that no TOML reader takes.
 class ConfigFile : public CLI::Config {
  public:
   explicit ConfigFile(CLI::App& app) : app_(app) {}
 
-  std::string to_config(const CLI::App* app, bool, bool, std::string) const override {
-    return config_text(*app);
+  /// What app.config_to_str(true) gives: all options as they stand - given, or with a default worth
+  /// writing down - as a flat TOML table that from_config reads back. Neither descriptions nor
+  /// prefixes: it is for programs without subcommands.
+  /// @param defaults also those that were not given
+  std::string to_config(const CLI::App* app, bool defaults, bool, std::string) const override {
+    std::string text;
+    for (const auto* option : app->get_options()) {
+      if (!option->get_configurable() || option->get_lnames().empty()) continue;
+      std::vector<std::string> values = option->results();
+      if (values.empty() && defaults) values = default_values(*option);
+      if (values.empty()) continue;
+      std::string joined;
+      for (const auto& v : values) joined += (joined.empty() ? "" : ", ") + toml_string(v);
+      const bool several = option->get_expected_max() > 1;
+      text += option->get_lnames().front() + " = " + (several ? "[" + joined + "]" : joined) + "\n";
+    }
+    return text;
   }
 
   /// Sets the options itself, so that what is wrong with one is said with file and line.
@@ -101,14 +108,24 @@ class ConfigFile : public CLI::Config {
 };
 
 /// Whether an option was asked for: on the command line, or in a file with another value than its
-/// default, which a file that
-/// --print-config has written names for all options.
+/// default, which a file that --print-config has written names for all options.
 inline bool is_given(const CLI::App& app, const std::string& name) {
-  const CLI::Option* option = app.get_option(name);
-  if (option->empty()) return false;
+  const CLI::Option* option = app.get_option_no_throw(name);
+  if (!option || option->empty()) return false;
   const auto* file = dynamic_cast<const ConfigFile*>(app.get_config_formatter().get());
-  return !file || !file->gave(option) ||
-         option->results() != std::vector{option->get_default_str()};
+  return !file || !file->gave(option) || option->results() != default_values(*option);
+}
+
+/// Names of the options that stand at their defaults, given or not.
+inline std::vector<std::string> options_at_default(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* option : app.get_options()) {
+    const auto values = default_values(*option);
+    if (option->get_lnames().empty() || values.empty()) continue;
+    if (option->empty() || option->results() == values)
+      names.push_back(option->get_lnames().front());
+  }
+  return names;
 }
 
 /// --config of a program that is configured by files.

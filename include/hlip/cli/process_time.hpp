@@ -26,7 +26,7 @@ inline double seconds_since_start() {
     if (!file) return t;
     const std::size_t n = std::fread(text, 1, sizeof(text) - 1, file);
     std::fclose(file);
-    // the name before it may hold anything
+    // The name before it may hold anything
     const char* at = n > 0 ? std::strrchr(text, ')') : nullptr;
     for (int field = 2; at && field < 22; ++field) at = std::strchr(at + 1, ' ');
     const double ticks = at ? std::strtod(at, nullptr) : 0;

@@ -28,9 +28,8 @@ inline void add_loading_options(CLI::App& app, RunOptions& o, const char* group)
       ->group(group);
 }
 
-/// How long a run is, its learning rate and its optimiser.
-inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group) {
-  // One function: a list of options, in the order of --help.
+/// How long a run is, and what a step of it takes.
+inline void add_length_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--epochs", o.epochs, "times every sample is seen")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str()
@@ -52,6 +51,10 @@ inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group
       ->check(CLI::Range(1, 100000))
       ->capture_default_str()
       ->group(group);
+}
+
+/// The optimiser, and how the learning rate begins.
+inline void add_optimizer_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--lr", o.lr, "learning rate")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
@@ -76,6 +79,20 @@ inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
+}
+
+/// Clipping of gradients.
+inline void add_clip_option(CLI::App& app, RunOptions& o, const char* group) {
+  app.add_option("--grad-clip-norm", o.grad_clip_norm, "largest global gradient norm, 0: off")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+}
+
+/// How long a run is, its learning rate and its optimiser.
+inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group) {
+  add_length_options(app, o, group);
+  add_optimizer_options(app, o, group);
   app.add_option("--lr-scheduler", o.lr_scheduler, "learning-rate schedule")
       ->check(CLI::IsMember({"cosine", "const", "const-cooldown"}))
       ->capture_default_str()
@@ -98,10 +115,7 @@ inline void add_schedule_options(CLI::App& app, RunOptions& o, const char* group
       ->check(below_one())
       ->capture_default_str()
       ->group(group);
-  app.add_option("--grad-clip-norm", o.grad_clip_norm, "largest global gradient norm, 0: off")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str()
-      ->group(group);
+  add_clip_option(app, o, group);
 }
 
 /// Everything about the run itself.
@@ -230,7 +244,8 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
       return 2;
     }
     apply_precision(app, o);
-    const std::string resolved = config_text(app);
+    const std::string resolved = app.config_to_str(true);
+    o.at_default = options_at_default(app);
     if (o.print_config) {
       fmt::print("{}", resolved);
       return 0;

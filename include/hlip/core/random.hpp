@@ -61,7 +61,8 @@ HLIP_FN double normal_at(const RandomKey& key, std::uint64_t index) {
 /// Reads one sequence in order; for code that consumes a varying number of draws per sample.
 class RandomStream {
  public:
-  explicit RandomStream(RandomKey key) : key_(key) {}
+  /// @param first number of the first draw, for one of several parts of a sequence
+  explicit RandomStream(RandomKey key, std::uint64_t first = 0) : key_(key), next_(first) {}
   double uniform() { return uniform_at(key_, next_++); }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   double normal() { return normal_at(key_, next_++); }
@@ -78,7 +79,7 @@ class RandomStream {
 
  private:
   RandomKey key_;
-  std::uint64_t next_ = 0;
+  std::uint64_t next_;
 };
 
 HLIP_END

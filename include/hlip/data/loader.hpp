@@ -24,7 +24,7 @@ HLIP_BEGIN
 struct LoaderOptions {
   SamplerOptions sampler;
   index_t workers = 0;  ///< threads; 0 loads inside next()
-  /// at most this many batches (or one sample per worker, if that is more) are held or under way
+  /// At most this many batches (or one sample per worker, if that is more) are held or under way
   index_t prefetch_batches = 2;
   /// Leave out samples that cannot be read, record them, and fill the batch with the samples that
   /// follow in the sampler's order.

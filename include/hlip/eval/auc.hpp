@@ -27,15 +27,23 @@ HLIP_LAZY void check_scores(std::string_view where, std::span<const double> scor
            labels[i]);
   }
 }
-}  // namespace detail
 
-/// Sorts the scores once, then gives the AUC for any multiplicities: what a bootstrap needs.
-class RocAuc {
+/// Scores in rising order with their labels: sorted once, asked for any multiplicities, which is
+/// what a bootstrap needs.
+class RankedSamples {
  public:
+  struct Entry {
+    std::size_t index;
+    bool positive;
+    bool last_of_tie;
+  };
+
   /// @param scores higher means more likely positive; @param labels 0 or 1
   /// @throws hlip::error if the lengths differ, a score is NaN or a label is neither 0 nor 1
-  HLIP_LAZY RocAuc(std::span<const double> scores, std::span<const std::int64_t> labels) {
-    detail::check_scores("roc_auc", scores, labels);
+  HLIP_LAZY RankedSamples(std::string_view where, std::span<const double> scores,
+                          std::span<const std::int64_t> labels)
+      : where_(where) {
+    check_scores(where, scores, labels);
     std::vector<std::size_t> order(scores.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(),
@@ -44,8 +52,28 @@ class RocAuc {
       entries_.push_back({order[i], labels[order[i]] == 1,
                           i + 1 == order.size() || scores[order[i]] < scores[order[i + 1]]});
   }
-
   std::size_t size() const { return entries_.size(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  HLIP_LAZY void check_weights(std::span<const std::int64_t> weights) const {
+    expect(weights.size() == entries_.size(), where_, "{} weights, but {} samples", weights.size(),
+           entries_.size());
+  }
+
+ private:
+  std::string_view where_;
+  std::vector<Entry> entries_;
+};
+}  // namespace detail
+
+/// The area under the ROC curve of scores that are sorted once, for any multiplicities.
+class RocAuc {
+ public:
+  /// @param scores higher means more likely positive; @param labels 0 or 1
+  /// @throws hlip::error if the lengths differ, a score is NaN or a label is neither 0 nor 1
+  RocAuc(std::span<const double> scores, std::span<const std::int64_t> labels)
+      : ranked_("roc_auc", scores, labels) {}
+
+  std::size_t size() const { return ranked_.size(); }
 
   /// AUC with every sample counted once: the share of (positive, negative) pairs in the right
   /// order, ties one half.
@@ -57,23 +85,16 @@ class RocAuc {
   /// AUC with sample i counted weights[i] times.
   /// @return NaN if no positive or no negative has weight
   HLIP_LAZY double value(std::span<const std::int64_t> weights) const {
-    expect(weights.size() == entries_.size(), "roc_auc", "{} weights, but {} samples",
-           weights.size(), entries_.size());
+    ranked_.check_weights(weights);
     return sum([&](std::size_t i) { return weights[i]; });
   }
 
  private:
-  struct Entry {
-    std::size_t index;
-    bool positive;
-    bool last_of_tie;
-  };
-
   // Whole numbers throughout, so the result is the correctly rounded one.
   template <class Weight> double sum(Weight weight) const {
     std::int64_t positives = 0, negatives = 0, twice_wins = 0, tied_positives = 0,
                  tied_negatives = 0;
-    for (const Entry& e : entries_) {
+    for (const auto& e : ranked_.entries()) {
       (e.positive ? tied_positives : tied_negatives) += weight(e.index);
       if (!e.last_of_tie) continue;
       twice_wins += tied_positives * (2 * negatives + tied_negatives);
@@ -85,7 +106,7 @@ class RocAuc {
            (2.0 * static_cast<double>(positives) * static_cast<double>(negatives));
   }
 
-  std::vector<Entry> entries_;
+  detail::RankedSamples ranked_;
 };
 
 /// ROC AUC, exact with ties.

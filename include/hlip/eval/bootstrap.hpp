@@ -59,6 +59,29 @@ inline double quantile_of_sorted(std::span<const double> sorted, double q) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[below + 1] - sorted[below]);
 }
 
+namespace detail {
+/// The sorted values of every statistic over the resamples; NaN (a class vanished) is left out.
+/// @param draw called as draw(resample, weights): adds to weights[i] how often study i is drawn
+template <class Statistic, class Draw>
+std::vector<std::vector<double>> resampled(std::int64_t studies, std::int64_t resamples,
+                                           std::size_t statistics, Statistic&& statistic,
+                                           Draw&& draw) {
+  std::vector<std::vector<double>> drawn(statistics);
+  if (studies == 0) return drawn;
+  std::vector<std::int64_t> weights(static_cast<std::size_t>(studies));
+  std::vector<double> values(statistics);
+  for (std::int64_t r = 0; r < resamples; ++r) {
+    std::fill(weights.begin(), weights.end(), 0);
+    draw(r, std::span<std::int64_t>(weights));
+    statistic(std::span<const std::int64_t>(weights), std::span<double>(values));
+    for (std::size_t k = 0; k < statistics; ++k)
+      if (!std::isnan(values[k])) drawn[k].push_back(values[k]);
+  }
+  for (auto& of_one : drawn) std::sort(of_one.begin(), of_one.end());
+  return drawn;
+}
+}  // namespace detail
+
 /// Percentile intervals of several statistics of the same studies, all from the same resamples.
 /// @param studies how many there are; @param statistics how many values `statistic` writes
 /// @param statistic called as statistic(std::span<const std::int64_t> weights, std::span<double>
@@ -76,27 +99,53 @@ std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t stat
          options.resamples);
   expect(options.confidence > 0 && options.confidence < 1, "bootstrap",
          "confidence is {}, expected between 0 and 1", options.confidence);
-  std::vector<std::vector<double>> drawn(statistics);
-  if (studies > 0) {
-    std::vector<std::int64_t> weights(static_cast<std::size_t>(studies));
-    std::vector<double> values(statistics);
-    for (std::int64_t r = 0; r < options.resamples; ++r) {
-      RandomStream random({options.seed, 0xB007u, static_cast<std::uint64_t>(r)});
-      std::fill(weights.begin(), weights.end(), 0);
-      for (std::int64_t i = 0; i < studies; ++i)
-        ++weights[static_cast<std::size_t>(random.below(studies))];
-      statistic(std::span<const std::int64_t>(weights), std::span<double>(values));
-      for (std::size_t k = 0; k < statistics; ++k)
-        if (!std::isnan(values[k])) drawn[k].push_back(values[k]);
-    }
-  }
+  const auto draw = [&](std::int64_t r, std::span<std::int64_t> weights) {
+    RandomStream random({options.seed, 0xB007u, static_cast<std::uint64_t>(r)});
+    for (std::int64_t i = 0; i < studies; ++i)
+      ++weights[static_cast<std::size_t>(random.below(studies))];
+  };
   std::vector<Interval> intervals;
   const double tail = (1 - options.confidence) / 2;
-  for (auto& values : drawn) {
-    std::sort(values.begin(), values.end());
+  for (const auto& values :
+       detail::resampled(studies, options.resamples, statistics, statistic, draw))
     intervals.push_back({quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)});
-  }
   return intervals;
+}
+
+/// What a statistic was over given resamples.
+struct ResampledStatistic {
+  double median = not_a_number;
+  Interval interval;
+};
+
+/// The median and the percentile interval of one statistic over resamples that somebody has drawn,
+/// for numbers that are to be those of another program.
+/// @param draws row-major (resamples, studies drawn for each), which study each is, from 0
+/// @param statistic called as statistic(std::span<const std::int64_t> weights) -> double
+/// @throws hlip::error if the sizes do not fit or there is no such study
+template <class Statistic>
+ResampledStatistic bootstrap_of_draws(std::int64_t studies, std::span<const std::int64_t> draws,
+                                      std::int64_t drawn_each, Statistic&& statistic,
+                                      double confidence = 0.95) {
+  expect(drawn_each >= 1 && draws.size() % static_cast<std::size_t>(drawn_each) == 0, "bootstrap",
+         "{} draws, expected rows of {}", draws.size(), drawn_each);
+  expect(confidence > 0 && confidence < 1, "bootstrap",
+         "confidence is {}, expected between 0 and 1", confidence);
+  for (const auto i : draws)
+    expect(i >= 0 && i < studies, "bootstrap", "draws study {} of {}", i, studies);
+  const auto width = static_cast<std::size_t>(drawn_each);
+  const auto values = detail::resampled(
+      studies, static_cast<std::int64_t>(draws.size() / width), 1,
+      [&](std::span<const std::int64_t> weights, std::span<double> out) {
+        out[0] = statistic(weights);
+      },
+      [&](std::int64_t r, std::span<std::int64_t> weights) {
+        for (const auto i : draws.subspan(static_cast<std::size_t>(r) * width, width))
+          ++weights[static_cast<std::size_t>(i)];
+      })[0];
+  const double tail = (1 - confidence) / 2;
+  return {quantile_of_sorted(values, 0.5),
+          {quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)}};
 }
 
 /// The interval of the AUC of one class.

@@ -163,7 +163,7 @@ HLIP_LAZY ZeroShotTable read_zero_shot_table(const std::string& path) {
   for (const auto name : BinaryMetrics::names) wanted.emplace_back(name);
   const CsvTable table = read_csv(path, wanted);
   std::vector<ZeroShotTable::Row> rows;
-  // an empty field is an undefined value
+  // An empty field is an undefined value
   const auto number = [&](std::size_t r, const std::string& column) {
     const int c = table.column(column);
     return table.at(r, c).empty() ? not_a_number : table_number<double>(table, r, c);

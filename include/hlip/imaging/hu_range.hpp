@@ -30,7 +30,7 @@ class HuCounter {
     if (count_ == 0) low_.fill(v[0]), high_.fill(v[0]);
     count_ += n;
     index_t i = 0;
-    // a column of counters: these loops become SIMD instructions
+    // A column of counters: these loops become SIMD instructions
     for (; i + lanes <= n; i += lanes)
       for (index_t l = 0; l < lanes; ++l) look(v[i + l], static_cast<std::size_t>(l));
     for (; i < n; ++i) look(v[i], 0);

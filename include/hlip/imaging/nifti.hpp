@@ -226,7 +226,7 @@ struct OpenNifti {
     const std::uint64_t after = header.data_bytes - before - size;
     need(after, voxels->skip(after), header.vox_offset + before + size);
     std::byte extra{};
-    // asking for one more byte also makes zlib check the CRC
+    // Asking for one more byte also makes zlib check the CRC
     if (voxels->zipped() && voxels->read({&extra, 1}) != 0)
       fail_file(voxels->path(), fmt::format("byte {}", header.vox_offset + header.data_bytes),
                 "the contents go on after the last voxel the header declares");

@@ -230,7 +230,7 @@ HLIP_LAZY NiftiHeader parse_nifti_header(std::span<const std::byte> bytes, std::
                          : field.at<double>(400 + 32 * i + 8 * c);
   }
   const int units = (one ? std::to_integer<int>(bytes[123]) : field.at<std::int32_t>(500)) & 7;
-  // metre, micrometre; anything else is taken as mm
+  // Metre, micrometre; anything else is taken as mm
   g.unit_mm = units == 1 ? 1000 : units == 3 ? 0.001 : 1;
   h.geometry = detail::read_geometry(g, {h.dim[0], h.dim[1], h.dim[2]}, path, h.warnings);
   if (h.rank < 3)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/backend/cpu/resample_planes.hpp>
+#include <hlip/imaging/preset_text.hpp>
 #include <hlip/imaging/volume.hpp>
 #include <hlip/ops/interpolate.hpp>
 
@@ -54,63 +55,28 @@ HLIP_LAZY void check_preset(const CtPreset& p) {
     fail("ct preset", "mean {} and std {} cannot normalise", p.mean, p.std);
 }
 
-namespace detail {
-
-HLIP_LAZY double preset_number(std::string_view key, std::string_view text) {
-  double value = 0;
-  std::size_t used = 0;
-  try {
-    value = std::stod(std::string(text), &used);
-  } catch (const std::exception&) {
-    used = std::string_view::npos;
-  }
-  if (used != text.size()) fail("ct preset", "{} is \"{}\", expected a number", key, text);
-  return value;
+/// Makes one choice of a preset, as `to_string` names it: ("window_hu", "-1150,350"). @throws
+/// hlip::error for unknown names and values that are none; whether the choices go together,
+/// check_preset says
+HLIP_LAZY void set_preset_entry(CtPreset& p, std::string_view name, std::string_view value) {
+  const PresetEntry entry{"ct preset", name, value};
+  if (name == "spacing") entry.list(p.spacing);
+  else if (name == "window_hu") entry.list(p.window_hu);
+  else if (name == "size") entry.list(p.size);
+  else if (name == "mean") p.mean = entry.number();
+  else if (name == "std") p.std = entry.number();
+  else if (name == "mode" && (value == "crop" || value == "resize"))
+    p.mode = value == "crop" ? FitMode::crop : FitMode::resize;
+  else if (name == "already_hu" && (value == "yes" || value == "no")) p.already_hu = value == "yes";
+  else entry.refuse("spacing, window_hu, size, mode=crop|resize, mean, std, already_hu=yes|no");
 }
-
-template <class T, std::size_t N>
-void preset_list(std::string_view key, std::string_view text, std::array<T, N>& out) {
-  for (std::size_t i = 0; i < N; ++i) {
-    const auto comma = text.find(',');
-    if ((comma == text.npos) != (i + 1 == N)) fail("ct preset", "{} needs {} numbers", key, N);
-    const double value = preset_number(key, text.substr(0, comma));
-    if constexpr (std::is_integral_v<T>)
-      if (!(std::abs(value) < 1e6) || value != std::floor(value))
-        fail("ct preset", "{} holds {}, expected whole numbers", key, value);
-    out[i] = static_cast<T>(value);
-    text.remove_prefix(comma == text.npos ? text.size() : comma + 1);
-  }
-}
-
-}  // namespace detail
 
 /// Reads what `to_string` writes; choices that are not named keep their defaults. @throws
 /// hlip::error for unknown names and impossible values
 HLIP_LAZY CtPreset parse_ct_preset(std::string_view text) {
   CtPreset p;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    const auto word = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (word.empty()) continue;
-    const auto equals = word.find('=');
-    if (equals == word.npos) fail("ct preset", "\"{}\" is not name=value", word);
-    const auto key = word.substr(0, equals), value = word.substr(equals + 1);
-    if (key == "spacing") detail::preset_list(key, value, p.spacing);
-    else if (key == "window_hu") detail::preset_list(key, value, p.window_hu);
-    else if (key == "size") detail::preset_list(key, value, p.size);
-    else if (key == "mean") p.mean = detail::preset_number(key, value);
-    else if (key == "std") p.std = detail::preset_number(key, value);
-    else if (key == "mode" && (value == "crop" || value == "resize"))
-      p.mode = value == "crop" ? FitMode::crop : FitMode::resize;
-    else if (key == "already_hu" && (value == "yes" || value == "no"))
-      p.already_hu = value == "yes";
-    else
-      fail("ct preset",
-           "\"{}\" is not understood; names are spacing, window_hu, size, mode=crop|resize, mean, "
-           "std, already_hu=yes|no",
-           word);
-  }
+  each_preset_entry("ct preset", text,
+                    [&](const PresetEntry& e) { set_preset_entry(p, e.name, e.value); });
   check_preset(p);
   return p;
 }

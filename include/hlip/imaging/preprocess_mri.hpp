@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/imaging/preprocess_ct.hpp>
+#include <hlip/imaging/preset_text.hpp>
 #include <hlip/imaging/volume.hpp>
 #include <hlip/ops/interpolate.hpp>
 
@@ -96,23 +97,15 @@ HLIP_LAZY void check_preset(const MriPreset& p) {
 /// Reads what `to_string` writes. @throws hlip::error for unknown names and impossible values
 HLIP_LAZY MriPreset parse_mri_preset(std::string_view text) {
   MriPreset p;
-  for (bool first = true; !text.empty(); first = false) {
-    const auto end = std::min(text.find(' '), text.size());
-    const auto word = text.substr(0, end),
-               key = word.substr(0, std::min(word.find('='), word.size()));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (first && word == "mri") continue;
-    const auto value = word.substr(std::min(key.size() + 1, word.size()));
-    std::array<index_t, 1> whole{};
-    if (key == "num_slices" || key == "resize" || key == "crop") {
-      detail::preset_list(key, value, whole);
-      (key == "num_slices" ? p.num_slices : key == "resize" ? p.resize : p.crop) = whole[0];
-    } else if (key == "mean" || key == "std")
-      (key == "mean" ? p.mean : p.std) = detail::preset_number(key, value);
-    else
-      fail("mri preset", "\"{}\" is not understood; names are num_slices, resize, crop, mean, std",
-           word);
-  }
+  if (text == "mri" || text.starts_with("mri ")) text.remove_prefix(3);
+  each_preset_entry("mri preset", text, [&](const PresetEntry& entry) {
+    if (entry.name == "num_slices") entry.whole(p.num_slices);
+    else if (entry.name == "resize") entry.whole(p.resize);
+    else if (entry.name == "crop") entry.whole(p.crop);
+    else if (entry.name == "mean") p.mean = entry.number();
+    else if (entry.name == "std") p.std = entry.number();
+    else entry.refuse("num_slices, resize, crop, mean, std");
+  });
   check_preset(p);
   return p;
 }

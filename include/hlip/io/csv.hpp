@@ -80,7 +80,7 @@ class CsvReader {
     table_.path_ = std::move(path);
     if (csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI) != 0)
       fail("csv", "cannot start the parser");
-    // blanks at the ends of a field belong to it
+    // Blanks at the ends of a field belong to it
     csv_set_space_func(&parser_, [](unsigned char) { return 0; });
   }
   CsvReader(const CsvReader&) = delete;
@@ -193,7 +193,7 @@ class CsvReader {
   CsvTable table_;
   csv_parser parser_{};
   std::exception_ptr pending_;
-  // names of columns; looked through one by one, thousands of long ones take minutes
+  // Names of columns; looked through one by one, thousands of long ones take minutes
   std::set<std::string> seen_;
   bool have_header_ = false, row_open_ = false, row_ended_ = false;
   std::size_t row_line_ = 1, fields_ = 0;

@@ -209,7 +209,7 @@ class MappedFile {
     if (size_ == 0) return;
     if (::fstat(file.get(), &opened_) != 0)
       fail_file(path, "", "cannot look at it: {}", std::strerror(errno));
-    // no memory is set aside for copies: most pages never get one
+    // No memory is set aside for copies: most pages never get one
     const bool copy = access == MapAccess::copy_on_write;
     void* p = ::mmap(nullptr, size_, copy ? PROT_READ | PROT_WRITE : PROT_READ,
                      copy ? MAP_PRIVATE | MAP_NORESERVE : MAP_PRIVATE, file.get(), 0);

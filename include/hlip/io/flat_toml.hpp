@@ -177,13 +177,21 @@ HLIP_LAZY std::vector<TomlEntry> parse_flat_toml(std::string_view text, std::str
   return detail::FlatTomlParser<>(text, path).parse();
 }
 
-/// Names of the options in which two texts of config_text differ, those that only one of them has
-/// among them.
-/// @param path of the first, for messages  @throws hlip::error when it is no flat TOML
-HLIP_LAZY std::vector<std::string> changed_entries(const std::string& before,
-                                                   const std::string& path,
-                                                   const std::string& now) {
-  const auto then = parse_flat_toml(before, path), here = parse_flat_toml(now, "options");
+/// Names of the options in which two flat TOML tables differ, those that only one of them has among
+/// them.
+/// @param path of the first, for messages  @param at_default options of the second that do what was
+/// done before there were such options: where the first lacks them they are no difference
+/// @throws hlip::error when the first is no flat TOML
+HLIP_LAZY std::vector<std::string> changed_entries(
+    const std::string& before, const std::string& path, const std::string& now,
+    const std::vector<std::string>& at_default = {}) {
+  const auto then = parse_flat_toml(before, path);
+  auto here = parse_flat_toml(now, "options");
+  std::erase_if(here, [&](const TomlEntry& entry) {
+    const auto named = [&](const TomlEntry& other) { return other.name == entry.name; };
+    return std::find(at_default.begin(), at_default.end(), entry.name) != at_default.end() &&
+           std::none_of(then.begin(), then.end(), named);
+  });
   std::vector<std::string> names;
   const auto collect = [&](const std::vector<TomlEntry>& mine,
                            const std::vector<TomlEntry>& others) {

@@ -44,7 +44,7 @@ inline void limit_this_process(const IsolationLimits& limits) {
   const rlimit cpu{limits.seconds, limits.seconds + 1}, core{0, 0};
   ::setrlimit(RLIMIT_CPU, &cpu);
   ::setrlimit(RLIMIT_CORE, &core);
-  // the caller's handlers are not ours
+  // The caller's handlers are not ours
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGINT})
     std::signal(signal, SIG_DFL);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -111,7 +111,7 @@ std::string run_isolated(const std::string& where, const IsolationLimits& limits
               limits.seconds);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.empty())
     fail_file(where, "", "the decoder crashed on it: the file is damaged or hostile");
-  // a crashing decoder may have said anything
+  // A crashing decoder may have said anything
   if (said.front() == '!') throw error(visible_text(said.substr(1), true));
   return said.substr(1);
 }

@@ -163,7 +163,7 @@ HLIP_LAZY void parse_json_into(Json& root, std::string_view text, std::string_vi
   if (text.empty()) fail_file(path, "", "is empty, expected JSON");
   if (const auto bad = find_invalid_utf8(text); bad != text.npos)
     fail_file(path, fmt::format("byte {}", bad), "not valid UTF-8");
-  // the parser would stop there and say that all is well
+  // The parser would stop there and say that all is well
   if (const auto nul = text.find('\0'); nul != text.npos)
     fail_file(path, fmt::format("byte {}", nul), "holds a NUL byte, expected text");
   JsonBuilder<> builder(root, text, path, limits, member);

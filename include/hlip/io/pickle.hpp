@@ -71,7 +71,7 @@ HLIP_LAZY class PickleReader {
         path_(path),
         place_(place),
         limits_(limits) {
-    // shared: they are written in one byte
+    // Shared: they are written in one byte
     for (const Kind kind : {Kind::none, Kind::boolean, Kind::boolean, Kind::tuple})
       pickle_.values.push_back({.kind = kind});
     pickle_.values[2].integer = 1;

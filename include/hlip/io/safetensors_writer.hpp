@@ -114,7 +114,7 @@ class SafetensorsWriter {
         at += e->bytes.size();
       }
       text += '}';
-      // a mapped tensor then begins where one in memory would
+      // A mapped tensor then begins where one in memory would
       text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
       return text;
     } catch (const Json::exception&) {

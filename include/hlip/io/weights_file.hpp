@@ -19,7 +19,7 @@ inline bool is_torch_name(std::string_view path) {
 /// @throws hlip::error naming the file, the place and the fault
 HLIP_LAZY TensorFile open_weights(const std::string& path, MapAccess access = MapAccess::read) {
   const std::string text = read_start(path, 64);
-  // behind its length; in a checkpoint this byte is never a brace
+  // Behind its length; in a checkpoint this byte is never a brace
   const bool safetensors = text.size() > 8 && text[8] == '{';
   if (!safetensors && (TorchFile::is_torch(text) || is_torch_name(path)))
     return TorchFile(path, {}, access);

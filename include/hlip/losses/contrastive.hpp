@@ -14,9 +14,9 @@ HLIP_BEGIN
 
 /// How ranks share their features; without effect in one process.
 struct ContrastiveOptions {
-  /// each rank scores its own rows against everything, instead of all rows
+  /// Each rank scores its own rows against everything, instead of all rows
   bool local_loss = false;
-  /// gathered features carry gradient back to the rank they came from
+  /// Gathered features carry gradient back to the rank they came from
   bool gather_with_grad = false;
 };
 
@@ -29,7 +29,7 @@ Var<T, B> gather_features(const Var<T, B>& x, const C& communicator, bool with_g
   if (communicator.size() == 1) return with_grad || own_with_grad ? x : x.detach();
   const index_t b = x.dim(0), e = x.dim(1), ranks = communicator.size(),
                 first = communicator.rank() * b;
-  // through the host: a communicator knows no backend
+  // Through the host: a communicator knows no backend
   const std::vector<T> own = x.value().to_vector();
   std::vector<T> gathered(static_cast<std::size_t>(ranks) * own.size());
   communicator.all_gather(own.data(), gathered.data(), own.size() * sizeof(T));

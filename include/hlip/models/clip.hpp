@@ -26,7 +26,7 @@ struct ClipConfig {
   TextPooling text_pooling = TextPooling::cls;
   index_t context_length = 512;  ///< tokens a text is cut to
   bool siglip = false;           ///< SigLIP starts from another scale and has a bias
-  /// two outputs: the first learns single sentences of a report, the second the whole
+  /// Two outputs: the first learns single sentences of a report, the second the whole
   bool dual_text = false;
 
   /// The output of the encoder that whole reports are compared with. Prompts are sentences, they

@@ -166,7 +166,7 @@ void forecast_images(std::vector<ForecastStage>& stages, VisualTower<Levels, T, 
   }
   if (v.pooling == VisualPooling::token)
     path.add(rows * c, 0, 2 * rows * c, parts(trunk.norm, tower.head));
-  // every row is normalised
+  // Every row is normalised
   else path.add(rows * c, 2 * rows, 3 * rows * c, parts(trunk.norm, tower.head));
 }
 
@@ -187,7 +187,7 @@ void forecast_text(std::vector<ForecastStage>& stages, TextTower<T, B>& tower,
   ForecastPath path{stages};
   const index_t tables = parts(bert.embeddings.word, bert.embeddings.position,
                                bert.embeddings.token_type);
-  // the sum of three tables keeps its operands
+  // The sum of three tables keeps its operands
   const double words = tables > 0 ? (rows + length) * c : 0;
   path.add((3 * rows + length) * c, words + rows * (2 * c + 2 - drop),
            words + rows * (tables > 0 ? 4 * c : 2 * c), tables + parts(bert.embeddings.layer_norm));

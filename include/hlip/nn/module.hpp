@@ -56,7 +56,7 @@ void collect_parameters(X& x, const std::string& prefix, List& list) {
     std::size_t i = 0;
     for (auto& child : x) collect_parameters(child, prefix + "." + std::to_string(i++), list);
   } else {
-    // those a configuration does without are empty
+    // Those a configuration does without are empty
     if (x.numel() > 0) list.emplace_back(prefix, &x);
   }
 }
@@ -97,7 +97,7 @@ template <class M, class Chosen> void set_requires_grad(M& module, bool on, Chos
 
 /// Outcome of loading named tensors into a module.
 struct LoadReport {
-  /// mismatched and resized entries say both shapes
+  /// Mismatched and resized entries say both shapes
   std::vector<std::string> loaded, missing, unexpected, mismatched, resized;
   bool ok() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
   std::string to_text() const {

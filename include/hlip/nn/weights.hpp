@@ -20,7 +20,7 @@ HLIP_BEGIN
 inline std::string wrapping_prefix(const std::vector<std::string>& names) {
   std::string prefix;
   bool longer = true;
-  // a file could be named "module." thousands of times over
+  // A file could be named "module." thousands of times over
   for (int deep = 0; longer && deep < 8; ++deep) {
     longer = false;
     for (const char* word :

@@ -28,7 +28,7 @@ template <class B = Cpu> bool bfloat16_is_faster() {
     g.m = m, g.n = n, g.k = k, g.a = a.data(), g.lda = k, g.b = b.data(), g.ldb = k,
     g.trans_b = true, g.c = c.data(), g.ldc = n;
     best = {1e9, 1e9};
-    // the first round warms up; they take turns, because machines change speed
+    // The first round warms up; they take turns, because machines change speed
     for (int round = 0; round < 6; ++round)
       for (const std::size_t p : {std::size_t{0}, std::size_t{1}}) {
         set_matrix_precision(B{}, p == 1 ? MatrixPrecision::bfloat16 : MatrixPrecision::float32);

@@ -82,7 +82,7 @@ template <class T, class B>
 Tensor<T, B> min(const Tensor<T, B>& x, const Shape& axes = {}, bool keepdim = false) {
   if constexpr (is_floating<T>) {
     return -max(Tensor<T, B>(-x), axes, keepdim);
-    // the complement reverses the order of integers of either sign; their negative overflows
+    // The complement reverses the order of integers of either sign; their negative overflows
   } else {
     const T ones = std::is_same_v<T, bool> ? T(true) : static_cast<T>(-1);
     return ones - max(Tensor<T, B>(ones - x), axes, keepdim);

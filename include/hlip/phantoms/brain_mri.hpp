@@ -13,7 +13,7 @@ HLIP_BEGIN
 
 /// Settings of the generator. The defaults are the ones the demo's recipe was measured with.
 struct BrainPhantomOptions {
-  /// axial slices of each scan; the head keeps its size, so more slices are thinner ones
+  /// Axial slices of each scan; the head keeps its size, so more slices are thinner ones
   index_t slices = 12;
   index_t pixels = 32;  ///< rows and columns of a slice, likewise
   /// In the order of BrainFinding. Of a pair of single lesions a study has one or none, so a pair

@@ -37,12 +37,6 @@ HLIP_LAZY std::string phantom_annotation(const PhantomStudy& study) {
 
 namespace detail {
 
-HLIP_LAZY std::string join_sentences(const std::vector<std::string>& sentences) {
-  std::string text;
-  for (const auto& s : sentences) text += (text.empty() ? "" : " ") + s;
-  return text;
-}
-
 /// Rounds to HU within the range scanners store.
 HLIP_LAZY std::vector<std::int16_t> to_stored_hu(const std::vector<float>& v) {
   std::vector<std::int16_t> hu(v.size());

@@ -75,7 +75,7 @@ void write_phantom_studies(const PhantomDataset& result, const PhantomOptions& o
       reports += r.report, labels += r.labels, metadata += r.metadata;
       annotation += (annotation.size() > 1 ? ",\n" : "\n") + r.annotation;
     }
-    // the release mixes both spellings
+    // The release mixes both spellings
     const std::string name = split == "train" ? "train" : "validation";
     atomic_write(result.dataset + "/radiology_text_reports/" + name + "_reports.csv", reports);
     atomic_write(result.dataset + "/multi_abnormality_labels/" + split + "_predicted_labels.csv",

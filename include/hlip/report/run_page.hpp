@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 
 #include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -138,17 +139,17 @@ HLIP_LAZY std::vector<StageCurves> read_curves(const std::string& path) {
   return stages;
 }
 
-inline std::string stage_title(const std::string& stage) {
-  return stage == "text_step" ? "Text stage" : stage == "step" ? "Image stage" : stage;
-}
-
-HLIP_LAZY std::string curves_section(const std::vector<StageCurves>& stages) {
+/// @param titles of stages by their name; a stage without one is called by its name
+HLIP_LAZY std::string curves_section(const std::vector<StageCurves>& stages,
+                                     const std::map<std::string, std::string>& titles) {
   std::string out = "<h2>Training</h2>\n";
   for (const auto& s : stages) {
+    const auto title = titles.find(s.stage);
     out += fmt::format(
         "<h3>{}</h3>\n<p class=\"soft\">{} steps, {:.3g} samples/s, {:.0f} % of the time waiting "
         "for data{}. Faint: every step; strong: mean of the last {}.</p>\n<div class=\"row\">\n",
-        escape_html(stage_title(s.stage)), s.loss.size(), s.rate, 100 * s.wait,
+        escape_html(title == titles.end() ? s.stage : title->second), s.loss.size(), s.rate,
+        100 * s.wait,
         s.skipped > 0
             ? fmt::format(", {} steps skipped because loss or gradient was not finite", s.skipped)
             : "",
@@ -314,9 +315,11 @@ inline std::vector<std::pair<std::string, std::string>> json_pairs(const Json& l
 
 /// The page of a run. What the folder lacks is left out: a run that was killed has curves and a
 /// configuration only.
-/// @param folder of a training run  @throws hlip::error when it holds no metrics.csv, or a file of
-/// it is damaged
-HLIP_LAZY std::string run_report(const std::string& folder) {
+/// @param folder of a training run  @param titles what readers are told of each stage, by its name
+/// in metrics.csv; a stage without one is called by its name  @throws hlip::error when the folder
+/// holds no metrics.csv, or a file of it is damaged
+HLIP_LAZY std::string run_report(const std::string& folder,
+                                 const std::map<std::string, std::string>& titles = {}) {
   // One function: a page from top to bottom.
   const auto file = [&](std::string_view name) { return folder + "/" + std::string(name); };
   if (!is_file(file(RunFiles::metrics)))
@@ -367,7 +370,7 @@ HLIP_LAZY std::string run_report(const std::string& folder) {
       if (n.is_string()) notes.push_back(n.get<std::string>());
   notes.push_back("For research only: not a medical device.");
   body += html_tiles(tiles) + "<div class=\"note\">" + html_list(notes) + "</div>\n" +
-          detail::curves_section(stages) + evaluation;
+          detail::curves_section(stages, titles) + evaluation;
   if (is_file(file(RunFiles::embeddings)))
     body += detail::map_section(SafetensorsFile(file(RunFiles::embeddings)), best);
   if (summary.contains("examples") && summary["examples"].is_array() &&

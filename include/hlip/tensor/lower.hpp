@@ -84,7 +84,7 @@ inline Shape collapse_axes(const Shape& shape, std::span<Shape* const> strides) 
   const int rank = sizes.rank() > 0 ? sizes.rank() : 1;
   for (Shape* s : strides) {
     Shape merged = Shape::filled(rank, 0);
-    // the innermost axis of a group is visited last and sets its stride
+    // The innermost axis of a group is visited last and sets its stride
     for (int d = 0; d < shape.rank(); ++d)
       if (group[static_cast<std::size_t>(d)] >= 0)
         merged[rank - 1 - group[static_cast<std::size_t>(d)]] = (*s)[d];

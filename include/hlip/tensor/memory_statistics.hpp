@@ -54,7 +54,7 @@ class MemoryStatistics {
   void move(MemoryCategory from, MemoryCategory to, std::size_t bytes) {
     of(from).fetch_sub(bytes, std::memory_order_relaxed);
     of(to).fetch_add(bytes, std::memory_order_relaxed);
-    // what just made the peak may get its category only now
+    // What just made the peak may get its category only now
     note_peak(total_.load(std::memory_order_relaxed));
   }
 

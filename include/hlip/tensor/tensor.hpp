@@ -52,7 +52,7 @@ template <class T, class B> class Tensor : public ExpressionTag {
 
   /// Uninitialised elements.
   static Tensor empty(const Shape& shape) {
-    // first: it refuses shapes whose strides overflow
+    // First: it refuses shapes whose strides overflow
     auto storage = allocate_elements<T, B>(shape);
     return Tensor(std::move(storage), nullptr, shape, contiguous_strides(shape));
   }

@@ -66,7 +66,7 @@ HLIP_LAZY std::optional<char32_t> numeric_reference(std::string_view text, std::
     else if (hex && c >= 'a' && c <= 'f') digit = static_cast<std::uint32_t>(c - 'a' + 10);
     else if (hex && c >= 'A' && c <= 'F') digit = static_cast<std::uint32_t>(c - 'A' + 10);
     else break;
-    // stays out of range once it is
+    // Stays out of range once it is
     value = std::min<std::uint32_t>(value * (hex ? 16 : 10) + digit, 0x110000);
   }
   if (at == first) return std::nullopt;

@@ -14,7 +14,7 @@ HLIP_BEGIN
 /// first three; of the others they make the best they can.
 struct ReportLook {
   std::size_t entities = 0;  ///< HTML references that clean_report replaces
-  /// control characters other than line breaks and tabs: the tokenizer leaves them out
+  /// Control characters other than line breaks and tabs: the tokenizer leaves them out
   std::size_t controls = 0;
   /// U+FFFD: a character was lost before the text came here, or its bytes are no UTF-8
   std::size_t replaced = 0;

@@ -12,7 +12,7 @@
 HLIP_BEGIN
 
 struct WordPieceLearnOptions {
-  /// a word (or, with merges, a pair) is kept if it was seen at least this often
+  /// A word (or, with merges, a pair) is kept if it was seen at least this often
   std::int64_t min_count = 2;
   std::int64_t max_size = 0;  ///< most pieces altogether, 0: no limit; the rarest words go first
   /// Instead of whole words, join the most frequent neighbouring pieces again and again until
@@ -28,7 +28,7 @@ inline WordCounts count_words(std::span<const std::string> texts) {
   WordCounts counts;
   for (const auto& text : texts)
     for (auto& word : basic_tokens(text))
-      // longer ones are always [UNK]
+      // Longer ones are always [UNK]
       if (word.size() <= WordPieceTokenizer::max_word_length) ++counts[std::move(word)];
   return counts;
 }
@@ -138,13 +138,13 @@ inline Vocabulary learn_wordpiece(std::span<const std::string> texts,
     while (!full()) {
       std::string piece = merger.merge();
       if (piece.empty()) break;
-      // two different pairs can spell the same piece
+      // Two different pairs can spell the same piece
       if (known.insert(piece).second) pieces.push_back(std::move(piece));
     }
     return Vocabulary(std::move(pieces), where);
   }
 
-  // the map keeps code point order
+  // The map keeps code point order
   std::vector<std::pair<std::int64_t, const std::vector<char32_t>*>> words;
   for (const auto& [word, count] : counts)
     if (count >= options.min_count && word.size() > 1) words.emplace_back(count, &word);

@@ -174,7 +174,7 @@ class CheckpointStore {
     std::erase_if(all, [&](const auto& e) { return e.prefix != prefix || e.step > upto; });
     std::error_code code;
     for (std::size_t i = 0; i + keep < all.size(); ++i) {
-      // first, so that a half-removed one never counts
+      // First, so that a half-removed one never counts
       std::filesystem::remove(all[i].path + "/COMPLETE", code);
       std::filesystem::remove_all(all[i].path, code);
     }

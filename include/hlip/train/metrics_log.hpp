@@ -166,7 +166,7 @@ class MetricsLog {
       for (int k = 0; k < 3 && last != std::string::npos; ++k) last = line.rfind(',', last - 1);
       if (last != std::string::npos) widened += line.insert(last, commas) + "\n";
     }
-    // on a full disk all stays as it was, and the next row tries again
+    // On a full disk all stays as it was, and the next row tries again
     atomic_write(path_, widened);
     others_ = std::move(columns);
     if (file_) std::fclose(std::exchange(file_, nullptr));

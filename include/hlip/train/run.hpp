@@ -145,14 +145,15 @@ template <Communicator C = SingleProcess> class Run {
   }
 
   /// @throws hlip::error: the checkpoint to go on from does not fit this run; names the options
-  /// that have changed since
+  /// that have changed since. An option that the stored configuration does not know, because there
+  /// was none then, is named only if it does not stand at its default.
   [[noreturn]] void misfit(const std::string& reason) const {
     std::string changed;
     const std::string config = std::filesystem::path(origin_.path).parent_path().string() +
                                "/config.toml";
     try {
-      for (const std::string& name :
-           changed_entries(read_file(config, std::size_t{1} << 24), config, resolved_))
+      for (const std::string& name : changed_entries(read_file(config, std::size_t{1} << 24),
+                                                     config, resolved_, o_.at_default))
         changed += (changed.empty() ? "" : ", ") + ("--" + name);
     } catch (const error&) {  // it is not there, or damaged: the reason alone is said
     }

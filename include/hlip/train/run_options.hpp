@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 HLIP_BEGIN
 
@@ -32,6 +33,7 @@ struct RunOptions {
   std::int64_t save_frequency = 1, save_frequency_steps = 0, log_every_n_steps = 100;
   std::size_t keep_checkpoints = 3;
   bool dry_run = false, print_config = false;
+  std::vector<std::string> at_default;  ///< names of options that stand at their defaults
 };
 
 HLIP_END

@@ -12,6 +12,7 @@ HLIP_BEGIN
 struct SupervisedSettings {
   double weight_decay = 0.05;  ///< of matrices; biases and norms do not decay, see decays()
   double ema_decay = 0;        ///< of a moving average of the weights, 0: none
+  bool decay_all = false;      ///< biases and norms decay, too
 };
 
 /// Lowers loss(batch, Context) -> Var of one element, a mean over the batch. Batches that share a
@@ -32,7 +33,10 @@ template <class Model, class Loss> class Supervised {
   AveragedWeights<Model>& averages() { return averages_; }
 
   std::vector<OptimizedParameter<value_type, backend>> parameter_groups() {
-    return optimized_parameters(named_parameters(model_), settings_.weight_decay);
+    auto all = optimized_parameters(named_parameters(model_), settings_.weight_decay);
+    for (auto& p : all)
+      if (settings_.decay_all) p.weight_decay = settings_.weight_decay;
+    return all;
   }
 
   template <class Batch>

@@ -186,7 +186,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       state["step"] = step_;
       state["optimizer_steps"] = optimizer_.steps();
       state["skipped_steps"] = skipped_;
-      // every draw is a function of seed, stage and step: no generator state to keep
+      // Every draw is a function of seed, stage and step: no generator state to keep
       state["seed"] = options_.seed;
       // of all ranks
       state["sampler"] = {{"epoch", position_.epoch},
@@ -238,7 +238,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     };
     const StopAwaited awaited;
     try {
-      // others would wait for this rank
+      // Others would wait for this rank
       const Interruptible within_steps(communicator_.size() == 1 ? stop_requested : nullptr);
       while (step_ < options_.steps) {
         auto batch = next_batch(loader);
@@ -279,7 +279,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       optimizer_.zero_grad();
       stand_at(good);  // bad steps are made again when the run goes on, and count in the same row
       bad_in_a_row = 0;
-      // a stage that has not begun begins anew
+      // A stage that has not begun begins anew
       if (saved_at_ != step_ && step_ > 0) checkpoint(true);
       return TrainOutcome::stopped;
     }
@@ -383,7 +383,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     try {
       agree_on_faults(communicator_, [&] {
         if (!first_rank()) return;
-        // before the checkpoint: what is resumed from has its rows
+        // Before the checkpoint: what is resumed from has its rows
         if (log) logged(progress, [&] { log->sync(); });
         saved_path_ = save(write_extra);
       });
@@ -495,7 +495,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       if (ranks[i] == 0) continue;
       Var<T, B> var = parameters[i].var;
       if (!var.has_grad()) var.set_grad(Tensor<T, B>::zeros(var.shape()));
-      // through the host: a communicator knows no backend
+      // Through the host: a communicator knows no backend
       std::vector<T> sums = var.grad().to_vector();
       communicator_.all_reduce_sum(std::span<T>(sums));
       var.grad().assign(Tensor<T, B>::from_values(var.shape(), std::span<const T>(sums)) *

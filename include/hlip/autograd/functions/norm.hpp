@@ -64,7 +64,7 @@ Var<T, B> layer_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
 template <class T, class B> Var<T, B> l2_normalize(const Var<T, B>& x, double eps = 1e-12) {
   const Var<T, B> squares = square(x);
   const Var<T, B> total = sum(squares, {-1}, true);
-  // the maximum inside: √0 has no slope, and a zero row would get NaN
+  // The maximum inside: √0 has no slope, and a zero row would get NaN
   return x / sqrt(maximum(total, eps * eps));
 }
 

@@ -16,7 +16,7 @@ HLIP_BEGIN
 /// The default backend: OpenMP threads, Eigen for SIMD and matrix products.
 struct Cpu {
   static constexpr std::string_view name = "cpu";
-  // what is computed again for a product stays in cache
+  // What is computed again for a product stays in cache
   static constexpr std::int64_t rows_at_a_time = 1024;
 };
 

@@ -112,7 +112,7 @@ void resample_planes(Cpu, const std::array<PlaneAxis, 3>& axes, Row row, Target 
 #if defined(_OPENMP)
   threads = std::min<index_t>(omp_get_max_threads(), D.count);
 #endif
-  // made here: memory that runs out must not do so inside a parallel region
+  // Made here: memory that runs out must not do so inside a parallel region
   std::vector<detail::PlaneScratch> scratch;
   for (index_t t = 0; t < threads; ++t) scratch.emplace_back(W.n_in, W.count, H.count);
   const auto plane = [&](detail::PlaneScratch& mine, index_t d, float* out) {
@@ -128,7 +128,7 @@ void resample_planes(Cpu, const std::array<PlaneAxis, 3>& axes, Row row, Target 
     }
   };
 #pragma omp parallel for schedule(static) num_threads(static_cast <int>(threads))
-  // a run of neighbouring planes each, so that input planes are seldom made twice
+  // A run of neighbouring planes each, so that input planes are seldom made twice
   for (index_t t = 0; t < threads; ++t) {
     detail::PlaneScratch& mine = scratch[static_cast<std::size_t>(t)];
     for (index_t d = D.count * t / threads; d < D.count * (t + 1) / threads; ++d) {

@@ -2,16 +2,17 @@
 // one head and walks the tiles of the other side. Forward streams the softmax and keeps the
 // log-sum-exp; backward recomputes the scores twice, once with the keys outside (dk, dv) and once
 // with the queries (dq), so that every gradient has one writer and the order of its sum is fixed.
-// Two families of programs do it: attention_scalar.hpp in the arithmetic of T,
-// attention_tensor_cores.hpp on operands that are rounded as set_matrix_precision(Cuda) says, or
-// are stored in bfloat16.
+// Two families of programs do it: attention_scalar.hpp in the arithmetic of T, and
+// attention_tensor_forward.hpp with attention_tensor_backward.hpp on operands that are rounded as
+// set_matrix_precision(Cuda) says, or are stored in bfloat16.
 // Source: Dao et al., "FlashAttention", 2022; the two passes instead of atomic additions as in its
 // deterministic variants.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cuda/attention_scalar.hpp>
-#include <hlip/backend/cuda/attention_tensor_cores.hpp>
+#include <hlip/backend/cuda/attention_tensor_backward.hpp>
+#include <hlip/backend/cuda/attention_tensor_forward.hpp>
 #include <hlip/backend/cuda/gemm.hpp>
 #include <hlip/backend/cuda/memory.hpp>
 

@@ -37,7 +37,7 @@ HLIP_BEGIN
 struct Cuda {
   static constexpr std::string_view name = "cuda";
   static constexpr bool stores_bfloat16 = true;
-  // a product of fewer rows leaves parts of a large GPU idle
+  // A product of fewer rows leaves parts of a large GPU idle
   static constexpr std::int64_t rows_at_a_time = 16384;
 };
 

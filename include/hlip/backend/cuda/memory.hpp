@@ -52,7 +52,7 @@ inline void* allocate(Cuda, std::size_t bytes) {
   return p;
 }
 inline void deallocate(Cuda, void* p, std::size_t) {
-  // fails only when the program is ending, and the driver before it
+  // Fails only when the program is ending, and the driver before it
   if (p) static_cast<void>(cudaFreeAsync(p, detail::CudaRuntime::get().stream_here()));
 }
 /// Returns memory that freed tensors left behind to the driver.

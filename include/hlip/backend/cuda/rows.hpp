@@ -94,7 +94,7 @@ template <class T> struct CrossEntropyForward : RowProgram {
     row_exponentials(block, logits, rows, cols, top, sum);
     each_row(block, rows, [&](int thread, index_t row, index_t lane) {
       if (lane != 0) return;
-      // an infinite maximum is the result
+      // An infinite maximum is the result
       const T most = top(thread)[0],
               total = most - most == T(0) ? most + std::log(sum(thread)[0]) : most;
       lse[row] = total;

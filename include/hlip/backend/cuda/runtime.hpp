@@ -47,7 +47,7 @@ class CudaRuntime {
   }
   /// fn() with the stream of uploads as this thread's; returns when what was started there is done.
   template <class Fn> void upload_ahead(Fn&& fn) {
-    // waits for an upload that ended in an exception, too: nobody else knows of the copies
+    // Waits for an upload that ended in an exception, too: nobody else knows of the copies
     struct Uploading {
       cudaStream_t stream;
       cudaError_t& status;

@@ -38,7 +38,7 @@ struct CtRateOptions {
   /// labels are read whenever their table is there; with: their absence is a problem
   bool need_labels = false;
   bool already_hu = false;  ///< the volumes hold HU: the metadata table is not needed
-  /// volumes that are in a table but not on disk are counted, not a problem (partial downloads)
+  /// Volumes that are in a table but not on disk are counted, not a problem (partial downloads)
   bool allow_absent = false;
   VolumeCheck check = VolumeCheck::header;
   NiftiOptions nifti;
@@ -142,7 +142,7 @@ HLIP_LAZY class CtRateReader {
     for (auto& row : ct_rate_reports(read_csv(path), data_.problems)) {
       add_recon(row.name);
       const auto found = studies_.find(row.name.study);
-      // the reconstructions of a study repeat its text
+      // The reconstructions of a study repeat its text
       if (found == studies_.end() || !found->second.report.empty()) continue;
       auto text = ct_rate_annotation_text(row.impression, row.findings);
       if (text.empty()) continue;
@@ -222,7 +222,7 @@ HLIP_LAZY class CtRateReader {
       s.recons.erase(std::unique(s.recons.begin(), s.recons.end(),
                                  [](const auto& a, const auto& b) { return a.name == b.name; }),
                      s.recons.end());
-      // without slope and intercept a volume would be trained on in the wrong unit
+      // Without slope and intercept a volume would be trained on in the wrong unit
       if (!options_.already_hu)
         std::erase_if(s.recons, [&](const CtRateVolume& v) {
           if (!v.has_metadata && metadata_read_)

@@ -126,7 +126,7 @@ HLIP_LAZY PubBrainResult score_pub_brain_task(const PubBrainTask& task,
   std::vector<RocAuc> aucs;
   std::vector<double> column(truth.size());
   std::vector<std::int64_t> is_class(truth.size());
-  // of two classes the second is the finding, the other its mirror image
+  // Of two classes the second is the finding, the other its mirror image
   for (std::size_t c = K == 2 ? 1 : 0; c < K; ++c) {
     for (std::size_t i = 0; i < truth.size(); ++i)
       column[i] = p[i * K + c], is_class[i] = truth[i] == c;

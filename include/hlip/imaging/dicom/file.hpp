@@ -40,6 +40,9 @@ struct DicomLimits {
   index_t max_frames = index_t{1} << 16;
 };
 
+/// How a window of a frame is meant: VOILUTFunction. Source: DICOM PS3.3, C.11.2.1.2 and 3.
+enum class DicomWindowing { linear, linear_exact, sigmoid };
+
 /// The place and scale of one frame; what the file does not say is absent.
 struct DicomFrame {
   std::optional<std::array<double, 3>> position;  ///< ImagePositionPatient
@@ -48,6 +51,11 @@ struct DicomFrame {
   /// PixelSpacing: between rows, between columns
   std::optional<std::array<double, 2>> spacing;
   std::optional<double> thickness, slope, intercept;
+  /// ImagerPixelSpacing: the same as `spacing`, on the detector; absent as well if it is no size
+  std::optional<std::array<double, 2>> imager_spacing;
+  /// WindowCenter and WindowWidth, the first of several; absent as well if they are no window
+  std::optional<std::array<double, 2>> window;
+  DicomWindowing windowing = DicomWindowing::linear;
 };
 
 /// What the header says.
@@ -57,7 +65,8 @@ struct DicomHeader {
   index_t rows = 0, columns = 0;
   int bits_allocated = 0, bits_stored = 0, high_bit = 0;
   bool is_signed = false;
-  std::vector<DicomFrame> frames;  ///< one at least
+  std::optional<std::array<std::int32_t, 2>> padding;  ///< stored values around the picture
+  std::vector<DicomFrame> frames;                      ///< one at least
 };
 
 namespace detail {
@@ -70,7 +79,7 @@ HLIP_LAZY void start_dcmtk() {
     DJDecoderRegistration::registerCodecs();
     DJLSDecoderRegistration::registerCodecs();
     DcmRLEDecoderRegistration::registerCodecs();
-    // standard elements written as "unknown" get their type back
+    // Standard elements written as "unknown" get their type back
     dcmEnableUnknownVRConversion.set(OFTrue);
     return dcmDataDict.isDictionaryLoaded() == OFTrue;
   }();
@@ -114,6 +123,16 @@ inline std::optional<double> dicom_number(DcmItem& item, const DcmTagKey& tag, c
   const auto v = dicom_numbers<1>(item, tag, name, path);
   return v ? std::optional(v->front()) : std::nullopt;
 }
+/// The same for what can be done without: nothing as well when they are no finite numbers.
+template <std::size_t N>
+std::optional<std::array<double, N>> sound_dicom_numbers(DcmItem& item, const DcmTagKey& tag) {
+  std::array<double, N> out{};
+  for (std::size_t i = 0; i < N; ++i)
+    if (item.findAndGetFloat64(tag, out[i], static_cast<unsigned long>(i)).bad() ||
+        !std::isfinite(out[i]))
+      return {};
+  return out;
+}
 /// A text that may stand in a message: other characters than those of ASCII become '?'.
 inline std::string dicom_text(DcmItem& item, const DcmTagKey& tag) {
   OFString text;
@@ -122,6 +141,20 @@ inline std::string dicom_text(DcmItem& item, const DcmTagKey& tag) {
   for (char& c : out)
     if (c < ' ' || c > '~') c = '?';
   return out;
+}
+
+/// Adds the window that an item names.
+HLIP_LAZY void read_dicom_window(DcmItem& item, DicomFrame& frame) {
+  const auto centre = sound_dicom_numbers<1>(item, DCM_WindowCenter),
+             width = sound_dicom_numbers<1>(item, DCM_WindowWidth);
+  if (!centre || !width) return;
+  const std::string function = dicom_text(item, DCM_VOILUTFunction);
+  frame.windowing = function == "SIGMOID"        ? DicomWindowing::sigmoid
+                    : function == "LINEAR_EXACT" ? DicomWindowing::linear_exact
+                                                 : DicomWindowing::linear;
+  const double least = frame.windowing == DicomWindowing::linear ? 1 : 1e-9;
+  if (width->front() >= least && width->front() <= 1e9 && std::abs(centre->front()) <= 1e9)
+    frame.window = {centre->front(), width->front()};
 }
 
 /// Adds what an item says about a frame: a plain data set, or the functional groups of an enhanced
@@ -151,6 +184,9 @@ HLIP_LAZY void read_dicom_frame(DcmItem& item, bool groups, const std::string& p
     keep(frame.slope, dicom_number(i, DCM_RescaleSlope, "RescaleSlope", path));
     keep(frame.intercept, dicom_number(i, DCM_RescaleIntercept, "RescaleIntercept", path));
   });
+  look(DCM_FrameVOILUTSequence, [&](DcmItem& i) { read_dicom_window(i, frame); });
+  if (const auto mm = sound_dicom_numbers<2>(item, DCM_ImagerPixelSpacing); mm && !groups)
+    frame.imager_spacing = mm;
 }
 
 // Rows and columns of the first frame header of a JPEG or JPEG-LS stream must be those the data set
@@ -275,7 +311,8 @@ class DicomParser {
         data.findAndGetSint32(DCM_NumberOfFrames, frames).bad())
       fail_file(h_.path, "NumberOfFrames", "is no number");
     if (frames < 1 || frames > limits_.max_frames)
-      fail_file(h_.path, "NumberOfFrames", "is {}, expected 1 to {}", frames, limits_.max_frames);
+      fail_file(h_.path, "NumberOfFrames", "is {}, expected {}{}", frames,
+                limits_.max_frames == 1 ? "" : "1 to ", limits_.max_frames);
     if (static_cast<std::uint64_t>(h_.rows * h_.columns * frames) * sizeof(float) >
         limits_.max_bytes)
       fail_file(h_.path, "NumberOfFrames",
@@ -303,6 +340,12 @@ class DicomParser {
       fail_file(h_.path, "PixelRepresentation", "is {}, expected 0 (unsigned) or 1",
                 representation);
     h_.is_signed = representation == 1;
+    if (long first = 0; data.findAndGetLongInt(DCM_PixelPaddingValue, first).good()) {
+      long last = first;
+      if (data.findAndGetLongInt(DCM_PixelPaddingRangeLimit, last).bad()) last = first;
+      h_.padding = {static_cast<std::int32_t>(std::min(first, last)),
+                    static_cast<std::int32_t>(std::max(first, last))};
+    }
   }
 
   void read_frames(DcmDataset& data) {
@@ -411,7 +454,7 @@ class DicomParser {
 
   DicomLimits limits_;
   DicomHeader h_;
-  // reads itself while pixels are decoded, which changes no value
+  // Reads itself while pixels are decoded, which changes no value
   std::unique_ptr<DcmFileFormat> file_;
 };
 
@@ -430,7 +473,7 @@ struct DicomMessage {
                               &h.series_description, &h.instance, &h.photometric, &h.rescale_type})
       f(*text);
     f(h.rows), f(h.columns), f(h.bits_allocated), f(h.bits_stored), f(h.high_bit), f(h.is_signed),
-        f(h.frames);
+        f(h.padding), f(h.frames);
   }
   template <class T> void put_field(T& field) {
     if constexpr (requires { field.size(); }) {

@@ -1,5 +1,7 @@
 // The healthy part of a phantom: chest wall, lungs, vessels, mediastinum, spine, heart and aorta,
-// in paint order. All numbers are mm and HU; `size` scales the body.
+// in paint order. All numbers are mm and HU; `size` scales the body. What is made of tubes and
+// spheres alone is a template of the scene: a voxel grid here, rays through the body in a
+// radiograph.
 #pragma once
 
 #include <hlip/phantoms/parts/canvas.hpp>
@@ -10,16 +12,6 @@
 HLIP_BEGIN
 
 namespace detail {
-
-inline float draw(RandomStream& random, double low, double high) {
-  return static_cast<float>(random.uniform(low, high));
-}
-
-/// Uniform in [-half, half].
-inline float draw_about(RandomStream& random, double half) { return draw(random, -half, half); }
-
-/// Right is 0 and left is 1 wherever a side is an index; the left is at positive x.
-inline constexpr std::array<float, 2> side_sign = {-1.f, 1.f};
 
 /// A phantom in the making: the canvas and what later bodies need to know of earlier ones.
 struct PhantomScene {
@@ -93,8 +85,8 @@ inline void paint_lungs(PhantomScene& s, RandomStream& random, RandomStream& tex
   const auto texture = smooth_noise(texture_draws, s.grid, {9, 13, 13});
   std::array<float, 2> a{}, b{};
   for (std::size_t side = 0; side < 2; ++side) {
-    a[side] = 60 * size * draw(random, 0.96, 1.04);
-    b[side] = 82 * size * (half_depth / (104 * size)) * draw(random, 0.96, 1.02);
+    a[side] = LungShape::half_width * size * draw(random, 0.96, 1.04);
+    b[side] = LungShape::half_depth * size * (half_depth / (104 * size)) * draw(random, 0.96, 1.02);
   }
   const float liver_hu = draw(random, 50, 65), left_hu = draw(random, -60, 20),
               bubble_hu = draw(random, -900, -500);
@@ -104,18 +96,20 @@ inline void paint_lungs(PhantomScene& s, RandomStream& random, RandomStream& tex
       // Exact values matter within a few mm of the surface only; far from it a bound saves the
       // square root and the exponential.
       constexpr float far_out = 45, far_in = -20;
-      float distance = std::max(23 * size - side_sign[side] * p.x, s.inner[at] + 7);
-      // the diaphragm without its dome of 34 mm
-      const float rest = s.diaphragm + s.lift[side] - 22 - p.z;
+      float distance = std::max(LungShape::medial * size - side_sign[side] * p.x, s.inner[at] + 7);
+      // the diaphragm without its dome
+      const float rest = s.diaphragm + s.lift[side] - DiaphragmShape::foot - p.z;
       distance = std::max(distance, std::max(rest, far_in));
       if (distance < far_out) {
-        const float x = p.x - side_sign[side] * 68 * size,
-                    top = std::max(p.z - 15 * size, 0.f) / (100 * size);
-        const float u = x / a[side], w = (p.y - 2) / b[side];
+        const float x = p.x - side_sign[side] * LungShape::centre_x * size,
+                    top = std::max(p.z - LungShape::shoulder * size, 0.f) /
+                          (LungShape::dome * size);
+        const float u = x / a[side], w = (p.y - LungShape::centre_y) / b[side];
         distance = std::max(distance, (std::sqrt(u * u + w * w + top * top) - 1) * a[side]);
-        if (distance < far_out && rest + 34 > far_in) {
-          const float e = x / (52 * size), f = (p.y + 8) / (62 * size);
-          distance = std::max(distance, rest + 34 * std::exp(-(e * e + f * f)));
+        if (distance < far_out && rest + DiaphragmShape::height > far_in) {
+          const float e = x / (DiaphragmShape::half_width * size),
+                      f = (p.y - DiaphragmShape::centre_y) / (DiaphragmShape::half_depth * size);
+          distance = std::max(distance, rest + DiaphragmShape::height * std::exp(-(e * e + f * f)));
         }
       }
       s.lung[side][at] = distance;
@@ -131,7 +125,7 @@ inline void paint_lungs(PhantomScene& s, RandomStream& random, RandomStream& tex
 }
 
 /// Seven trunks from each hilum, each splitting in two.
-inline void paint_vessels(PhantomScene& s, RandomStream& random) {
+template <class Scene> void paint_vessels(Scene& s, RandomStream& random) {
   const auto scatter = [&](double sd) {
     const double x = random.normal(), y = random.normal(), z = random.normal();
     return PatientPoint{static_cast<float>(sd * x), static_cast<float>(sd * y),
@@ -156,6 +150,12 @@ inline void paint_vessels(PhantomScene& s, RandomStream& random) {
   }
 }
 
+/// Trachea and main bronchi.
+template <class Scene> void paint_airways(Scene& s) {
+  s.canvas.tube({0, 12, 120}, {0, 14, 28}, 8.5f, 8, -990);
+  for (const float sign : side_sign) s.canvas.tube({0, 14, 28}, {sign * 34, 12, 8}, 6.5f, 5, -985);
+}
+
 /// Mediastinal fat, trachea and main bronchi, spine with discs, canal and process.
 inline void paint_midline(PhantomScene& s, RandomStream& random) {
   auto& c = s.canvas;
@@ -167,8 +167,7 @@ inline void paint_midline(PhantomScene& s, RandomStream& random) {
            const float distance = slab + std::max(0.f, s.diaphragm - p.z);
            if (distance < edge) c.blend(at, distance, fat_hu);
          });
-  c.tube({0, 12, 120}, {0, 14, 28}, 8.5f, 8, -990);
-  for (const float sign : side_sign) c.tube({0, 14, 28}, {sign * 34, 12, 8}, 6.5f, 5, -985);
+  paint_airways(s);
 
   const float phase = draw(random, 0, 26), shell_hu = draw(random, 420, 560),
               core_hu = draw(random, 180, 300), process_hu = draw(random, 300, 450);
@@ -189,8 +188,8 @@ inline void paint_heart(PhantomScene& s, RandomStream& random, float heart_size,
                         float fluid_depth, float fluid_hu) {
   const float lower = draw_about(random, 4), rim = draw(random, 5, 8),
               rim_hu = draw(random, -105, -85), blood_hu = draw(random, 38, 55);
-  s.heart = {16 * s.size + to_left, -22 * s.size, s.diaphragm + 46 * s.size + lower};
-  const PatientPoint r = PatientPoint{50, 42, 45} * heart_size, one{1, 1, 1};
+  s.heart = heart_centre(s.size, s.diaphragm, to_left, lower);
+  const PatientPoint r = heart_half_axes(heart_size), one{1, 1, 1};
   const PhantomMask wall{s.inner.data(), 9};
   if (fluid_depth > 0)
     s.canvas.ellipsoid(s.heart + PatientPoint{0, 0.3f * fluid_depth, 0},
@@ -200,7 +199,7 @@ inline void paint_heart(PhantomScene& s, RandomStream& random, float heart_size,
 }
 
 /// Aorta (a half circle joins the ascending and the descending part) and oesophagus.
-inline void paint_aorta(PhantomScene& s, RandomStream& random) {
+template <class Scene> void paint_aorta(Scene& s, RandomStream& random) {
   const float size = s.size, top = 52 * size + draw_about(random, 5), hu = draw(random, 38, 50);
   s.aorta_radius = draw(random, 12, 16) * size;
   const PatientPoint up{-8 * size, -24 * size, top}, down{20 * size, 44 * size, top};

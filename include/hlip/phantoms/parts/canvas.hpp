@@ -2,7 +2,7 @@
 // bounding box.
 #pragma once
 
-#include <hlip/core/abi.hpp>
+#include <hlip/phantoms/parts/patient.hpp>
 #include <hlip/tensor/shape.hpp>
 
 #include <algorithm>
@@ -13,19 +13,6 @@
 HLIP_BEGIN
 
 namespace detail {
-
-/// A point in patient millimetres: x to the patient's left, y to the back, z to the head, origin in
-/// the body's centre.
-struct PatientPoint {
-  float x = 0, y = 0, z = 0;
-  friend PatientPoint operator+(PatientPoint a, PatientPoint b) {
-    return {a.x + b.x, a.y + b.y, a.z + b.z};
-  }
-  friend PatientPoint operator-(PatientPoint a, PatientPoint b) {
-    return {a.x - b.x, a.y - b.y, a.z - b.z};
-  }
-  friend PatientPoint operator*(PatientPoint a, float s) { return {a.x * s, a.y * s, a.z * s}; }
-};
 
 /// A signed distance given at every voxel (mm, negative inside) that limits what is painted; none
 /// where `distance` is null.

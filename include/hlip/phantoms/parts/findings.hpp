@@ -31,8 +31,8 @@ inline bool on_side(std::string_view side, int number) {
 }
 
 /// A random point of a lobe.
-inline PatientPoint point_in_lobe(const PhantomScene& s, RandomStream& random, int side,
-                                  std::string_view lobe) {
+template <class Scene>
+PatientPoint point_in_lobe(const Scene& s, RandomStream& random, int side, std::string_view lobe) {
   float y = 0, z = 0;
   if (lobe == "upper") z = draw(random, 35, 75), y = draw(random, -45, 30);
   else if (lobe == "middle") z = draw(random, -25, 10), y = draw(random, -55, -25);
@@ -48,6 +48,27 @@ inline std::pair<int, std::string_view> any_lobe(RandomStream& random) {
   return {side, random.below(2) == 0 ? "upper" : "lower"};
 }
 
+/// Air cysts, most of them in the upper lobes. @param severity of the emphysema, 0.3 … 1
+template <class Scene> void paint_cysts(Scene& s, RandomStream& random, float severity) {
+  const int cysts = static_cast<int>(8 + 18 * severity);
+  for (int k = 0; k < cysts; ++k) {
+    const int side = random.chance(0.5) ? 0 : 1;
+    PatientPoint at = point_in_lobe(s, random, side, random.chance(0.75) ? "upper" : "lower");
+    at.x += static_cast<float>(10 * random.normal());
+    at.y += static_cast<float>(10 * random.normal());
+    at.z += static_cast<float>(10 * random.normal());
+    const float r = draw(random, 6, 10 + 10 * severity);
+    s.canvas.sphere(at, r, draw(random, -1000, -970), s.in_lung(side, 1));
+  }
+}
+
+/// What the report calls it.
+inline PhantomFindingNote emphysema_note(float severity) {
+  PhantomFindingNote note;
+  note.grade = severity < 0.5f ? "mild" : severity < 0.75f ? "moderate" : "severe";
+  return note;
+}
+
 /// Lung darker towards the apex, with air cysts.
 /// @param severity 0.3 … 1
 inline PhantomFindingNote paint_emphysema(PhantomScene& s, RandomStream& random) {
@@ -58,25 +79,14 @@ inline PhantomFindingNote paint_emphysema(PhantomScene& s, RandomStream& random)
     if (a > 0 && c.v[at] < -600)
       c.v[at] -= a * (28 + 55 * severity) * (1 + 0.35f * std::clamp(p.z / 80, -1.f, 1.f));
   });
-  const int cysts = static_cast<int>(8 + 18 * severity);
-  for (int k = 0; k < cysts; ++k) {
-    const int side = random.chance(0.5) ? 0 : 1;
-    PatientPoint at = point_in_lobe(s, random, side, random.chance(0.75) ? "upper" : "lower");
-    at.x += static_cast<float>(10 * random.normal());
-    at.y += static_cast<float>(10 * random.normal());
-    at.z += static_cast<float>(10 * random.normal());
-    const float r = draw(random, 6, 10 + 10 * severity);
-    c.sphere(at, r, draw(random, -1000, -970), s.in_lung(side, 1));
-  }
-  PhantomFindingNote note;
-  note.grade = severity < 0.5f ? "mild" : severity < 0.75f ? "moderate" : "severe";
-  return note;
+  paint_cysts(s, random, severity);
+  return emphysema_note(severity);
 }
 
 /// The part of atelectasis that shapes the lungs: its place, and the diaphragm that rises.
 /// The middle lobe is chosen on the right only; with both sides the report could not name both
 /// places.
-inline PhantomFindingNote plan_atelectasis(PhantomScene& s, RandomStream& random) {
+template <class Scene> PhantomFindingNote plan_atelectasis(Scene& s, RandomStream& random) {
   PhantomFindingNote note;
   note.side = side_names[static_cast<std::size_t>(random.below(3))];
   note.lobe = random.below(3) == 2 && note.side == "right" ? "middle" : "lower";
@@ -86,8 +96,8 @@ inline PhantomFindingNote plan_atelectasis(PhantomScene& s, RandomStream& random
 }
 
 /// Two sets of three parallel bands on each affected side.
-inline void paint_atelectasis(PhantomScene& s, RandomStream& random,
-                              const PhantomFindingNote& note) {
+template <class Scene>
+void paint_atelectasis(Scene& s, RandomStream& random, const PhantomFindingNote& note) {
   for (int side = 0; side < 2; ++side) {
     if (!on_side(note.side, side)) continue;
     for (int set = 0; set < 2; ++set) {
@@ -106,7 +116,7 @@ inline void paint_atelectasis(PhantomScene& s, RandomStream& random,
 }
 
 /// One to four solid spheres; the note describes the largest.
-inline PhantomFindingNote paint_nodules(PhantomScene& s, RandomStream& random) {
+template <class Scene> PhantomFindingNote paint_nodules(Scene& s, RandomStream& random) {
   PhantomFindingNote note;
   note.count = 1 + static_cast<int>(random.below(4));
   float largest = 0;
@@ -127,7 +137,8 @@ inline PhantomFindingNote paint_nodules(PhantomScene& s, RandomStream& random) {
 /// Where both sides are drawn the lobe is one both lungs have. (The Python prototype kept "middle",
 /// drew the left one in the upper lobe and reported the right middle lobe: a report that
 /// contradicted 6 % of its opacities.)
-inline PhantomFindingNote paint_opacity(PhantomScene& s, RandomStream& random, const float* warp) {
+template <class Scene>
+PhantomFindingNote paint_opacity(Scene& s, RandomStream& random, const float* warp) {
   auto [first, lobe] = any_lobe(random);
   const bool both = random.chance(0.35);
   if (both && lobe == "middle") lobe = random.below(2) == 0 ? "upper" : "lower";
@@ -143,8 +154,8 @@ inline PhantomFindingNote paint_opacity(PhantomScene& s, RandomStream& random, c
 }
 
 /// One dense, irregular sphere.
-inline PhantomFindingNote paint_consolidation(PhantomScene& s, RandomStream& random,
-                                              const float* warp) {
+template <class Scene>
+PhantomFindingNote paint_consolidation(Scene& s, RandomStream& random, const float* warp) {
   const auto [side, lobe] = any_lobe(random);
   const float r = draw(random, 25, 45);
   s.canvas.sphere(point_in_lobe(s, random, side, lobe), r * s.size, 20, s.in_lung(side, 1), 0.95f,
@@ -178,7 +189,7 @@ inline PhantomFindingNote paint_pleural_effusion(PhantomScene& s, RandomStream& 
 }
 
 /// Stomach behind the heart, with air in its front part.
-inline PhantomFindingNote paint_hiatal_hernia(PhantomScene& s, RandomStream& random) {
+template <class Scene> PhantomFindingNote paint_hiatal_hernia(Scene& s, RandomStream& random) {
   const float relative = draw(random, 20, 36), r = relative * s.size;
   const PatientPoint at{draw(random, -4, 14), 44 * s.size, s.diaphragm + 14 + 0.6f * r};
   const float wall_hu = draw(random, 25, 45), air_hu = draw(random, -950, -600);
@@ -191,7 +202,7 @@ inline PhantomFindingNote paint_hiatal_hernia(PhantomScene& s, RandomStream& ran
 }
 
 /// Plaques on the wall of the arch and the descending aorta.
-inline PhantomFindingNote paint_wall_calcification(PhantomScene& s, RandomStream& random) {
+template <class Scene> PhantomFindingNote paint_wall_calcification(Scene& s, RandomStream& random) {
   const int plaques = 8 + static_cast<int>(random.below(11));
   for (int k = 0; k < plaques; ++k) {
     const auto piece = static_cast<std::size_t>(1 + random.below(5));

@@ -39,7 +39,7 @@ HLIP_LAZY std::vector<float> smooth_noise(RandomStream& random, std::array<index
                                           std::array<index_t, 3> cells) {
   std::vector<float> g(static_cast<std::size_t>(cells[0] * cells[1] * cells[2]));
   for (float& x : g) x = static_cast<float>(random.normal());
-  // rows first: the last and largest pass then runs along memory
+  // Rows first: the last and largest pass then runs along memory
   g = stretch_axis(g, cells[0] * cells[1], cells[2], size[2], 1);
   g = stretch_axis(g, cells[0], cells[1], size[1], size[2]);
   return stretch_axis(g, 1, cells[0], size[0], size[1] * size[2]);

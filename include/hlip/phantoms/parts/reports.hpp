@@ -6,6 +6,7 @@
 #include <hlip/phantoms/parts/findings.hpp>
 
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,17 +119,21 @@ HLIP_LAZY std::string capitalized(std::string text) {
 
 /// A template sentence with the words of a note.
 HLIP_LAZY std::string fill_sentence(std::string_view sentence, const PhantomFindingNote& note) {
-  std::string where, nodules = note.count == 1   ? "a nodule"
-                               : note.count == 2 ? "two nodules"
-                                                 : "multiple nodules";
-  if (!note.lobe.empty())
+  std::string where, zone,
+      nodules = note.count == 1   ? "a nodule"
+                : note.count == 2 ? "two nodules"
+                                  : "multiple nodules";
+  if (!note.lobe.empty()) {
     where = note.side == "both" ? fmt::format("{} lobes of both lungs", note.lobe)
                                 : fmt::format("{} {} lobe of the lung", note.side, note.lobe);
+    zone = note.side == "both" ? fmt::format("{} zones of both lungs", note.lobe)
+                               : fmt::format("{} {} zone", note.side, note.lobe);
+  }
   const std::string on_the = note.side == "both" ? "on both sides"
                                                  : fmt::format("on the {}", note.side);
   const std::string size(note.size), grade(note.grade);
-  return fmt::format(fmt::runtime(sentence), fmt::arg("where", where), fmt::arg("onside", on_the),
-                     fmt::arg("mm", note.mm),
+  return fmt::format(fmt::runtime(sentence), fmt::arg("where", where), fmt::arg("zone", zone),
+                     fmt::arg("onside", on_the), fmt::arg("mm", note.mm),
                      fmt::arg("are", (note.count == 1 ? "is " : "are ") + nodules),
                      fmt::arg("Count", capitalized(nodules)), fmt::arg("size", size),
                      fmt::arg("Size", capitalized(size)), fmt::arg("grade", grade),
@@ -145,35 +150,57 @@ std::string_view pick_sentence(RandomStream& random,
 }
 
 struct PhantomReport {
-  std::vector<std::string> findings, impression;
+  std::vector<std::string> findings, impression;  ///< sentences
 };
 
-HLIP_LAZY PhantomReport write_report(
-    const PhantomOptions& options,
-    const std::array<PhantomFindingNote, phantom_finding_count>& notes, RandomStream random) {
+HLIP_LAZY std::string join_sentences(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (const auto& s : sentences) text += (text.empty() ? "" : " ") + s;
+  return text;
+}
+
+/// The words a kind of study is reported in.
+struct ReportWords {
+  std::span<const FindingSentences> findings;
+  std::span<const std::string_view> normal_anatomy;  ///< at least four
+  std::array<std::string_view, 3> nothing_found;
+};
+
+/// @param notes, prevalence as many as there are findings; one of prevalence 0 is not mentioned
+/// @param mention probability that an absent finding is denied
+HLIP_LAZY PhantomReport write_report(const ReportWords& words,
+                                     std::span<const PhantomFindingNote> notes,
+                                     std::span<const double> prevalence, double mention,
+                                     RandomStream random) {
   PhantomReport report;
   for (std::size_t f = 0; f < notes.size(); ++f) {
-    if (options.prevalence[f] == 0) continue;
-    const auto& sentences = finding_sentences[f];
+    if (prevalence[f] == 0) continue;
+    const auto& sentences = words.findings[f];
     if (notes[f].present) {
       report.findings.push_back(
           fill_sentence(pick_sentence(random, sentences.described), notes[f]));
       report.impression.push_back(
           fill_sentence(pick_sentence(random, sentences.concluded), notes[f]));
-    } else if (random.chance(options.mention)) {
+    } else if (random.chance(mention)) {
       report.findings.emplace_back(pick_sentence(random, sentences.absent));
     }
   }
-  std::vector<std::string_view> normal(normal_anatomy_sentences.begin(),
-                                       normal_anatomy_sentences.end());
+  std::vector<std::string_view> normal(words.normal_anatomy.begin(), words.normal_anatomy.end());
   random.shuffle(normal);
   normal.resize(static_cast<std::size_t>(2 + random.below(3)));
   report.findings.insert(report.findings.end(), normal.begin(), normal.end());
   if (report.impression.empty())
-    report.impression.emplace_back(pick_sentence(random, nothing_found_sentences));
+    report.impression.emplace_back(pick_sentence(random, words.nothing_found));
   random.shuffle(report.findings);
   random.shuffle(report.impression);
   return report;
+}
+
+HLIP_LAZY PhantomReport write_report(
+    const PhantomOptions& options,
+    const std::array<PhantomFindingNote, phantom_finding_count>& notes, RandomStream random) {
+  return write_report({finding_sentences, normal_anatomy_sentences, nothing_found_sentences}, notes,
+                      options.prevalence, options.mention, random);
 }
 
 }  // namespace detail

@@ -69,7 +69,7 @@ HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& stu
   return {csv_row(std::vector<std::string>{volume, "Not given.", "Synthetic phantom, no contrast.",
                                            s.findings, s.impression}),
           csv_row(labels), phantom_metadata_row(volume, s),
-          // template sentences are plain ASCII without quotes or backslashes, so there is nothing
+          // Template sentences are plain ASCII without quotes or backslashes, so there is nothing
           // to escape
           fmt::format("\"{}\": {{\"recons\": [\"{}\"], \"report\": [\"{}\"]}}", study, volume,
                       phantom_annotation(s))};

@@ -8,6 +8,7 @@
 #include <hlip/systems/hlip/options.hpp>
 #include <hlip/systems/hlip/zero_shot.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,11 @@ struct Evaluation {
   std::string line;
   std::vector<std::pair<std::string, double>> scalars;
 };
+
+/// Whether to evaluate after an epoch. @param frequency epochs between evaluations, 0: none
+inline bool evaluation_due(std::int64_t frequency, std::int64_t epoch) {
+  return frequency > 0 && epoch % frequency == 0;
+}
 
 /// A zero-shot table between epochs.
 inline Evaluation zero_shot_evaluation(const ZeroShotTable& table) {

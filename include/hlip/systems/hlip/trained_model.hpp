@@ -6,9 +6,9 @@
 #include <hlip/imaging/preprocess_mri.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/models/config_json.hpp>
+#include <hlip/systems/hlip/stages.hpp>
 #include <hlip/text/wordpiece.hpp>
-#include <hlip/train/checkpoint_store.hpp>
-#include <hlip/train/run_stage.hpp>
+#include <hlip/train/find_checkpoint.hpp>
 
 #include <filesystem>
 #include <memory>
@@ -18,14 +18,6 @@
 #include <vector>
 
 HLIP_BEGIN
-
-/// The stages of a training of HLIP, in the order they run: the text tower on reports alone, then
-/// images and texts.
-inline const std::vector<RunStage>& hlip_stages() {
-  static const std::vector<RunStage> stages{{"text_step", "text", "text"},
-                                            {"step", "image", "train"}};
-  return stages;
-}
 
 /// Writes what turns weights into a usable model: model.json (sizes, preprocessing) and vocab.txt.
 /// @param preprocessing to_string of the CtPreset or MriPreset
@@ -38,23 +30,10 @@ HLIP_LAZY void write_model_files(const std::string& folder, const ClipConfig& co
   atomic_write(folder + "/vocab.txt", vocabulary.to_text());
 }
 
-/// The checkpoint a folder is, or the newest sound one of a run.
-/// @param folder runs/x or runs/x/step_N; @param files of it that must be sound, or none for all
-/// @throws hlip::error saying what is missing or damaged
+/// The checkpoint a folder is, or the newest sound one of a run of HLIP: see find_checkpoint.
 HLIP_LAZY std::string find_checkpoint(const std::string& folder,
                                       const std::vector<std::string>& files = {}) {
-  if (!is_file(folder + "/model.safetensors")) {
-    std::string faults;
-    std::string path =
-        CheckpointStore(folder, stage_names(hlip_stages()))
-            .latest([&](const std::string& fault) { faults += "; passed over: " + fault; }, files)
-            .path;
-    if (path.empty()) fail_file(folder, "", "holds no complete checkpoint{}", faults);
-    return path;
-  }
-  if (const std::string fault = CheckpointStore::verify(folder, files); !fault.empty())
-    fail_file(folder, "", "is not a sound checkpoint: {}", fault);
-  return folder;
+  return find_checkpoint(folder, stage_names(hlip_stages()), files);
 }
 
 /// What load_trained_model gives: everything inference needs.

@@ -9,6 +9,7 @@
 #include <hlip/systems/hlip/encode_pairs.hpp>
 #include <hlip/systems/hlip/evaluation.hpp>
 #include <hlip/systems/hlip/options.hpp>
+#include <hlip/systems/hlip/stages.hpp>
 #include <hlip/systems/hlip/start.hpp>
 #include <hlip/systems/hlip/trained_model.hpp>
 #include <hlip/train/run.hpp>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,7 +26,7 @@
 HLIP_BEGIN
 
 /// A run with its model, from its first line to its last checkpoint. Data come from the host; B
-/// computes.
+/// computes. Each of several ranks makes one and calls it alike; the first alone writes and speaks.
 template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
  public:
   Clip<3, float, B> model;
@@ -55,7 +57,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
            o.batch_size, o.accum_batch, o.accum_freq, length_.studies_per_step(), studies);
     o.text_batch_size = std::min<std::int64_t>(o.text_batch_size, studies / ranks);
     model = Clip<3, float, B>(config, o.seed);
-    load_weights(o, model);
+    agree_on_faults(communicator, [&] {
+      load_weights(o, model, [this](const std::string& table) { run_.say("{}", table); });
+    });
     if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
     else if (o.lora_text) lock_text_tower(model);
     total_steps_ = planned_steps(o, length_);
@@ -80,7 +84,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
              tokenizer_->vocab_size(), o_.text_steps, total_steps_, length_.studies_per_step());
     run_.say_origin();
     if (run_.origin().path.empty()) return;
-    expect_same_model(run_.origin().path);
+    agree_on_faults(run_.communicator(), [&] { expect_same_model(run_.origin().path); });
     say_position();
   }
 
@@ -122,10 +126,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     return done.outcome;
   }
 
-  /// Images and texts.
+  /// Images and texts. With --model-ema-decay the model has the averaged weights afterwards.
   /// @param samples a Dataset of samples with `volume` and `ids`  @param scans of one sample
-  /// @param stored_bytes of volumes kept in memory With --model-ema-decay the model has the
-  /// averaged weights afterwards.
+  /// @param stored_bytes of volumes kept in memory
   /// @param evaluate called after every epoch as evaluate(epochs done) -> std::vector<Evaluation>
   template <class Samples, class Evaluate>
   TrainOutcome image_stage(const std::shared_ptr<const Samples>& samples, index_t scans,
@@ -177,19 +180,34 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     return done_.outcome;
   }
 
-  /// Figures of the end of the run, for TensorBoard.
-  void log_scalars(const std::vector<std::pair<std::string, double>>& scalars) {
-    for (const auto& [name, value] : scalars) run_.log_scalar(name, value, done_.step);
+  /// The zero-shot evaluation at the end of the run, on the first rank: its figures go to
+  /// TensorBoard, its table to the screen and to files. The last line of the table is left to
+  /// write_report: it comes last of all.
+  /// @param score called as score() -> ZeroShotScores  @param left_out and the others as for
+  /// report_zero_shot  @return what was scored, on the first rank
+  template <class Score>
+  std::optional<ZeroShotScores> evaluate_zero_shot(Score score,
+                                                   const std::vector<std::string>& left_out,
+                                                   const char* studies,
+                                                   const std::string& prompts) {
+    if (!run_.first_rank()) return {};
+    ZeroShotScores scores = score();
+    const ZeroShotTable table = scores.table();
+    last_line_ = table.last_line() + "\n";
+    for (const auto& [name, value] : zero_shot_evaluation(table).scalars)
+      run_.log_scalar(name, value, done_.step);
+    report_zero_shot(o_, scores, table, left_out, studies, prompts);
+    return scores;
   }
 
-  /// Writes OUT/report.html. What goes wrong is a warning: the run is done whatever becomes of its
-  /// page.
+  /// Writes OUT/report.html and ends with the figure of evaluate_zero_shot, on the first rank. What
+  /// goes wrong is a warning: the run is done whatever becomes of its page.
   /// @param title "MODEL on DATA, …"  @param left_out as for report_zero_shot  @param add called as
-  /// add(summary, fact), where fact(name, value)
-  ///        adds a line to the page; it may add notes and examples to `summary`, with files in
-  ///        OUT/report
+  /// add(summary, fact), where fact(name, value) adds a line to the page; it may add notes and
+  /// examples to `summary`, with files in OUT/report
   template <class Add>
   void write_report(const std::string& title, const std::vector<std::string>& left_out, Add add) {
+    if (!run_.first_rank()) return;
     try {
       Json summary = {{"title", title},
                       {"notes", Json::array()},
@@ -224,11 +242,12 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
       fact("hlip", HLIP_VERSION);
       atomic_write(o_.out + "/report/summary.json",
                    summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-      atomic_write(o_.out + "/report.html", run_report(o_.out));
+      atomic_write(o_.out + "/report.html", run_report(o_.out, stage_titles(hlip_stages())));
       fmt::print("report {}/report.html\n", o_.out);
     } catch (const std::exception& e) {
       fmt::print("warning: no report: {}\n", e.what());
     }
+    fmt::print("{}", last_line_);
   }
 
   /// Removes what a dry run has written and says what the run will cost.
@@ -324,8 +343,9 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
   RunLength length_;
   std::int64_t total_steps_ = 0;
   Run<C> run_;
-  StageResult done_;    // of the image stage
-  MemoryUse forecast_;  // of the latest stage
+  StageResult done_;       // of the image stage
+  std::string last_line_;  // of the zero-shot table at the end, or nothing
+  MemoryUse forecast_;     // of the latest stage
 };
 
 HLIP_END

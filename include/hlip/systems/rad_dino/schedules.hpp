@@ -8,19 +8,19 @@
 
 HLIP_BEGIN
 
+/// What changes over a run, and when, in steps.
 struct SelfDistillationSchedule {
-  std::int64_t epochs = 100, epoch_length = 600;  ///< steps of an epoch
+  std::int64_t steps = 60000;
   double lr = 1e-3;          ///< of a batch of 1024; it goes with the square root of the batch
-  std::int64_t batch = 640;  ///< of all ranks
+  std::int64_t batch = 640;  ///< pictures of a step, of all ranks
   double end_lr = 1e-6;
-  std::int64_t warmup_epochs = 10;
+  std::int64_t warmup = 6000;
   double weight_decay = 0.04, end_weight_decay = 0.4;
   double momentum = 0.992, end_momentum = 1.0;             ///< of the teacher
   double teacher_temp = 0.07, warmup_teacher_temp = 0.04;  ///< rises from the second to the first
-  std::int64_t warmup_teacher_temp_epochs = 30;
-  std::int64_t freeze_last_layer_epochs = 1;  ///< prototypes do not move in these
+  std::int64_t warmup_teacher_temp_steps = 18000;
+  std::int64_t freeze_last_layer = 600;  ///< prototypes do not move before this step
 
-  std::int64_t steps() const { return epochs * epoch_length; }
   double scaled_lr() const { return lr * std::sqrt(static_cast<double>(batch) / 1024.0); }
 };
 
@@ -29,9 +29,9 @@ inline ScheduleOptions learning_rate_of(const SelfDistillationSchedule& s) {
   ScheduleOptions o;
   o.lr = s.scaled_lr();
   o.end_lr = s.end_lr;
-  o.warmup = s.warmup_epochs * s.epoch_length;
+  o.warmup = s.warmup;
   o.warmup_from_zero = true;
-  o.total = s.steps();
+  o.total = s.steps;
   return o;
 }
 
@@ -42,11 +42,10 @@ inline std::vector<NamedSchedule> schedules_of(const SelfDistillationSchedule& s
   NamedSchedule momentum{.name = "momentum", .from = s.momentum, .to = s.end_momentum};
   NamedSchedule temperature{.name = "teacher_temp", .from = s.teacher_temp, .to = s.teacher_temp};
   NamedSchedule last_layer{.name = "last_layer", .from = 1, .to = 1};
-  for (NamedSchedule* each : {&decay, &momentum, &temperature, &last_layer})
-    each->total = s.steps();
+  for (NamedSchedule* each : {&decay, &momentum, &temperature, &last_layer}) each->total = s.steps;
   temperature.warmup_from = s.warmup_teacher_temp;
-  temperature.warmup = s.warmup_teacher_temp_epochs * s.epoch_length;
-  last_layer.frozen = s.freeze_last_layer_epochs * s.epoch_length;
+  temperature.warmup = s.warmup_teacher_temp_steps;
+  last_layer.frozen = s.freeze_last_layer;
   return {decay, momentum, temperature, last_layer};
 }
 

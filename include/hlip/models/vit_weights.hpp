@@ -1,0 +1,231 @@
+// Weights of picture encoders as DINOv2, timm and Hugging Face spell them, loaded into ours and
+// written for theirs. Source: reference document RAD-DINO §11, last row of the table.
+#pragma once
+
+#include <hlip/models/vit.hpp>
+#include <hlip/nn/weights.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+HLIP_BEGIN
+
+namespace detail {
+
+inline void replace_front(std::string& name, std::string_view from, std::string_view to) {
+  if (name.starts_with(from)) name.replace(0, from.size(), to);
+}
+inline void replace_part(std::string& name, std::string_view from, std::string_view to) {
+  if (const auto at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
+}
+
+/// A name of a Hugging Face Dinov2Model as DINOv2 has it; query, key and value stay apart.
+inline std::string name_from_hf(std::string name) {
+  replace_front(name, "embeddings.cls_token", "cls_token");
+  replace_front(name, "embeddings.mask_token", "mask_token");
+  replace_front(name, "embeddings.register_tokens", "register_tokens");
+  replace_front(name, "embeddings.position_embeddings", "pos_embed");
+  replace_front(name, "embeddings.patch_embeddings.projection.", "patch_embed.proj.");
+  replace_front(name, "layernorm.", "norm.");
+  if (!name.starts_with("encoder.layer.")) return name;
+  replace_front(name, "encoder.layer.", "blocks.");
+  replace_part(name, ".attention.attention.", ".attn.");
+  replace_part(name, ".attention.output.dense.", ".attn.proj.");
+  replace_part(name, ".layer_scale1.lambda1", ".ls1.gamma");
+  replace_part(name, ".layer_scale2.lambda1", ".ls2.gamma");
+  replace_part(name, ".mlp.weights_in.", ".mlp.w12.");
+  replace_part(name, ".mlp.weights_out.", ".mlp.w3.");
+  return name;
+}
+
+/// The other direction.
+inline std::string name_for_hf(std::string name) {
+  replace_front(name, "cls_token", "embeddings.cls_token");
+  replace_front(name, "mask_token", "embeddings.mask_token");
+  replace_front(name, "register_tokens", "embeddings.register_tokens");
+  replace_front(name, "pos_embed", "embeddings.position_embeddings");
+  replace_front(name, "patch_embed.proj.", "embeddings.patch_embeddings.projection.");
+  replace_front(name, "norm.", "layernorm.");
+  if (!name.starts_with("blocks.")) return name;
+  replace_front(name, "blocks.", "encoder.layer.");
+  replace_part(name, ".attn.proj.", ".attention.output.dense.");
+  replace_part(name, ".attn.", ".attention.attention.");
+  replace_part(name, ".ls1.gamma", ".layer_scale1.lambda1");
+  replace_part(name, ".ls2.gamma", ".layer_scale2.lambda1");
+  replace_part(name, ".mlp.w12.", ".mlp.weights_in.");
+  replace_part(name, ".mlp.w3.", ".mlp.weights_out.");
+  return name;
+}
+
+/// A name of DINOv2's training checkpoints or of timm as DINOv2's models have it: blocks in chunks
+/// carry the chunk's number before their own.
+inline std::string name_from_dinov2(std::string name, bool swiglu) {
+  if (name == "reg_token") return "register_tokens";
+  if (!name.starts_with("blocks.")) return name;
+  const auto number = [&](std::size_t from) {
+    auto to = from;
+    while (to < name.size() && name[to] >= '0' && name[to] <= '9') ++to;
+    return to > from && to < name.size() && name[to] == '.' ? to + 1 : 0;
+  };
+  const std::size_t first = std::string_view("blocks.").size(), second = number(first);
+  if (second != 0 && number(second) != 0) name.erase(first, second - first);
+  if (swiglu) {  // as timm packs the gated layer
+    replace_part(name, ".mlp.fc1.", ".mlp.w12.");
+    replace_part(name, ".mlp.fc2.", ".mlp.w3.");
+  }
+  return name;
+}
+
+/// Weights under our names, with query, key and value as one where the file has them apart, and
+/// positions that say nothing of the class token completed by zeros: a source for load_state_dict.
+class VitSource {
+ public:
+  VitSource(const NamedWeights& weights, index_t positions_wanted)
+      : weights_(weights), positions_wanted_(positions_wanted) {
+    for (const auto& name : weights.names()) {
+      std::string whole = name;
+      replace_part(whole, ".attn.query.", ".attn.qkv.");
+      if (whole != name && contains_parts(whole)) names_.push_back(whole);
+      else if (!is_part(name)) names_.push_back(name);
+    }
+  }
+  const std::vector<std::string>& names() const { return names_; }
+  bool contains(const std::string& name) const {
+    return weights_.contains(name) || contains_parts(name);
+  }
+  struct Info {
+    Shape shape;
+  };
+  Info info(const std::string& name) const {
+    if (weights_.contains(name)) {
+      Shape shape = weights_.info(name).shape;
+      if (lacks_cls(name, shape)) ++shape[1];
+      return {shape};
+    }
+    Shape shape = weights_.info(part(name, "query")).shape;
+    shape[0] *= 3;
+    return {shape};
+  }
+  template <Element T, class B> Tensor<T, B> tensor(const std::string& name) const {
+    if (weights_.contains(name)) {
+      const Tensor<T, B> stored = weights_.tensor<T, B>(name);
+      if (!lacks_cls(name, stored.shape())) return stored;
+      return concat(std::vector<Tensor<T, B>>{Tensor<T, B>::zeros({1, 1, stored.dim(2)}), stored},
+                    1);
+    }
+    std::vector<Tensor<T, B>> parts;
+    for (const char* which : {"query", "key", "value"})
+      parts.push_back(weights_.tensor<T, B>(part(name, which)));
+    return concat(parts, 0);
+  }
+
+ private:
+  static std::string part(std::string name, std::string_view which) {
+    replace_part(name, ".attn.qkv.", ".attn." + std::string(which) + ".");
+    return name;
+  }
+  static bool is_part(const std::string& name) {
+    return name.find(".attn.query.") != name.npos || name.find(".attn.key.") != name.npos ||
+           name.find(".attn.value.") != name.npos;
+  }
+  /// Whether the three are there, in one shape.
+  bool contains_parts(const std::string& name) const {
+    if (name.find(".attn.qkv.") == name.npos) return false;
+    for (const char* which : {"query", "key", "value"})
+      if (!weights_.contains(part(name, which)) ||
+          !(weights_.info(part(name, which)).shape == weights_.info(part(name, "query")).shape))
+        return false;
+    return weights_.info(part(name, "query")).shape.rank() > 0;
+  }
+  /// timm's models with registers add no position to the class token.
+  bool lacks_cls(const std::string& name, const Shape& shape) const {
+    if (name != "pos_embed" || shape.rank() != 3 || shape[1] == positions_wanted_) return false;
+    const auto side = [](index_t n) {
+      return static_cast<index_t>(std::llround(std::sqrt(static_cast<double>(n))));
+    };
+    return side(shape[1]) * side(shape[1]) == shape[1];
+  }
+
+  const NamedWeights& weights_;
+  index_t positions_wanted_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace detail
+
+/// Gives the tensors of a file the names of a Vit's parameters, whoever wrote them: a training
+/// checkpoint (the teacher's encoder is taken), DINOv2's models, timm's, or Hugging Face's.
+HLIP_LAZY void name_as_vit(NamedWeights& weights, bool swiglu) {
+  for (const char* prefix : {"teacher.", "backbone.", "dinov2.", "dinov2_with_registers."})
+    weights.select(prefix);
+  weights.rename([swiglu](const std::string& name) {
+    return detail::name_from_dinov2(detail::name_from_hf(name), swiglu);
+  });
+  weights.leave_out("of no use to the encoder", [](const std::string& name) {
+    return name.starts_with("head.") || name.starts_with("dino_head.") ||
+           name.starts_with("ibot_head.") || name.starts_with("classifier.");
+  });
+}
+
+/// Loads an encoder; a table of positions of another size is resized. A mask token that the file
+/// does without is not missed: it plays no part after training.
+/// @param weights as name_as_vit leaves them
+/// @return what was missing, unexpected or of another shape: for the caller to judge
+template <class T, class B>
+LoadReport load_vit_weights(Vit<T, B>& vit, const NamedWeights& weights) {
+  const detail::VitSource source(weights, vit.pos_embed.dim(1));
+  LoadReport report = load_state_dict(vit, source, false);
+  std::erase(report.missing, "mask_token");
+  const Shape want = vit.pos_embed.shape();
+  if (!source.contains("pos_embed") || source.info("pos_embed").shape == want) return report;
+  const Shape have = source.info("pos_embed").shape;
+  if (have.rank() != 3 || have[0] != 1 || have[2] != want[2] || have[1] < 2) return report;
+  const auto side = grid_side(vit.pos_embed.value(), 1);
+  const Var<T, B> table(source.template tensor<T, B>("pos_embed"));
+  vit.pos_embed.value().assign(
+      resize_grid_positions(table, 1, side, side, vit.config.positions).value());
+  std::erase_if(report.mismatched,
+                [](const std::string& entry) { return entry.starts_with("pos_embed "); });
+  report.resized.push_back(fmt::format("pos_embed {} → {}", to_string(have), to_string(want)));
+  return report;
+}
+
+/// The configuration that a file of weights was made with, as far as shapes say it: heads are 64
+/// wide, as in all published models. @param weights as name_as_vit leaves them
+/// @throws hlip::error when these are no weights of an encoder of pictures
+HLIP_LAZY VitConfig vit_config_of_weights(const NamedWeights& weights, VitConfig c = {}) {
+  const auto shape = [&](const char* name, int rank) {
+    if (!weights.contains(name))
+      fail_file(weights.file().path(), name,
+                "is not there, so these are no weights of an encoder of pictures");
+    const Shape s = weights.info(name).shape;
+    if (s.rank() != rank)
+      fail_file(weights.file().path(), name, "is {}, expected {} axes", to_string(s), rank);
+    return s;
+  };
+  const Shape filter = shape("patch_embed.proj.weight", 4), table = shape("pos_embed", 3);
+  c.embed_dim = filter[0], c.in_chans = filter[1], c.patch_size = filter[2];
+  const auto whole_root = [](index_t n) {
+    const auto root = static_cast<index_t>(std::llround(std::sqrt(static_cast<double>(n))));
+    return root > 0 && root * root == n ? root : 0;
+  };
+  const index_t side = whole_root(table[1]) > 0 ? whole_root(table[1]) : whole_root(table[1] - 1);
+  if (side == 0)
+    fail_file(weights.file().path(), "pos_embed", "is {}, whose positions form no square",
+              to_string(table));
+  c.img_size = side * c.patch_size;
+  c.reg_tokens = weights.contains("register_tokens") ? shape("register_tokens", 3)[1] : 0;
+  c.layer_scale = weights.contains("blocks.0.ls1.gamma") ? 1 : 0;
+  c.depth = 0;
+  while (weights.contains(fmt::format("blocks.{}.norm1.weight", c.depth))) ++c.depth;
+  c.num_heads = std::max<index_t>(1, c.embed_dim / 64);
+  c.ffn = weights.contains("blocks.0.mlp.w12.weight") ? FeedForward::swiglu : FeedForward::mlp;
+  if (c.ffn == FeedForward::mlp)
+    c.mlp_ratio = static_cast<double>(shape("blocks.0.mlp.fc1.weight", 2)[0]) /
+                  static_cast<double>(c.embed_dim);
+  return c;
+}
+
+HLIP_END

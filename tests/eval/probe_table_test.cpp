@@ -1,0 +1,64 @@
+#include <hlip/eval/probe_table.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace hlip;
+using Scores = std::vector<double>;
+
+namespace {
+constexpr double unknown = not_a_number;
+/// Six pictures, three findings: one found by the first seed and half found by the second, one
+/// whose last label is not known, one that nobody has.
+const Scores labels = {1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0, unknown, 0};
+const std::vector<Scores> two_seeds = {{5, 1, 0, 4, 2, 0, 1, 1, 0, 0, 2, 0, 6, 2, 0, 2, 9, 0},
+                                       {5, 2, 0, 0, 1, 0, 1, 2, 0, 4, 1, 0, 6, 1, 0, 2, 9, 0}};
+ProbeTable table() {
+  return {"tiny", {"lung", "heart", "bone"}, two_seeds, labels, {.resamples = 200}};
+}
+}  // namespace
+
+TEST_CASE("ProbeTable: means and deviations over seeds, unknown labels left out") {
+  const ProbeTable t = table();
+  REQUIRE(t.rows().size() == 3);
+  CHECK(t.pictures() == 6);
+  CHECK(t.rows()[0].positives == 3);
+  CHECK(t.rows()[1].positives + t.rows()[1].negatives == 5);
+  Scores of_seeds;
+  for (const auto& s : two_seeds)
+    of_seeds.push_back(average_precision(Scores{s[0], s[3], s[6], s[9], s[12], s[15]},
+                                         std::vector<std::int64_t>{1, 1, 0, 0, 1, 0}));
+  CHECK(of_seeds[0] == 1);
+  CHECK(t.rows()[0].auprc.mean == doctest::Approx(mean_sd(of_seeds).mean));
+  CHECK(t.rows()[0].auprc.sd == doctest::Approx(mean_sd(of_seeds).sd));
+  CHECK(t.rows()[1].auroc.mean == doctest::Approx(0.5));  // all right, then all wrong
+  CHECK(t.rows()[1].auroc.sd == doctest::Approx(0.5));
+}
+
+TEST_CASE("ProbeTable: a finding that nobody has counts in no mean and is named") {
+  const ProbeTable t = table();
+  CHECK(std::isnan(t.rows()[2].auprc.mean));
+  CHECK(t.left_out() == std::vector<std::string>{"bone"});
+  CHECK(t.macro().auprc.mean ==
+        doctest::Approx((t.rows()[0].auprc.mean + t.rows()[1].auprc.mean) / 2));
+  CHECK(t.macro().auprc_interval.low <= t.macro().auprc.mean);
+  CHECK(t.macro().auprc_interval.high >= t.macro().auprc.mean);
+  CHECK(t.to_text().find("left out of the mean") != std::string::npos);
+}
+
+TEST_CASE("ProbeTable: the last line, and a CSV of a line for each finding and the macro mean") {
+  const ProbeTable t = table();
+  CHECK(t.last_line() == fmt::format("macro AUPRC {:.3f} (95 % CI {:.3f}-{:.3f}), 6 pictures",
+                                     t.macro().auprc.mean, t.macro().auprc_interval.low,
+                                     t.macro().auprc_interval.high));
+  const std::string csv = ProbeTable::csv_header() + t.to_csv();
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 5);
+  CHECK(csv.find("\ntiny,bone,0,6,,,,,,,,,\n") != std::string::npos);
+  CHECK(csv.find("\ntiny,macro,,,") != std::string::npos);
+  CHECK(table().to_csv() == t.to_csv());
+}
+
+TEST_CASE("ProbeTable: sizes that do not fit are refused") {
+  CHECK_THROWS_AS(ProbeTable("t", {"a", "b"}, {{1, 2, 3}}, {0, 1, 0}), error);
+  CHECK_THROWS_AS(ProbeTable("t", {"a"}, {{1, 2}}, {0, 1, 0}), error);
+  CHECK_THROWS_AS(ProbeTable("t", {"a"}, {}, {0, 1, 0}), error);
+}
