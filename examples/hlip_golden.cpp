@@ -59,7 +59,7 @@ template <class B> void check(Fixture& f) {
       {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
-      {"metrics", check_metrics<Cpu>},  // of the host, whatever B is
+      {"metrics", check_metrics<Cpu>},            // of the host, whatever B is
       {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},

@@ -1,5 +1,6 @@
 // RAD-DINO's objective: a student sees parts of a picture and is to say what its slow average, the
-// teacher, says of the whole. Source: reference document RAD-DINO §4–§6; Oquab et al. 2023 (DINOv2).
+// teacher, says of the whole. Source: reference document RAD-DINO §4–§6; Oquab et al. 2023
+// (DINOv2).
 #pragma once
 
 #include <hlip/losses/contrastive.hpp>
