@@ -3,3 +3,5 @@
 
 #include <hlip/losses/binary_cross_entropy.hpp>
 #include <hlip/losses/contrastive.hpp>
+#include <hlip/losses/koleo.hpp>
+#include <hlip/losses/self_distillation.hpp>

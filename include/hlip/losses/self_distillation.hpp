@@ -1,5 +1,5 @@
-// Self-distillation: the student is to give the probabilities over prototypes that the teacher gives
-// of another view, or of the patch that the student cannot see.
+// Self-distillation: the student is to give the probabilities over prototypes that the teacher
+// gives of another view, or of the patch that the student cannot see.
 // Source: reference document RAD-DINO §4; Caron et al. 2021 (DINO); Zhou et al. 2022 (iBOT); Caron
 // et al. 2020 (SwAV; Sinkhorn-Knopp); Oquab et al. 2023 (DINOv2).
 #pragma once
@@ -28,7 +28,8 @@ Tensor<T, B> centred_targets(const Tensor<T, B>& logits, const Tensor<T, B>& cen
   return y;
 }
 
-/// The mean of all rows of all ranks, whatever their number on each. @param x (R, K)  @return (1, K)
+/// The mean of all rows of all ranks, whatever their number on each.
+/// @param x (R, K)  @return (1, K)
 template <class T, class B, Communicator C = SingleProcess>
 Tensor<T, B> mean_row(const Tensor<T, B>& x, const C& communicator = {}) {
   const Tensor<T, B> total = sum_over_ranks(sum(x, {0}, true), communicator);
@@ -60,8 +61,8 @@ Tensor<T, B> sinkhorn_knopp(const Tensor<T, B>& logits, double temperature, int 
   return q * rows;
 }
 
-/// −Σ_k target_rk · log softmax(logits_r / temperature)_k of every row. Targets need not sum to 1: a
-/// row that is compared with two teacher rows has their sum.
+/// −Σ_k target_rk · log softmax(logits_r / temperature)_k of every row. Targets need not sum to 1:
+/// a row that is compared with two teacher rows has their sum.
 /// @param logits (R, K)  @param targets (R, K), constants  @return (R, 1)
 template <class T, class B>
 Var<T, B> soft_cross_entropy(const Var<T, B>& logits, const Tensor<T, B>& targets,

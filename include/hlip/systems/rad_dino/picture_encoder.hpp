@@ -1,5 +1,6 @@
 // An encoder of pictures as something to use, wherever it comes from: a run, a folder as Hugging
-// Face keeps models in, a file of weights, or none at all. Needs nlohmann_json, libdeflate and zlib.
+// Face keeps models in, a file of weights, or none at all. Needs nlohmann_json, libdeflate and
+// zlib.
 #pragma once
 
 #include <hlip/models/hf_dinov2.hpp>
