@@ -135,6 +135,7 @@ spoilt 1 "text.png: byte 0" "${pair[0]}" "$work/text.png" --model "$model"
 spoilt 1 "p0: a feature is nan" "${pair[@]}" --model "$work/nan"
 spoilt 1 "points has 3 numbers, expected pairs" "${pair[@]}" --model "$model" --points 0.1 0.2 0.3
 spoilt 2 "points" "${pair[@]}" --model "$model" --points 0.1 1.2
+spoilt 2 "" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[@]}" "${pair[0]}" --model "$model"
 spoilt 2 "heads" "${pair[@]}" --model "$model" --heads 99
 
 images=$shared/data/cxr/images
