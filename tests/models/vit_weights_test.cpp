@@ -179,6 +179,20 @@ TEST_CASE("vit_weights: Hugging Face's names, query, key and value apart") {
       }
 }
 
+TEST_CASE("vit_weights: the names of transformers' modules since version 5") {
+  TempFolder folder;
+  Vit<> from = random_vit(small(), 1), to = empty_vit(small());
+  Stored list = as_hf(from, "");
+  for (auto& [name, value] : list) {
+    replace(name, ".attention.attention.query.", ".attention.q_proj.");
+    replace(name, ".attention.attention.key.", ".attention.k_proj.");
+    replace(name, ".attention.attention.value.", ".attention.v_proj.");
+    replace(name, ".attention.output.dense.", ".attention.o_proj.");
+  }
+  CHECK(load_vit_weights(to, weights_of(folder, list)).ok());
+  CHECK(same_features(from, to));
+}
+
 TEST_CASE("vit_weights: gate and value of timm's packed layer are in DINOv2's order") {
   // one block whose attention adds nothing: x + w3(silu(gate)·value), by hand
   VitConfig c = small(FeedForward::swiglu);

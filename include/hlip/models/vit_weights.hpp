@@ -36,6 +36,11 @@ inline std::string name_from_hf(std::string name) {
   replace_front(name, "encoder.layer.", "blocks.");
   replace_part(name, ".attention.attention.", ".attn.");
   replace_part(name, ".attention.output.dense.", ".attn.proj.");
+  // the modules of transformers 5, whose folders keep the names above
+  replace_part(name, ".attention.q_proj.", ".attn.query.");
+  replace_part(name, ".attention.k_proj.", ".attn.key.");
+  replace_part(name, ".attention.v_proj.", ".attn.value.");
+  replace_part(name, ".attention.o_proj.", ".attn.proj.");
   replace_part(name, ".layer_scale1.lambda1", ".ls1.gamma");
   replace_part(name, ".layer_scale2.lambda1", ".ls2.gamma");
   replace_part(name, ".mlp.weights_in.", ".mlp.w12.");
