@@ -179,18 +179,31 @@ TEST_CASE("vit_weights: Hugging Face's names, query, key and value apart") {
       }
 }
 
-TEST_CASE("vit_weights: the names of transformers' modules since version 5") {
-  TempFolder folder;
-  Vit<> from = random_vit(small(), 1), to = empty_vit(small());
-  Stored list = as_hf(from, "");
-  for (auto& [name, value] : list) {
-    replace(name, ".attention.attention.query.", ".attention.q_proj.");
-    replace(name, ".attention.attention.key.", ".attention.k_proj.");
-    replace(name, ".attention.attention.value.", ".attention.v_proj.");
-    replace(name, ".attention.output.dense.", ".attention.o_proj.");
+TEST_CASE("vit_weights: the names of transformers' modules since version 5, gate and value apart") {
+  for (const FeedForward ffn : both) {
+    TempFolder folder;
+    Vit<> from = random_vit(small(ffn), 1), to = empty_vit(small(ffn));
+    Stored list;
+    for (auto& [name, value] : as_hf(from, "")) {
+      replace(name, ".attention.attention.query.", ".attention.q_proj.");
+      replace(name, ".attention.attention.key.", ".attention.k_proj.");
+      replace(name, ".attention.attention.value.", ".attention.v_proj.");
+      replace(name, ".attention.output.dense.", ".attention.o_proj.");
+      replace(name, ".mlp.weights_out.", ".mlp.down_proj.");
+      std::string gate = name, up = name;
+      replace(gate, ".mlp.weights_in.", ".mlp.gate_proj.");
+      replace(up, ".mlp.weights_in.", ".mlp.up_proj.");
+      const index_t half = value.dim(0) / 2;
+      if (gate == name) list.emplace_back(name, value);
+      else list.emplace_back(gate, value.slice(0, 0, half).contiguous());
+      if (up != name) list.emplace_back(up, value.slice(0, half, 2 * half).contiguous());
+    }
+    const NamedWeights weights = weights_of(folder, list);
+    const LoadReport report = load_vit_weights(to, weights);
+    CHECK_MESSAGE(report.ok(), report.to_text());
+    CHECK(same_features(from, to));
+    CHECK(vit_config_of_weights(weights).ffn == ffn);
   }
-  CHECK(load_vit_weights(to, weights_of(folder, list)).ok());
-  CHECK(same_features(from, to));
 }
 
 TEST_CASE("vit_weights: gate and value of timm's packed layer are in DINOv2's order") {

@@ -41,6 +41,9 @@ inline std::string name_from_hf(std::string name) {
   replace_part(name, ".attention.k_proj.", ".attn.key.");
   replace_part(name, ".attention.v_proj.", ".attn.value.");
   replace_part(name, ".attention.o_proj.", ".attn.proj.");
+  replace_part(name, ".mlp.gate_proj.", ".mlp.gate.");
+  replace_part(name, ".mlp.up_proj.", ".mlp.up.");
+  replace_part(name, ".mlp.down_proj.", ".mlp.w3.");
   replace_part(name, ".layer_scale1.lambda1", ".ls1.gamma");
   replace_part(name, ".layer_scale2.lambda1", ".ls2.gamma");
   replace_part(name, ".mlp.weights_in.", ".mlp.w12.");
@@ -91,17 +94,36 @@ inline bool is_packed_gate(const NamedWeights& weights) {
   return in.rank() == 2 && out.rank() == 2 && out[1] > 0 && in[0] % 2 == 0 && in[0] / 2 == out[1];
 }
 
-/// Weights under our names, with query, key and value as one where the file has them apart, and
-/// positions that say nothing of the class token completed by zeros: a source for load_state_dict.
+/// Layers that some files have in parts, one below the other.
+struct SplitLayer {
+  std::string_view whole;
+  std::vector<std::string_view> parts;
+};
+inline const SplitLayer* split_layer(std::string_view name, bool of_part) {
+  static const std::vector<SplitLayer> layers{
+      {".attn.qkv.", {".attn.query.", ".attn.key.", ".attn.value."}},
+      {".mlp.w12.", {".mlp.gate.", ".mlp.up."}}};
+  for (const SplitLayer& layer : layers) {
+    if (!of_part && name.find(layer.whole) != name.npos) return &layer;
+    for (const std::string_view part : layer.parts)
+      if (of_part && name.find(part) != name.npos) return &layer;
+  }
+  return nullptr;
+}
+
+/// Weights under our names, with query, key and value, and gate and value, as one where the file
+/// has them apart, and positions that say nothing of the class token completed by zeros: a source
+/// for load_state_dict.
 class VitSource {
  public:
   VitSource(const NamedWeights& weights, index_t positions_wanted)
       : weights_(weights), positions_wanted_(positions_wanted) {
     for (const auto& name : weights.names()) {
+      const SplitLayer* layer = split_layer(name, true);
       std::string whole = name;
-      replace_part(whole, ".attn.query.", ".attn.qkv.");
+      if (layer) replace_part(whole, layer->parts.front(), layer->whole);
       if (whole != name && contains_parts(whole)) names_.push_back(whole);
-      else if (!is_part(name)) names_.push_back(name);
+      else if (!layer) names_.push_back(name);
     }
   }
   const std::vector<std::string>& names() const { return names_; }
@@ -117,8 +139,9 @@ class VitSource {
       if (lacks_cls(name, shape)) ++shape[1];
       return {shape};
     }
-    Shape shape = weights_.info(part(name, "query")).shape;
-    shape[0] *= 3;
+    const std::vector<std::string> parts = parts_of(name);
+    Shape shape = weights_.info(parts.front()).shape;
+    shape[0] *= static_cast<index_t>(parts.size());
     return {shape};
   }
   template <Element T, class B> Tensor<T, B> tensor(const std::string& name) const {
@@ -129,28 +152,28 @@ class VitSource {
                     1);
     }
     std::vector<Tensor<T, B>> parts;
-    for (const char* which : {"query", "key", "value"})
-      parts.push_back(weights_.tensor<T, B>(part(name, which)));
+    for (const auto& part : parts_of(name)) parts.push_back(weights_.tensor<T, B>(part));
     return concat(parts, 0);
   }
 
  private:
-  static std::string part(std::string name, std::string_view which) {
-    replace_part(name, ".attn.qkv.", ".attn." + std::string(which) + ".");
-    return name;
+  static std::vector<std::string> parts_of(const std::string& name) {
+    std::vector<std::string> names;
+    if (const SplitLayer* layer = split_layer(name, false))
+      for (const std::string_view part : layer->parts) {
+        names.push_back(name);
+        replace_part(names.back(), layer->whole, part);
+      }
+    return names;
   }
-  static bool is_part(const std::string& name) {
-    return name.find(".attn.query.") != name.npos || name.find(".attn.key.") != name.npos ||
-           name.find(".attn.value.") != name.npos;
-  }
-  /// Whether the three are there, in one shape.
+  /// Whether all of them are there, in one shape.
   bool contains_parts(const std::string& name) const {
-    if (name.find(".attn.qkv.") == name.npos) return false;
-    for (const char* which : {"query", "key", "value"})
-      if (!weights_.contains(part(name, which)) ||
-          !(weights_.info(part(name, which)).shape == weights_.info(part(name, "query")).shape))
-        return false;
-    return weights_.info(part(name, "query")).shape.rank() > 0;
+    const std::vector<std::string> parts = parts_of(name);
+    return !parts.empty() && std::all_of(parts.begin(), parts.end(), [&](const auto& part) {
+      return weights_.contains(part) && weights_.contains(parts.front()) &&
+             weights_.info(part).shape == weights_.info(parts.front()).shape &&
+             weights_.info(part).shape.rank() > 0;
+    });
   }
   /// timm's models with registers add no position to the class token.
   bool lacks_cls(const std::string& name, const Shape& shape) const {
@@ -284,7 +307,7 @@ HLIP_LAZY VitConfig vit_config_of_weights(const NamedWeights& weights, VitConfig
   c.depth = 0;
   while (weights.contains(fmt::format("blocks.{}.norm1.weight", c.depth))) ++c.depth;
   c.num_heads = std::max<index_t>(1, c.embed_dim / 64);
-  c.ffn = weights.contains("blocks.0.mlp.w12.weight") ? FeedForward::swiglu : FeedForward::mlp;
+  c.ffn = weights.contains("blocks.0.mlp.w3.weight") ? FeedForward::swiglu : FeedForward::mlp;
   const bool gated = c.ffn == FeedForward::swiglu;
   const Shape second = detail::vit_weight_shape(
       weights, gated ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2);
