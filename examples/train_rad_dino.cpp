@@ -127,7 +127,8 @@ template <class B> int train(B, RadDinoOptions& o, const std::string& resolved) 
 
   // ---- what is left behind: the teacher's encoder, as Hugging Face keeps it --------------------
   const std::string encoder = o.out + "/encoder";
-  write_hf_dinov2(encoder, objective.teacher().backbone);
+  Vit<float, B> teacher = with_positions_for(objective.teacher().backbone, hooks.preparation.crop);
+  write_hf_dinov2(encoder, teacher);
   atomic_write(encoder + "/preprocessor_config.json",
                preprocessor_json(hooks.preparation).dump(2) + "\n");
   fmt::print("the encoder is in {}\n", encoder);

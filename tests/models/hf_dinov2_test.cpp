@@ -105,6 +105,21 @@ TEST_CASE("hf_dinov2: positions are resized to the grid as transformers does") {
   }
 }
 
+TEST_CASE("hf_dinov2: an encoder used at another size is written with positions for it") {
+  TempFolder folder;
+  Vit<> from = random_vit(small(FeedForward::mlp, 0));  // resizes by DINOv2's factor
+  Vit<> at_size = with_positions_for(from, 22);
+  CHECK((at_size.config.img_size == 20 && from.config.img_size == 12));
+  write_hf_dinov2(folder.string(), at_size);
+  const HfDinov2 stored(folder.string());
+  Initializer init(1);
+  Vit<> to(stored.config(), init);
+  stored.load(to);
+  NoGrad guard;
+  const Var<float> x(numbers({1, 3, 20, 20}, 3).to<float>());
+  CHECK(same_bits(vit_features(from, x).cls.value(), vit_features(to, x).cls.value()));
+}
+
 TEST_CASE("hf_dinov2: a configuration that asks for something else or for the absurd is named") {
   CHECK(fault_with("\"gelu\"", "\"gelu\"") == "no error");
   for (const auto& [from, to, message] :

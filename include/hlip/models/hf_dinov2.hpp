@@ -147,6 +147,19 @@ class HfDinov2 {
   NamedWeights weights_;
 };
 
+/// The encoder with a table of positions for pictures of another size: for programs that would
+/// resize the table in another way than it was learned with. All other parameters are shared.
+/// @param side of the pictures in pixels
+template <class T, class B> Vit<T, B> with_positions_for(const Vit<T, B>& vit, index_t side) {
+  NoGrad guard;
+  Vit<T, B> other = vit;
+  const index_t n = side / vit.config.patch_size;
+  other.config.img_size = n * vit.config.patch_size;
+  other.pos_embed = Var<T, B>(
+      resize_grid_positions(vit.pos_embed, 1, n, n, vit.config.positions).value());
+  return other;
+}
+
 /// Writes config.json and model.safetensors, which transformers loads.
 /// @throws hlip::error for a model that it has no words for
 template <class T, class B> void write_hf_dinov2(const std::string& folder, Vit<T, B>& vit) {
