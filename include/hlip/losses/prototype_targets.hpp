@@ -161,11 +161,15 @@ PrototypeTargets<T, B> sinkhorn_targets(const Tensor<T, B>& features,
   const Tensor<T, B> top = max(parts, {1}, true);
   for (const Tensor<T, B>& q : pieces) q.assign(exp(q - top));
 
-  // p = columns · q · rows. The first round divides by sums over q as if all rows had been taken the
-  // same number off.
-  const auto least = std::numeric_limits<T>::min();  // a prototype that nothing is near
+  // p = columns · q · rows. The first round divides by sums over q as if the same number had been
+  // taken off all rows.
+  // sums below it are of a prototype that nothing is near: exp has lost its digits there
+  const T least = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
   const auto of_columns = Tensor<T, B>::ones({1, k});
-  Tensor<T, B> of_rows = exp(top - max_over_ranks(top, communicator));
+  const Tensor<T, B> highest = t.rows() > 0
+                                   ? max(top, {0, 1}, true)
+                                   : Tensor<T, B>::full({1, 1}, std::numeric_limits<T>::lowest());
+  Tensor<T, B> of_rows = exp(top - max_over_ranks(highest, communicator));
   const auto sums = detail::columns_of_pieces<T, B>(t.rows(), k);
   for (int round = 0; round < iterations; ++round) {
     for_normalised_rows(k, [&](index_t first, index_t end) {

@@ -1,5 +1,5 @@
-// Weight normalisation: a matrix whose rows have a direction v and a length g. Its rows can be made,
-// and differentiated, some at a time, so that the matrix is never held.
+// Weight normalisation: a matrix whose rows have a direction v and a length g. Its rows can be
+// made, and differentiated, some at a time, so that the matrix is never held.
 // Source: Salimans and Kingma 2016, "Weight normalization".
 #pragma once
 
