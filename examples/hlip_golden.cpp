@@ -11,10 +11,16 @@
 #include "golden/posemb_tables.hpp"
 #include "golden/pretrained_text.hpp"
 #include "golden/rad_dino/augment_ops.hpp"
+#include "golden/rad_dino/block_masking.hpp"
 #include "golden/rad_dino/correspondence.hpp"
+#include "golden/rad_dino/dino_head.hpp"
 #include "golden/rad_dino/linear_probe.hpp"
 #include "golden/rad_dino/logistic_regression.hpp"
+#include "golden/rad_dino/losses.hpp"
 #include "golden/rad_dino/metrics.hpp"
+#include "golden/rad_dino/schedules.hpp"
+#include "golden/rad_dino/trajectory.hpp"
+#include "golden/rad_dino/vit.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -41,20 +47,33 @@ template <class B> void check(Fixture& f) {
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
       {"augment_ops", check_augment_ops<B>},
+      {"block_masking", check_block_masking<Cpu>},  // of the host, whatever B is
       {"correspondence", check_correspondence<B>},
+      {"dino_head", check_dino_head<B>},
+      {"dino_loss_centering", check_dino_loss_centering<B>},
+      {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
+      {"ibot_loss", check_ibot_loss<B>},
       {"interpret", check_interpret<B>},
+      {"koleo", check_koleo<B>},
       {"linear_probe", check_linear_probe<B>},
       {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
-      {"metrics", check_metrics<B>},
+      {"metrics", check_metrics<Cpu>},            // of the host, whatever B is
+      {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
+      {"schedules_ema", check_schedules_ema<B>},
       {"text_tower", check_text_tower<B>},
       {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},
+      {"trajectory_centering", check_trajectory<B>},
+      {"trajectory_sinkhorn", check_trajectory<B>},
       {"transformer_block", check_transformer_block<B>},
       {"visual_encoder", check_visual_encoder<B>},
+      {"vit_antialias", check_vit<B>},
+      {"vit_offset", check_vit<B>},
+      {"vit_plain", check_vit<B>},
       {"volume_preparation", check_volume_preparation<B>},
       {"wordpiece", check_wordpiece<B>},
       {"zero_shot_metrics", check_zero_shot_metrics<B>},

@@ -1,4 +1,5 @@
-// Pre-trains an encoder of radiographs without a single label or text: RAD-DINO's self-distillation.
+// Pre-trains an encoder of radiographs without a single label or text: RAD-DINO's
+// self-distillation.
 //
 //   train_rad_dino --images DIR --out runs/x                     every picture below a folder
 //   train_rad_dino --images TABLE.csv --out runs/x --pretrained FOLDER   goes on from DINOv2

@@ -1,11 +1,14 @@
-// The models. Beside them: load_weights.hpp for weights of other programs; config_json.hpp and
-// hf_text_model.hpp need nlohmann_json.
+// The models. Beside them: load_weights.hpp and vit_weights.hpp for weights of other programs;
+// config_json.hpp, vit_configs.hpp, hf_text_model.hpp and hf_dinov2.hpp need nlohmann_json.
 #pragma once
 
 #include <hlip/models/bert.hpp>
 #include <hlip/models/clip.hpp>
 #include <hlip/models/configs.hpp>
 #include <hlip/models/convert_2d.hpp>
+#include <hlip/models/dino_head.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
 #include <hlip/models/memory_forecast.hpp>
+#include <hlip/models/vit.hpp>
+#include <hlip/models/vit_outputs.hpp>

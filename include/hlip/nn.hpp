@@ -1,12 +1,15 @@
 // Layers: values with named parameters. weights.hpp beside them is for weights of other programs.
 #pragma once
 
+#include <hlip/nn/attention_probabilities.hpp>
 #include <hlip/nn/block.hpp>
 #include <hlip/nn/embedding.hpp>
+#include <hlip/nn/grid_positions.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>
 #include <hlip/nn/hierarchy.hpp>
 #include <hlip/nn/init.hpp>
 #include <hlip/nn/layer_norm.hpp>
+#include <hlip/nn/layer_scale.hpp>
 #include <hlip/nn/linear.hpp>
 #include <hlip/nn/lora.hpp>
 #include <hlip/nn/mlp.hpp>
@@ -15,3 +18,5 @@
 #include <hlip/nn/patch_dropout.hpp>
 #include <hlip/nn/patch_embed.hpp>
 #include <hlip/nn/pos_embed.hpp>
+#include <hlip/nn/stochastic_depth.hpp>
+#include <hlip/nn/swiglu.hpp>

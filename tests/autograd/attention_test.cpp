@@ -116,6 +116,45 @@ TEST_CASE(
     }
 }
 
+TEST_CASE(
+    "attention: sequences of several lengths in one matrix give the bits of separate attentions, "
+    "and their gradients") {
+  // plain, with the prefix in front, and with the prefix behind: rows 0-9, 10-18, 19-26
+  const std::vector<TokenLayout> several = {
+      TokenLayout::plain(2, 5), {3, 1, 2, 10, 13}, {1, 2, 6, 25, 19}};
+  const TokenLayouts all(several);
+  CHECK(all.rows() == 27);
+  const index_t begin[] = {0, 10, 19, 27};
+  const Array qkv = numbers({27, 12}, 1), c = numbers({27, 4}, 2);
+  const Variable packed(qkv, true), q(qkv.slice(1, 0, 4), true), k(qkv.slice(1, 4, 8), true),
+      v(qkv.slice(1, 8, 12), true);
+  const Variable together = attention(packed, all, 2), apart = attention(q, k, v, all, 2);
+  together.backward(c), apart.backward(c);
+  CHECK(same_bits(together.value(), apart.value()));
+  for (std::size_t i = 0; i < several.size(); ++i) {
+    CAPTURE(i);
+    TokenLayout alone = several[i];
+    alone.prefix_begin -= begin[i], alone.patch_begin -= begin[i];
+    if (alone.prefix == 0) alone.prefix_begin = 0;
+    const Variable x(qkv.slice(0, begin[i], begin[i + 1]).clone(), true);
+    const Variable y = attention(x, alone, 2);
+    y.backward(c.slice(0, begin[i], begin[i + 1]).clone());
+    const auto rows = [&](const Array& a) { return a.slice(0, begin[i], begin[i + 1]).clone(); };
+    CHECK(same_bits(y.value(), rows(together.value())));
+    CHECK(same_bits(x.grad(), rows(packed.grad())));
+    CHECK(same_bits(x.grad().slice(1, 0, 4).clone(), rows(q.grad())));
+    CHECK(same_bits(x.grad().slice(1, 4, 8).clone(), rows(k.grad())));
+    CHECK(same_bits(x.grad().slice(1, 8, 12).clone(), rows(v.grad())));
+  }
+}
+
+TEST_CASE("attention: gradients of sequences of two lengths") {
+  const TokenLayouts both(std::vector<TokenLayout>{{2, 1, 2, 0, 2}, TokenLayout::plain(1, 4, 6)});
+  check_gradient("two lengths",
+                 [&](const std::vector<Variable>& v) { return attention(v[0], both, 2); },
+                 {numbers({10, 12}, 1)});
+}
+
 TEST_CASE("attention: a Var that is query, key and value at once gets all three gradients") {
   const TokenLayout l = TokenLayout::plain(2, 3);
   check_gradient("q = k = v",
@@ -148,4 +187,12 @@ TEST_CASE("attention: shapes, heads and masks that do not fit are errors") {
   CHECK(error_of([&] {
           attention(Variable(Array::ones({6, 12})), l, 2, Mask::ones({2, 4}));
         }) == "attention: key mask is (2, 4), expected (sequences = 2, tokens = 3)");
+  const TokenLayouts both(std::vector<TokenLayout>{l, TokenLayout::plain(1, 4, 6)});
+  CHECK(error_of([&] {
+          attention(Variable(Array::ones({6, 12})), both, 2);
+        }) == "attention: qkv is (6, 12), expected (rows = 10, 3·dim = 12)");
+  CHECK(error_of([&] {
+          attention(Variable(Array::ones({10, 12})), both, 2, Mask::ones({2, 5}));
+        }) == "attention: a key mask or dropout for sequences of 2 lengths, expected of one");
+  CHECK_THROWS_AS(attention(Variable(Array::ones({10, 12})), both, 2, {}, {0.5, {1, 2, 3}}), error);
 }

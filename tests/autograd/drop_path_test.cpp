@@ -38,6 +38,24 @@ TEST_CASE("drop path: draw number r of the key decides sequence r") {
           (uniform_at(key, static_cast<std::uint64_t>(r)) < 0.5));
 }
 
+TEST_CASE("drop path: sequences of later layouts take the draws behind those of earlier ones") {
+  const TokenLayouts layouts(
+      std::vector<TokenLayout>{TokenLayout::plain(20, 2), {30, 1, 2, 40, 70}});
+  const Array y = drop_path_add(Variable(Array::zeros({130, 1})), Variable(Array::ones({130, 1})),
+                                0.5, layouts, key, Array::empty({130, 1}))
+                      .value();
+  const auto kept = [&](index_t sequence) {
+    return uniform_at(key, static_cast<std::uint64_t>(sequence)) < 0.5 ? 0.0 : 2.0;
+  };
+  index_t wrong = 0;
+  for (index_t r = 0; r < 40; ++r) wrong += y.at({r, 0}) != kept(r / 2);
+  for (index_t s = 0; s < 30; ++s) {
+    wrong += y.at({40 + s, 0}) != kept(20 + s);
+    wrong += y.at({70 + 2 * s, 0}) != kept(20 + s) || y.at({71 + 2 * s, 0}) != kept(20 + s);
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("drop path: the gradient is that of x + kept branch") {
   const TokenLayout layout{4, 1, 2, 0, 4};
   check_gradient("drop path",

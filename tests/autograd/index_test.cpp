@@ -39,6 +39,25 @@ TEST_CASE("scatter_add of Vars: every row gets the gradient of the place it was 
       {numbers({3, 2, 2}, 1).permute({2, 1, 0})});
 }
 
+TEST_CASE("add_to_rows: the named rows get their share of the branch, the others keep their bits") {
+  const Ids rows = Ids::from_values({3}, {4, 0, 2});
+  const Array x = numbers({5, 2}, 1), branch = numbers({3, 2}, 2), factor = numbers({3, 1}, 3),
+              out = Array::empty({5, 2});
+  const Variable y = add_to_rows(Variable(x), rows, Variable(branch), factor, out);
+  CHECK(y.value().data() == out.data());
+  for (index_t r = 0; r < 5; ++r)
+    for (index_t c = 0; c < 2; ++c) {
+      const index_t at = r == 4 ? 0 : r == 0 ? 1 : r == 2 ? 2 : -1;
+      CHECK(out.at({r, c}) ==
+            (at < 0 ? x.at({r, c}) : x.at({r, c}) + branch.at({at, c}) * factor.at({at, 0})));
+    }
+  check_gradient("add to rows",
+                 [&](const std::vector<Variable>& v) {
+                   return add_to_rows(v[0], rows, v[1], factor, Array::empty({5, 2}));
+                 },
+                 {x, branch});
+}
+
 TEST_CASE("index_select of Vars: an index out of range names itself") {
   const Variable table(numbers({4, 3}, 1), true);
   CHECK_THROWS_AS(index_select(table, Ids::from_values({1}, {4})), error);

@@ -54,6 +54,48 @@ TEST_CASE("linear: value and gradient with and without bias, GELU and residual")
     }
 }
 
+TEST_CASE(
+    "linear: scale · (product + bias) + residual, with gradients of all five, is the same written "
+    "out") {
+  for (int kind = 0; kind < 4; ++kind) {
+    const bool bias = kind & 1, residual = kind & 2;
+    CAPTURE(kind);
+    std::vector<Array> inputs = {numbers({2, 3, 7}, 1), numbers({4, 7}, 2), numbers({4}, 5, -2, 2)};
+    if (bias) inputs.push_back(numbers({4}, 3));
+    if (residual) inputs.push_back(numbers({2, 3, 4}, 4));
+    const Function fused = [=](const std::vector<Variable>& v) {
+      Options options;
+      options.scale = v[2];
+      if (residual) options.residual = v.back();
+      return linear(v[0], v[1], bias ? v[3] : Variable(), options);
+    };
+    const auto written_out = [=](const std::vector<Variable>& v) {
+      const Variable y = linear(v[0], v[1], bias ? v[3] : Variable()) * v[2];
+      return residual ? Variable(y + v.back()) : y;
+    };
+    std::vector<Variable> one, other;
+    for (const Array& x : inputs) one.emplace_back(x, true), other.emplace_back(x, true);
+    const Variable y = fused(one), want = written_out(other);
+    CHECK(largest_difference(y.value(), want.value()) < 1e-13);
+    const Array c = numbers({2, 3, 4}, 6);
+    y.backward(c), want.backward(c);
+    for (std::size_t i = 0; i < one.size(); ++i)
+      CHECK(largest_difference(one[i].grad(), other[i].grad()) < 1e-12);
+    check_gradient("scaled linear", fused, inputs);
+  }
+}
+
+TEST_CASE("linear: a scale of 0 silences the product and still has a gradient") {
+  const Variable scale(Array::zeros({3}), true), x(numbers({4, 5}, 1)), w(numbers({3, 5}, 2), true);
+  Options options;
+  options.scale = scale, options.residual = Variable(numbers({4, 3}, 3));
+  const Variable y = linear(x, w, Variable(), options);
+  CHECK(largest_difference(y.value(), numbers({4, 3}, 3)) == 0);
+  y.backward(Array::ones({4, 3}));
+  CHECK(largest_difference(scale.grad(), sum(linear(x, w, Variable()).value(), {0})) < 1e-13);
+  CHECK(largest_difference(w.grad(), Array::zeros({3, 5})) == 0);
+}
+
 TEST_CASE("linear: non-contiguous inputs and weights") {
   check_gradient(
       "views",
@@ -143,6 +185,15 @@ TEST_CASE("linear: shapes that do not fit are named") {
   CHECK(error_of([&] {
           linear(Variable(numbers({2, 5}, 1)), Variable(numbers({5}, 1)), Variable());
         }) == "linear: weight is (5), expected (out, in)");
+  Options scaled;
+  scaled.scale = Variable(numbers({4}, 1));
+  CHECK(error_of([&] {
+          linear(Variable(numbers({2, 5}, 1)), w, Variable(), scaled);
+        }) == "linear: scale is (4), expected (out = 3)");
+  scaled.scale = Variable(numbers({3}, 1)), scaled.activation = Activation::gelu;
+  CHECK(error_of([&] {
+          linear(Variable(numbers({2, 5}, 1)), w, Variable(), scaled);
+        }) == "linear: a scale behind an activation");
   CHECK_THROWS_AS(linear(Variable(numbers({2, 5}, 1)), w, Variable(),
                          Options{Activation::none, Variable(numbers({3, 2}, 1))}),
                   error);

@@ -121,13 +121,19 @@ TEST_CASE(
   for (const float x : sum(all, {1}).to_vector()) CHECK(x == doctest::Approx(1).epsilon(1e-4));
 }
 
+TEST_CASE("targets: rounds of Sinkhorn-Knopp lead to prototypes that are used alike") {
+  const Array features = numbers({12, width}, 44);
+  const Array q = all_of(sinkhorn_targets(features, prototypes(4, 45), 0.5, 50));
+  CHECK(largest_difference(sum(q, {1}), Array::ones({12})) < 1e-12);
+  CHECK(largest_difference(sum(q, {0}), Array::full({4}, 12.0 / 4)) < 1e-9);
+}
+
 TEST_CASE("targets: ranks with different numbers of rows, and one with none, give what one gives") {
   const Array features = numbers({5, width}, 8), centre = numbers({1, more_than_a_piece}, 9);
   const Teacher teacher = prototypes(more_than_a_piece, 10);
   const Array all = all_of(sinkhorn_targets(features, teacher, 0.06)),
-              mean = mean_logits(features, teacher);
-  CHECK(largest_difference(mean, Array(sum(logits_of(features, teacher), {0}, true) * 0.2)) <
-        1e-13);
+              total = summed_logits(features, teacher);
+  CHECK(largest_difference(total, sum(logits_of(features, teacher), {0}, true)) < 1e-13);
   const index_t begin[] = {0, 2, 2, 5};
   on_ranks(3, [&](const auto& rank) {
     const index_t from = begin[rank.rank()], to = begin[rank.rank() + 1];
@@ -136,7 +142,7 @@ TEST_CASE("targets: ranks with different numbers of rows, and one with none, giv
     CHECK(t.rows() == to - from);
     if (to > from)
       CHECK(largest_difference(all_of(t), all.slice(0, from, to).contiguous()) < 1e-12);
-    CHECK(largest_difference(mean_logits(own, teacher, rank), mean) < 1e-13);
+    CHECK(largest_difference(summed_logits(own, teacher, rank), total) < 1e-13);
   });
 }
 
@@ -146,6 +152,8 @@ TEST_CASE("targets: their mean entropy is 1 where all are alike, and that of the
   const Teacher teacher = prototypes(k, 13);
   CHECK(mean_entropy(centred_targets(Array::zeros({2, width}), teacher, centre, 0.1)).item() ==
         doctest::Approx(1).epsilon(1e-12));
+  const Array sure = Array::full({2, width}, 1e3);
+  CHECK(mean_entropy(centred_targets(sure, teacher, centre, 0.1)).item() == doctest::Approx(0));
   const Array p = softmax_of(logits_of(features, teacher), 0.1), terms = p * log(p);
   const double wanted = -sum(terms).item() / (4 * std::log(static_cast<double>(k)));
   CHECK(mean_entropy(centred_targets(features, teacher, centre, 0.1)).item() ==

@@ -69,3 +69,35 @@ TEST_CASE("patch embedding: a volume smaller than a patch or with other channels
         }) ==
         "patch_embed (patch_embed): x is (1, 2, 4, 6, 4), expected (N, in_chans = 1, D, H, W)");
 }
+
+TEST_CASE("patch embedding of pictures: that of volumes one slice deep, bit for bit") {
+  Initializer init(3);
+  const PatchEmbed2D<double, Cpu> embed(3, 5, 2, init);
+  const Array x = numbers({2, 3, 4, 7}, 1);
+  Embed deep;
+  deep.patch_size = {1, 2, 2};
+  deep.proj.weight = Variable(embed.proj.weight.value().reshape({5, 3, 1, 2, 2}));
+  deep.proj.bias = embed.proj.bias;
+  const Array y = embed(Variable(x)).value();
+  CHECK(y.shape() == Shape{2 * 2 * 3, 5});
+  CHECK(same_bits(y, deep(Variable(x.reshape({2, 3, 1, 4, 7}))).value()));
+}
+
+TEST_CASE("patch embedding of pictures: gradients of picture, filter and bias") {
+  check_gradient("pictures",
+                 [](const std::vector<Variable>& v) {
+                   PatchEmbed2D<double, Cpu> embed;
+                   embed.patch_size = 2;
+                   embed.proj.weight = v[1], embed.proj.bias = v[2];
+                   return embed(v[0]);
+                 },
+                 {numbers({2, 1, 3, 4}, 1), numbers({3, 1, 2, 2}, 2), numbers({3}, 3)});
+}
+
+TEST_CASE("patch embedding of pictures: other channels are an error") {
+  Initializer init(3);
+  const PatchEmbed2D<double, Cpu> embed(1, 5, 2, init);
+  CHECK(error_of([&] {
+          embed(Variable(Array::ones({1, 2, 4, 4})));
+        }) == "patch_embed (patch_embed): x is (1, 2, 4, 4), expected (N, in_chans = 1, H, W)");
+}

@@ -83,6 +83,32 @@ TEST_CASE(
   CHECK_THROWS_AS(optimizer.step(AdamWStep{0.02, 1.0, {}, {}}), error);
 }
 
+TEST_CASE(
+    "AdamW: a parameter's schedule multiplies its learning rate, decay included; 0 freezes it") {
+  const Variable x(numbers({4}, 1), true), y(numbers({4}, 1), true);
+  AdamW<double, Cpu> optimizer({{"x", x, 0.2, 1.0, 0, ""}, {"y", y, 0.2, 1.0, 0, "last_layer"}},
+                               {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6});
+  std::vector<Scalar> xs, ys;
+  for (double p : x.value().to_vector()) xs.push_back({p}), ys.push_back({p});
+  const Array frozen = y.value().clone();
+  for (int t = 1; t <= 6; ++t) {
+    const double factor = t <= 2 ? 0 : 0.5;
+    const Array g = numbers({4}, 100 + static_cast<std::uint32_t>(t));
+    optimizer.zero_grad();
+    sum(Variable((x + y) * g)).backward();
+    optimizer.step(AdamWStep{0.02, 1.0, {1.0}, {{"lr", 0.02}, {"last_layer", factor}}});
+    if (t <= 2) CHECK(same_bits(y.value(), frozen));
+    for (std::size_t i = 0; i < 4; ++i) {
+      xs[i].step(g.to_vector()[i], 0.02, 0.9, 0.98, 1e-6, 0.2, t);
+      ys[i].step(g.to_vector()[i], 0.02 * factor, 0.9, 0.98, 1e-6, 0.2, t);
+      CHECK(x.value().to_vector()[i] == doctest::Approx(xs[i].p).epsilon(1e-12));
+      CHECK(y.value().to_vector()[i] == doctest::Approx(ys[i].p).epsilon(1e-12));
+    }
+  }
+  CHECK(error_of([&] { optimizer.step(0.02); }) ==
+        "adamw: there is no schedule named last_layer for parameter y");
+}
+
 TEST_CASE("AdamW: a parameter without gradient stays as it is, decay included") {
   const Variable x(numbers({3}, 1), true);
   const Array before = x.value().clone();

@@ -23,3 +23,14 @@ TEST_CASE("EMA: starts from the parameters, follows them slowly, and can take th
   CHECK(same_bits(ema.averages()[0], average));
   CHECK_FALSE(ema.averages()[0].shares_storage(x.value()));
 }
+
+TEST_CASE("EMA: an average moves by what its decay leaves, another at every step") {
+  const Array average = Array::from_values({2}, {1, -4});
+  const Array memory = average;
+  move_average(average, Array::from_values({2}, {3, 4}), 0.75);
+  CHECK(largest_difference(memory, Array::from_values({2}, {1.5, -2})) < 1e-15);
+  move_average(average, Array::from_values({2}, {9, 9}), 1.0);
+  CHECK(largest_difference(memory, Array::from_values({2}, {1.5, -2})) == 0);
+  move_average(average, Array::from_values({2}, {9, 8}), 0.0);
+  CHECK(largest_difference(memory, Array::from_values({2}, {9, 8})) == 0);
+}

@@ -564,6 +564,9 @@ TEST_CASE(
   Trainer trainer(objective, o, CheckpointStore("", {"step"}));
   const StepResult first = trainer.train_step(std::vector<int>{0});
   CHECK(first.grad_norm == doctest::Approx(std::sqrt(200.0 * 200 + 2 * 2)));
+  REQUIRE(first.grad_norms.size() == 2);  // before clipping
+  CHECK(first.grad_norms[0] == doctest::Approx(200));
+  CHECK(first.grad_norms[1] == doctest::Approx(2));
   REQUIRE(first.others.size() == 3);
   CHECK(first.others[0] == std::pair<std::string, double>{"slope", 100});
   CHECK(first.others[1] == std::pair<std::string, double>{"pull", 2});
@@ -574,4 +577,60 @@ TEST_CASE(
   CHECK(1 - objective.pair.b.item() == doctest::Approx(0.05 * 0.5 / 1e4).epsilon(0.05));
   trainer.train_step(std::vector<int>{0});
   CHECK(objective.seen == std::vector<double>{2, 1.5});
+}
+
+namespace {
+
+/// One that looks at every step, and gives up at the third.
+struct WatchedPair : PullPair {
+  std::vector<RandomKey> own, shared;
+  template <class Batch>
+  StepScalars<float, Cpu> backward(const std::vector<Batch>& parts, const StepContext& at) {
+    own.push_back(at.context.key), shared.push_back(at.shared.key);
+    return PullPair::backward(parts, at);
+  }
+  void check(const StepResult& result, const StepContext& at) const {
+    if (at.step == 2) fail("watch", "slope {} at step {}", result.others.at(0).second, at.step);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("trainer: an objective that checks a step can end the run before anything moves") {
+  WatchedPair objective;
+  TrainerOptions o;
+  o.steps = 9;
+  o.schedule = {.kind = LrScheduler::constant, .lr = 0.1};
+  o.schedules = {{.name = "pull", .from = 1, .to = 1}};
+  Trainer trainer(objective, o, CheckpointStore("", {"step"}));
+  for (int step = 0; step < 2; ++step) trainer.train_step(std::vector<int>{0});
+  const float a = objective.pair.a.item();
+  CHECK_THROWS_WITH_AS(trainer.train_step(std::vector<int>{0}), "watch: slope 100 at step 2",
+                       error);
+  CHECK(objective.pair.a.item() == a);
+  CHECK(trainer.step() == 2);
+}
+
+TEST_CASE("trainer: ranks draw apart, and have a key that all of them have alike") {
+  const ThreadGroup group(2);
+  std::array<WatchedPair, 2> objectives;
+  std::vector<std::thread> threads;
+  for (int r = 0; r < 2; ++r)
+    threads.emplace_back([&, r] {
+      TrainerOptions o;
+      o.steps = 2, o.seed = 3;
+      o.schedule = {.kind = LrScheduler::constant, .lr = 0.1};
+      o.schedules = {{.name = "pull", .from = 1, .to = 1}};
+      auto& objective = objectives[static_cast<std::size_t>(r)];
+      Trainer trainer(objective, o, CheckpointStore("", {"step"}), group.rank(r));
+      for (int step = 0; step < 2; ++step) trainer.train_step(std::vector<int>{0});
+    });
+  for (auto& t : threads) t.join();
+  const auto draw = [](const RandomKey& key) { return uniform_at(key, 0); };
+  for (std::size_t step = 0; step < 2; ++step) {
+    CHECK(draw(objectives[0].shared[step]) == draw(objectives[1].shared[step]));
+    CHECK(draw(objectives[0].own[step]) != draw(objectives[1].own[step]));
+    CHECK(draw(objectives[0].own[step]) == draw(objectives[0].shared[step]));
+  }
+  CHECK(draw(objectives[0].shared[0]) != draw(objectives[0].shared[1]));
 }

@@ -16,6 +16,12 @@ template <class B> Prototypes<float, B> each_its_own(index_t k) {
           Tensor<float, B>(where(row == column, Tensor<float, B>::ones(Shape{}), 0))};
 }
 
+/// The mean of what the rows say.
+template <class B> Tensor<float, B> mean_logits(const Tensor<float, B>& teacher) {
+  return summed_logits(teacher, each_its_own<B>(teacher.dim(1))) *
+         (1.0 / static_cast<double>(teacher.dim(0)));
+}
+
 /// All of the probabilities.
 template <class B> Tensor<float, B> all_of(const PrototypeTargets<float, B>& targets) {
   return targets.probabilities(0, targets.prototypes.count());
@@ -66,7 +72,7 @@ template <class B> void check_dino_loss_centering(Fixture& f) {
     f.compare("output." + at + "loss", loss.value(), of_an_operator);
     loss.backward();
     f.compare("grad." + at + "student", student.grad(), of_an_operator);
-    centre = Tensor<float, B>(centre * momentum + mean_logits(teacher, own) * (1 - momentum));
+    centre = Tensor<float, B>(centre * momentum + mean_logits(teacher) * (1 - momentum));
   }
   f.compare("output.center_final", centre, of_an_operator);
 }
@@ -124,7 +130,7 @@ template <class B> void check_ibot_loss(Fixture& f) {
     f.compare("grad." + mode + ".student", student.grad(), of_an_operator);
   }
   f.compare("output.center_after",
-            Tensor<float, B>(centre * momentum + mean_logits(teacher, own) * (1 - momentum)),
+            Tensor<float, B>(centre * momentum + mean_logits(teacher) * (1 - momentum)),
             of_an_operator);
 
   // all patches given, masked ones picked here; the targets as logits whose softmax they are

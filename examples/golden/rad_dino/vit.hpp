@@ -1,5 +1,6 @@
-// Kinds vit_offset, vit_plain, vit_antialias: the encoder of pictures at several sizes. The last two
-// differ in how positions are resized, and take parameters and inputs from the first, beside them.
+// Kinds vit_offset, vit_plain, vit_antialias: the encoder of pictures at several sizes. The last
+// two differ in how positions are resized, and take parameters and inputs from the first, beside
+// them.
 #pragma once
 
 #include "tolerances.hpp"

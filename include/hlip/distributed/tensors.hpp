@@ -2,7 +2,7 @@
 #pragma once
 
 #include <hlip/distributed/communicator.hpp>
-#include <hlip/tensor/tensor.hpp>
+#include <hlip/ops/reduce.hpp>
 
 #include <algorithm>
 #include <span>
@@ -27,15 +27,16 @@ template <Communicator C> index_t count_over_ranks(index_t here, const C& commun
   return static_cast<index_t>(count[0]);
 }
 
-/// The largest of what every rank has. A collective call.  @param own one element  @return one
-/// element of that shape
+/// The largest element that any rank has. A collective call.  @return one element, shape (1, 1)
 template <class T, class B, Communicator C>
-Tensor<T, B> max_over_ranks(const Tensor<T, B>& own, const C& communicator) {
+Tensor<T, B> max_over_ranks(const Tensor<T, B>& x, const C& communicator) {
+  const auto lowest = Tensor<T, B>::full({1, 1}, std::numeric_limits<T>::lowest());
+  const Tensor<T, B> own = x.numel() > 0 ? max(x.reshape({1, x.numel()}), {1}, true) : lowest;
   if (communicator.size() == 1) return own;
   const T mine = own.item();
   std::vector<T> all(static_cast<std::size_t>(communicator.size()));
   communicator.all_gather(&mine, all.data(), sizeof(T));
-  return Tensor<T, B>::full(own.shape(), *std::max_element(all.begin(), all.end()));
+  return Tensor<T, B>::full({1, 1}, *std::max_element(all.begin(), all.end()));
 }
 
 HLIP_END

@@ -121,19 +121,17 @@ PrototypeTargets<T, B> centred_targets(const Tensor<T, B>& features,
   return t;
 }
 
-/// The mean logits of the rows of all ranks, whatever their number on each: those of the mean row.
-/// A collective call.  @param features (M, d)  @return (1, K)
+/// The sum of the logits of all rows of all ranks: those of the summed features. A collective call.
+/// @param features (M, d)  @return (1, K)
 template <class T, class B, Communicator C = SingleProcess>
-Tensor<T, B> mean_logits(const Tensor<T, B>& features, const Prototypes<T, B>& prototypes,
-                         const C& communicator = {}) {
-  prototypes.check("mean_logits", features.shape());
+Tensor<T, B> summed_logits(const Tensor<T, B>& features, const Prototypes<T, B>& prototypes,
+                           const C& communicator = {}) {
+  prototypes.check("summed_logits", features.shape());
   const Tensor<T, B> total = sum_over_ranks(sum(features, {0}, true), communicator);
-  const index_t rows = count_over_ranks(features.dim(0), communicator);
-  const Tensor<T, B> mean = total * (1.0 / static_cast<double>(std::max<index_t>(rows, 1)));
   const auto logits = Tensor<T, B>::empty({1, prototypes.count()});
   for_normalised_rows(prototypes.count(), [&](index_t first, index_t end) {
     logits.slice(1, first, end)
-        .assign(detail::prototype_scores(mean, prototypes.rows(first, end).weight, 1));
+        .assign(detail::prototype_scores(total, prototypes.rows(first, end).weight, 1));
   });
   return logits;
 }
@@ -166,10 +164,7 @@ PrototypeTargets<T, B> sinkhorn_targets(const Tensor<T, B>& features,
   // sums below it are of a prototype that nothing is near: exp has lost its digits there
   const T least = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
   const auto of_columns = Tensor<T, B>::ones({1, k});
-  const Tensor<T, B> highest = t.rows() > 0
-                                   ? max(top, {0, 1}, true)
-                                   : Tensor<T, B>::full({1, 1}, std::numeric_limits<T>::lowest());
-  Tensor<T, B> of_rows = exp(top - max_over_ranks(highest, communicator));
+  Tensor<T, B> of_rows = exp(top - max_over_ranks(top, communicator));
   const auto sums = detail::columns_of_pieces<T, B>(t.rows(), k);
   for (int round = 0; round < iterations; ++round) {
     for_normalised_rows(k, [&](index_t first, index_t end) {

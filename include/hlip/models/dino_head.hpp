@@ -1,7 +1,7 @@
-// The projection head of self-distillation: an MLP to a bottleneck of length 1, and weight-normalised
-// prototypes. Parameters are named as DINOv2's.
-// Source: reference document RAD-DINO §3; Caron et al. 2021 (DINO); Salimans and Kingma 2016 (weight
-// normalisation).
+// The projection head of self-distillation: an MLP to a bottleneck of length 1, and
+// weight-normalised prototypes. Parameters are named as DINOv2's.
+// Source: reference document RAD-DINO §3; Caron et al. 2021 (DINO); Salimans and Kingma 2016
+// (weight normalisation).
 #pragma once
 
 #include <hlip/autograd/functions/norm.hpp>

@@ -25,6 +25,7 @@ struct VitConfig {
   index_t reg_tokens = 0;    ///< register tokens behind the class token; they have no position
   double layer_scale = 1.0;  ///< initial value of LayerScale, 0: none
   bool mask_token = true;    ///< whether patches can be masked
+  double init_std = 0.02;    ///< of the linear layers
   GridPositionOptions positions;
   double drop_path = 0;  ///< rate of stochastic depth, the same for every block
   DropPath drop_path_form = DropPath::by_subset;
@@ -35,7 +36,7 @@ struct VitConfig {
 
 /// Pictures of one size.
 template <class T, class B> struct VitInput {
-  Var<T, B> images;                ///< (N, in_chans, H, W)
+  Var<T, B> images;               ///< (N, in_chans, H, W)
   Tensor<std::uint8_t, B> masks;  ///< (N, h·w), 1 hides a patch; empty for none
 
   VitInput() = default;
@@ -98,6 +99,7 @@ template <class T = float, class B = Cpu> struct Vit {
     options.mlp_ratio = c.mlp_ratio;
     options.ffn = c.ffn;
     options.layer_scale = c.layer_scale;
+    options.init_std = c.init_std;
     options.drop_path = c.drop_path;
     options.drop_path_form = c.drop_path_form;
     for (index_t i = 0; i < c.depth; ++i) blocks.emplace_back(dim, c.num_heads, options, init);

@@ -34,7 +34,8 @@ HLIP_LAZY VitConfig vit_config(std::string_view name) {
     c.img_size = 64, c.patch_size = 8;
     c.in_chans = 1;
     c.embed_dim = 128, c.depth = 4, c.num_heads = 4;
-    c.layer_scale = 0.1;
+    // what a class token sees of a picture is small where layers are narrow and begin small
+    c.layer_scale = 1, c.init_std = 0.08;
     return c;
   }
   struct Size {
@@ -76,6 +77,7 @@ template <class Fields> void vit_fields(Fields& f, VitConfig& c) {
   read_choice(f, "ffn", c.ffn, {{"mlp", FeedForward::mlp}, {"swiglu", FeedForward::swiglu}});
   f.read("reg_tokens", c.reg_tokens);
   f.read("layer_scale", c.layer_scale);
+  f.read("init_std", c.init_std);
   f.read("mask_token", c.mask_token);
   f.read("interpolate_offset", c.positions.interpolate_offset);
   f.read("interpolate_antialias", c.positions.antialias);

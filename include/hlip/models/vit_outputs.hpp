@@ -1,5 +1,5 @@
-// What is taken from a vision transformer of pictures: normed class and patch tokens, the outputs of
-// several blocks, the attention of a block. Source: reference document RAD-DINO §2, §9.
+// What is taken from a vision transformer of pictures: normed class and patch tokens, the outputs
+// of several blocks, the attention of a block. Source: reference document RAD-DINO §2, §9.
 #pragma once
 
 #include <hlip/models/vit.hpp>

@@ -1,5 +1,5 @@
-// Patch embedding: a convolution whose stride is its kernel, computed as one matrix product of patch
-// rows; of volumes and of pictures.
+// Patch embedding: a convolution whose stride is its kernel, computed as one matrix product of
+// patch rows; of volumes and of pictures.
 #pragma once
 
 #include <hlip/autograd/functions/linear.hpp>

@@ -25,7 +25,7 @@ template <class T, class B> struct SequenceSubset {
   TokenLayouts layouts;          ///< of the rows when they are alone
 };
 
-/// Draws the subset; those of layout number i from stream + i of the key.
+/// Draws the subset, every layout from a stream of its own.
 template <class T, class B>
 SequenceSubset<T, B> draw_subset(const TokenLayouts& layouts, double rate, const RandomKey& key) {
   expect(rate >= 0 && rate < 1, "drop_path", "rate {}, expected 0 <= rate < 1", rate);
@@ -36,7 +36,8 @@ SequenceSubset<T, B> draw_subset(const TokenLayouts& layouts, double rate, const
     const TokenLayout& l = layouts[i];
     std::vector<index_t> order(static_cast<std::size_t>(l.sequences));
     std::iota(order.begin(), order.end(), index_t{0});
-    RandomStream(key.with_stream(key.stream + static_cast<std::uint32_t>(i))).shuffle(order);
+    const auto child = static_cast<std::uint32_t>(i + 1);
+    RandomStream(key.with_stream(key.stream * 1000003u + child)).shuffle(order);
     const auto kept = std::max<index_t>(
         1, static_cast<index_t>(static_cast<double>(l.sequences) * (1 - rate)));
     order.resize(static_cast<std::size_t>(std::min(kept, l.sequences)));

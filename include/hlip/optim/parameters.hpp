@@ -16,9 +16,9 @@ template <class T, class B> struct OptimizedParameter {
   std::string name;
   Var<T, B> var;
   double weight_decay = 0;
-  double lr_factor = 1;        ///< of the step's learning rate
-  std::size_t clip_group = 0;  ///< gradients are clipped by the norm of their group
-  std::string lr_schedule;     ///< a named schedule that multiplies the learning rate, or none
+  double lr_factor = 1;          ///< of the step's learning rate
+  std::size_t clip_group = 0;    ///< gradients are clipped by the norm of their group
+  std::string lr_schedule = {};  ///< a named schedule that multiplies the learning rate, or none
 };
 
 /// Whether the reference decays a parameter: two or more axes, and no bn, ln, bias or logit_scale

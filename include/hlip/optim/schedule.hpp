@@ -1,5 +1,5 @@
-// Learning rates as pure functions of the step, counted from 0. Source: reference documents HLIP §5,
-// RAD-DINO §6.
+// Learning rates as pure functions of the step, counted from 0. Source: reference documents HLIP
+// §5, RAD-DINO §6.
 #pragma once
 
 #include <hlip/core/error.hpp>

@@ -7,8 +7,8 @@
 
 HLIP_BEGIN
 
-/// x + branch, where the branch of each sequence of `layouts` is dropped with probability `rate` and
-/// scaled by 1/(1−rate) otherwise; draw number r of `key` decides sequence r of all. Without
+/// x + branch, where the branch of each sequence of `layouts` is dropped with probability `rate`
+/// and scaled by 1/(1−rate) otherwise; draw number r of `key` decides sequence r of all. Without
 /// dropping, plain x + branch.
 ///
 /// @param x, branch (rows, C)  @param out memory for the result

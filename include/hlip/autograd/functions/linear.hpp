@@ -69,7 +69,8 @@ template <class T, class B, class S, class R> struct SavedLinear {
   }
 
   /// Scaled and rounded for each product anew: a copy kept between them would take as much memory
-  /// as the parameters. To scale the weight is to scale the result, of which nothing has to be kept.
+  /// as the parameters. To scale the weight is to scale the result, of which nothing has to be
+  /// kept.
   Tensor<S, B> operand_weight() const {
     if (scale.numel() == 0) return stored_as<S>(weight);
     return stored_as<S>(Tensor<T, B>(weight * scale.reshape({out(), 1})));

@@ -7,6 +7,7 @@
 #include <hlip/models/vit_configs.hpp>
 #include <hlip/train/run_stage.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,14 @@ HLIP_LAZY Json preprocessor_json(const RadiographPreparation& p) {
   j["image_mean"] = p.levels.mean;
   j["image_std"] = p.levels.std;
   return j;
+}
+
+/// A preparation that fits the encoder's own size.
+HLIP_LAZY RadiographPreparation preparation_for(const VitConfig& c) {
+  RadiographPreparation p;
+  p.shorter_side = p.crop = c.img_size;
+  p.least_side = std::min<index_t>(p.least_side, c.img_size);
+  return p;
 }
 
 /// Writes model.json and preprocessor_config.json.

@@ -1,5 +1,6 @@
 // Which patches the student does not see: blocks of random shape, in half of the pictures of a
-// batch. Source: reference document RAD-DINO §5; Bao et al. 2022 (BEiT); Oquab et al. 2023 (DINOv2).
+// batch. Source: reference document RAD-DINO §5; Bao et al. 2022 (BEiT); Oquab et al. 2023
+// (DINOv2).
 #pragma once
 
 #include <hlip/core/check.hpp>

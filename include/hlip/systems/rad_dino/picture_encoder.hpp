@@ -1,5 +1,6 @@
 // An encoder of pictures as something to use, wherever it comes from: a run, a folder as Hugging
-// Face keeps models in, a file of weights, or none at all. Needs nlohmann_json, libdeflate and zlib.
+// Face keeps models in, a file of weights, or none at all. Needs nlohmann_json, libdeflate and
+// zlib.
 #pragma once
 
 #include <hlip/models/hf_dinov2.hpp>
@@ -33,14 +34,6 @@ template <class B = Cpu> struct PictureEncoder {
 };
 
 namespace detail {
-
-/// A preparation that fits the encoder's own size.
-HLIP_LAZY RadiographPreparation preparation_for(const VitConfig& c) {
-  RadiographPreparation p;
-  p.shorter_side = p.crop = c.img_size;
-  p.least_side = std::min<index_t>(p.least_side, c.img_size);
-  return p;
-}
 
 HLIP_LAZY void expect_channels(const VitConfig& c, const std::string& where) {
   if (c.in_chans != 1 && c.in_chans != 3)
@@ -114,7 +107,7 @@ PictureEncoder<B> load_picture_encoder(const std::string& from, std::uint64_t se
   if (from.starts_with(untrained)) {
     Initializer init(seed);
     e.vit = Vit<float, B>(vit_config(std::string_view(from).substr(untrained.size())), init);
-    e.preparation = detail::preparation_for(e.vit.config);
+    e.preparation = preparation_for(e.vit.config);
   } else if (is_file(from)) {
     e = detail::encoder_of_file<B>(from);
   } else if (is_file(from + "/config.json")) {

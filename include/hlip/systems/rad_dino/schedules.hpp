@@ -35,8 +35,8 @@ inline ScheduleOptions learning_rate_of(const SelfDistillationSchedule& s) {
   return o;
 }
 
-/// Everything else that changes: "weight_decay", "momentum", "teacher_temp", and "last_layer", which
-/// multiplies the learning rate of the prototypes.
+/// Everything else that changes: "weight_decay", "momentum", "teacher_temp", and "last_layer",
+/// which multiplies the learning rate of the prototypes.
 inline std::vector<NamedSchedule> schedules_of(const SelfDistillationSchedule& s) {
   NamedSchedule decay{.name = "weight_decay", .from = s.weight_decay, .to = s.end_weight_decay};
   NamedSchedule momentum{.name = "momentum", .from = s.momentum, .to = s.end_momentum};

@@ -1,5 +1,6 @@
 // RAD-DINO's objective: a student sees parts of a picture and is to say what its slow average, the
-// teacher, says of the whole. Source: reference document RAD-DINO §4–§6; Oquab et al. 2023 (DINOv2).
+// teacher, says of the whole. Source: reference document RAD-DINO §4–§6; Oquab et al. 2023
+// (DINOv2).
 #pragma once
 
 #include <hlip/losses/contrastive.hpp>
@@ -70,13 +71,13 @@ class SelfDistillationObjective {
   }
 
   StepScalars<T, B> backward(const std::vector<CropBatch<T, B>>& parts, const StepContext& at) {
-    dino_.next = ibot_.next = {};
+    dino_.rows = ibot_.rows = 0;
     const double share = 1.0 / static_cast<double>(parts.size());
     StepScalars<T, B> means;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const auto number = static_cast<std::uint32_t>(i);
       const Crops crops = crops_of(parts[i], at.shared.child(number));
-      const Targets targets = targets_of(crops, at.value("teacher_temp"), share);
+      const Targets targets = targets_of(crops, at.value("teacher_temp"));
       const StepScalars<T, B> scalars = student_backward(crops, targets, at.context.child(number),
                                                          share);
       for (std::size_t k = 0; k < scalars.size(); ++k) {
@@ -95,12 +96,14 @@ class SelfDistillationObjective {
       move_average(teacher, student, m);
     });
     for (Centre* c : {&dino_, &ibot_})
-      if (c->next.numel() > 0) move_average(c->centre, c->next, settings_.center_momentum);
+      if (c->rows > 0)
+        move_average(c->centre, Tensor<T, B>(c->sum * (1.0 / static_cast<double>(c->rows))),
+                     settings_.center_momentum);
   }
 
   /// Ends a run that has collapsed.
   template <class Result> void check(const Result& result, const StepContext& at) {
-    collapse_.check(settings_.collapse, result.others, at.step);
+    collapse_.check(settings_.collapse, result.others, at.step, at.steps);
   }
 
   template <class Visit> void each_state(Visit&& visit) {
@@ -112,10 +115,11 @@ class SelfDistillationObjective {
   }
 
  private:
-  /// The centre of teacher logits, and the mean of this step's, which moves it once the step is
-  /// taken.
+  /// The centre of teacher logits, and the sum of this step's over all parts and ranks, whose mean
+  /// moves it once the step is taken.
   struct Centre {
-    Tensor<T, B> centre, next;
+    Tensor<T, B> centre, sum;
+    index_t rows = 0;  ///< in the sum
   };
   /// A batch, and what of its global crops is masked.
   struct Crops {
@@ -185,7 +189,7 @@ class SelfDistillationObjective {
   }
 
   /// What the teacher says, of unmasked global crops.
-  Targets targets_of(const Crops& crops, double temperature, double share) {
+  Targets targets_of(const Crops& crops, double temperature) {
     NoGrad guard;
     const VitTokens<T, B> tokens = teacher_.backbone({Var<T, B>(crops.batch->global)});
     const VitGrid& g = tokens.grids[0];
@@ -195,8 +199,7 @@ class SelfDistillationObjective {
     const auto said = [&](const std::vector<std::int64_t>& rows, const DinoHead<T, B>& head,
                           Centre& centre) {
       const Var<T, B> normed = teacher_.backbone.norm(index_select(tokens.x, row_list(rows)));
-      return probabilities(head.features(normed).value(), prototypes_of(head), centre, temperature,
-                           share);
+      return probabilities(head.features(normed).value(), prototypes_of(head), centre, temperature);
     };
     Targets targets;
     targets.cls = said(cls, teacher_.dino_head, dino_);
@@ -212,11 +215,12 @@ class SelfDistillationObjective {
 
   PrototypeTargets<T, B> probabilities(const Tensor<T, B>& features,
                                        const Prototypes<T, B>& prototypes, Centre& centre,
-                                       double temperature, double share) {
+                                       double temperature) {
     if (settings_.centering == Centering::sinkhorn_knopp)
       return sinkhorn_targets(features, prototypes, temperature, 3, communicator_);
-    const Tensor<T, B> part = mean_logits(features, prototypes, communicator_) * share;
-    centre.next = centre.next.numel() > 0 ? Tensor<T, B>(centre.next + part) : part;
+    const Tensor<T, B> part = summed_logits(features, prototypes, communicator_);
+    centre.sum = centre.rows > 0 ? Tensor<T, B>(centre.sum + part) : part;
+    centre.rows += count_over_ranks(features.dim(0), communicator_);
     return centred_targets(features, prototypes, centre.centre, temperature);
   }
 
