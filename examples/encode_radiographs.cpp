@@ -14,6 +14,7 @@
 #include <omp.h>
 
 #include <filesystem>
+#include <set>
 
 using namespace hlip;
 
@@ -47,6 +48,10 @@ void collect(const Options& o, const std::string& argument, std::vector<std::str
 template <class B> int encode(B, const Options& o) {
   std::vector<std::string> files, names;
   for (const auto& argument : o.pictures) collect(o, argument, files, names);
+  std::set<std::string_view> seen;
+  for (const auto& name : names)
+    if (!seen.insert(name).second)
+      fail("encode_radiographs", "{} is given twice", quote_text(name));
   PictureEncoder<B> encoder = load_picture_encoder<B>(o.model, o.seed);
   if (!o.name.empty()) encoder.name = o.name;
   fmt::print("{}", encoder.table);

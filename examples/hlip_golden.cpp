@@ -14,6 +14,7 @@
 #include "golden/rad_dino/block_masking.hpp"
 #include "golden/rad_dino/correspondence.hpp"
 #include "golden/rad_dino/dino_head.hpp"
+#include "golden/rad_dino/hf_dinov2.hpp"
 #include "golden/rad_dino/linear_probe.hpp"
 #include "golden/rad_dino/logistic_regression.hpp"
 #include "golden/rad_dino/losses.hpp"
@@ -52,6 +53,7 @@ template <class B> void check(Fixture& f) {
       {"dino_head", check_dino_head<B>},
       {"dino_loss_centering", check_dino_loss_centering<B>},
       {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
+      {"hf_dinov2", check_hf_dinov2<B>},
       {"ibot_loss", check_ibot_loss<B>},
       {"interpret", check_interpret<B>},
       {"koleo", check_koleo<B>},
@@ -105,10 +107,10 @@ void print_failure(const std::string& kind, const std::string& path, std::string
 }
 
 /// One line about one file. @return whether it passed
-bool report(const std::string& path, const std::string& backend) {
+bool report(const std::string& path, const std::string& images, const std::string& backend) {
   std::string kind = "-";
   try {
-    Fixture f(path);
+    Fixture f(path, images);
     kind = f.kind();
 #if defined(HLIP_WITH_DEVICE)
     if (backend == "cuda") check<Cuda>(f);
@@ -141,7 +143,7 @@ int main(int argc, char** argv) {
   CLI::App app("Checks this library against golden fixtures of the reference implementation.",
                "hlip_golden");
   std::vector<std::string> files;
-  std::string backend = "cpu";
+  std::string images, backend = "cpu";
 #if defined(HLIP_WITH_DEVICE)
   const std::vector<std::string> backends = {"cpu", "cuda"};
   const char* what = "cpu, or cuda: the device this program was built for";
@@ -150,6 +152,8 @@ int main(int argc, char** argv) {
   const char* what = "cpu, or reference: plain loops (cuda: in builds for a device)";
 #endif
   app.add_option("FILE", files, "fixtures (.safetensors)")->required();
+  app.add_option("--images", images,
+                 "folder of the pictures that fixtures name (default: where they lie beside them)");
   app.add_option("--device,--backend", backend, what)
       ->check(CLI::IsMember(backends))
       ->capture_default_str();
@@ -159,7 +163,7 @@ int main(int argc, char** argv) {
 #endif
     int passed = 0;
     for (const auto& file : files) {
-      passed += report(file, backend);
+      passed += report(file, images, backend);
       std::fflush(stdout);
     }
     const int failed = static_cast<int>(files.size()) - passed;

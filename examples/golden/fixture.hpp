@@ -59,7 +59,9 @@ struct Worst {
 /// compared: `finish` says which were not.
 class Fixture {
  public:
-  explicit Fixture(const std::string& path) : file_(path), kind_(file_.metadata("kind")) {
+  /// @param images folder of the pictures that a fixture may name; empty: where they lie beside it
+  explicit Fixture(const std::string& path, std::string images = "")
+      : file_(path), kind_(file_.metadata("kind")), images_(std::move(images)) {
     if (kind_.empty()) kind_ = std::filesystem::path(path).stem().string();
     if (file_.metadata("config").empty()) return;
     config_ = parse_json(file_.metadata("config"), path + ": config");
@@ -71,6 +73,7 @@ class Fixture {
   /// "koleo_of_another_seed".
   const std::string& kind() const { return kind_; }
   const SafetensorsFile& file() const { return file_; }
+  const std::string& images() const { return images_; }
 
   // ---- what the file says --------------------------------------------------------------------
 
@@ -206,7 +209,7 @@ class Fixture {
   }
 
   SafetensorsFile file_;
-  std::string kind_;
+  std::string kind_, images_;
   Json config_ = Json::object();
   std::set<std::string> compared_;
   std::vector<std::string> failures_;

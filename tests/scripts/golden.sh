@@ -10,11 +10,17 @@ files=("$source"/tests/golden/{hlip,rad_dino}/*.safetensors "$source"/tests/gold
 for f in "$shared"/golden/interop/wordpiece*.safetensors; do
   [ -e "$f" ] && files+=("$f")
 done
+images=$shared/data/cxr/images
+if [ -d "$images" ]; then
+  files+=("$source/tests/golden/rad_dino_hf/expected.safetensors")
+else
+  echo "golden.sh: SKIPPED rad_dino_hf/expected.safetensors, whose pictures are not in $images"
+fi
 
 for backend in ${HLIP_GOLDEN_BACKENDS:-cpu reference}; do
   echo "backend $backend"
   rc=0
-  out=$("$bin/hlip_golden" --backend "$backend" "${files[@]}") || rc=$?
+  out=$("$bin/hlip_golden" --backend "$backend" --images "$images" "${files[@]}") || rc=$?
   echo "$out"
   last=$(tail -n 1 <<<"$out")
   if [ $rc -ne 0 ] || [ "$last" != "${#files[@]} passed, 0 failed" ]; then

@@ -1,6 +1,7 @@
 // An encoder of pictures in the folder Hugging Face keeps models in: config.json and
 // model.safetensors or pytorch_model.bin. Needs nlohmann_json, libdeflate and zlib.
-// Source: transformers, Dinov2Model and Dinov2WithRegistersModel.
+// Source: transformers, models/dinov2/modeling_dinov2.py and
+// models/dinov2_with_registers/modeling_dinov2_with_registers.py.
 #pragma once
 
 #include <hlip/io/json.hpp>
@@ -19,7 +20,8 @@ namespace detail {
 /// Reads config.json, entry by entry; what hlip would compute otherwise is refused.
 class HfDinov2Config {
  public:
-  explicit HfDinov2Config(const std::string& path) : path_(path), json_(read_json(path)) {
+  explicit HfDinov2Config(const std::string& path)
+      : path_(path), json_(read_json(path, {.max_bytes = std::size_t{1} << 20})) {
     if (!json_.is_object()) fail_file(path_, "", "is no object");
   }
   HLIP_LAZY VitConfig config() const {
@@ -43,12 +45,18 @@ class HfDinov2Config {
       fail_file(path_, "mlp_ratio", "is {}, expected a number above 0, at most 64", c.mlp_ratio);
     if (number("layer_norm_eps", 1e-6) != 1e-6)
       fail_file(path_, "layer_norm_eps", "is {}, expected 1e-06", number("layer_norm_eps", 1e-6));
+    // of this value at first, but there whatever it is
     c.layer_scale = number("layerscale_value", 1);
+    if (c.layer_scale == 0) c.layer_scale = 1;
     c.ffn = flag("use_swiglu_ffn", false) ? FeedForward::swiglu : FeedForward::mlp;
     c.mask_token = flag("use_mask_token", true);
     if (type == "dinov2_with_registers") c.reg_tokens = size("num_register_tokens", 4, 1024);
-    // transformers resizes positions to a size, without a kernel that widens
-    c.positions = {.interpolate_offset = 0, .antialias = false};
+    // Embeddings.interpolate_pos_encoding: to a size, not by a factor; with a kernel that widens in
+    // the model with registers alone
+    c.positions = {.interpolate_offset = 0, .antialias = type == "dinov2_with_registers"};
+    if (c.embed_dim % c.num_heads != 0)
+      fail_file(path_, "num_attention_heads", "is {}, into which hidden_size {} does not divide",
+                c.num_heads, c.embed_dim);
     return c;
   }
 
@@ -93,30 +101,30 @@ class HfDinov2 {
       : folder_(folder),
         config_(detail::HfDinov2Config(config_path(folder)).config()),
         weights_(open_weights(weights_path(folder))) {
-    name_as_vit(weights_, config_.ffn == FeedForward::swiglu);
+    name_as_vit(weights_);
     const VitConfig stored = vit_config_of_weights(weights_, config_);
     for (const auto& [what, said, has] :
          {std::tuple("hidden_size", config_.embed_dim, stored.embed_dim),
           {"num_hidden_layers", config_.depth, stored.depth},
           {"patch_size", config_.patch_size, stored.patch_size},
           {"image_size", config_.img_size, stored.img_size},
-          {"num_channels", config_.in_chans, stored.in_chans}})
+          {"num_channels", config_.in_chans, stored.in_chans},
+          {"num_register_tokens", config_.reg_tokens, stored.reg_tokens}})
       if (said != has)
         fail_file(folder + "/config.json", what, "is {}, in {} it is {}", said,
                   weights_.file().path(), has);
+    expect_held(config_, weights_);
   }
   const VitConfig& config() const { return config_; }
   std::string preprocessor_path() const { return folder_ + "/preprocessor_config.json"; }
 
   /// Loads the encoder. @param vit of config()  @return the table of what was loaded
-  /// @throws hlip::error with the table when a parameter is missing or of another shape
+  /// @throws hlip::error as expect_whole_encoder
   template <class T, class B> std::string load(Vit<T, B>& vit) const {
     const LoadReport report = load_vit_weights(vit, weights_);
-    const std::string table = weights_table(weights_, report);
-    if (!report.missing.empty() || !report.mismatched.empty())
-      fail_file(weights_.file().path(), "",
-                "does not hold the encoder that {}/config.json describes\n{}", folder_, table);
-    return table;
+    expect_whole_encoder(weights_, report,
+                         "the encoder that " + folder_ + "/config.json describes");
+    return weights_table(weights_, report);
   }
 
  private:

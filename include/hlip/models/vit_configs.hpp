@@ -4,7 +4,7 @@
 #pragma once
 
 #include <hlip/models/config_json.hpp>
-#include <hlip/models/vit.hpp>
+#include <hlip/models/vit_limits.hpp>
 
 #include <string>
 #include <string_view>
@@ -104,19 +104,7 @@ HLIP_LAZY VitConfig vit_config_from_json(const Json& j, const std::string& path)
   detail::JsonFields fields(j, path);
   detail::vit_fields(fields, c);
   fields.finish();
-  const auto within = [&](const char* key, index_t value, index_t low, index_t high) {
-    if (value < low || value > high)
-      fail_file(path, key, "is {}, expected {} to {}", value, low, high);
-  };
-  within("img_size", c.img_size, 1, 16384);
-  within("patch_size", c.patch_size, 1, 1024);
-  within("in_chans", c.in_chans, 1, 1024);
-  within("embed_dim", c.embed_dim, 1, 16384);
-  within("depth", c.depth, 1, 1024);
-  within("num_heads", c.num_heads, 1, 1024);
-  within("reg_tokens", c.reg_tokens, 0, 1024);
-  if (!(c.mlp_ratio > 0 && c.mlp_ratio <= 64))
-    fail_file(path, "mlp_ratio", "is {}, expected a number above 0, at most 64", c.mlp_ratio);
+  expect_vit_sizes(c, path);
   return c;
 }
 

@@ -1,8 +1,11 @@
 // Weights of picture encoders as DINOv2, timm and Hugging Face spell them, loaded into ours and
-// written for theirs. Source: reference document RAD-DINO §11, last row of the table.
+// written for theirs. Source: reference document RAD-DINO §11, last row of the table; names and
+// the order of gate and value as in facebookresearch/dinov2 (layers/swiglu_ffn.py), timm
+// (layers/mlp.py, SwiGLUPacked; models/vision_transformer.py, _convert_dinov2) and transformers
+// (models/dinov2, models/dinov2_with_registers): all of them put the gate first.
 #pragma once
 
-#include <hlip/models/vit.hpp>
+#include <hlip/models/vit_limits.hpp>
 #include <hlip/nn/weights.hpp>
 
 #include <algorithm>
@@ -33,6 +36,11 @@ inline std::string name_from_hf(std::string name) {
   replace_front(name, "encoder.layer.", "blocks.");
   replace_part(name, ".attention.attention.", ".attn.");
   replace_part(name, ".attention.output.dense.", ".attn.proj.");
+  // the modules of transformers 5, whose folders keep the names above
+  replace_part(name, ".attention.q_proj.", ".attn.query.");
+  replace_part(name, ".attention.k_proj.", ".attn.key.");
+  replace_part(name, ".attention.v_proj.", ".attn.value.");
+  replace_part(name, ".attention.o_proj.", ".attn.proj.");
   replace_part(name, ".layer_scale1.lambda1", ".ls1.gamma");
   replace_part(name, ".layer_scale2.lambda1", ".ls2.gamma");
   replace_part(name, ".mlp.weights_in.", ".mlp.w12.");
@@ -61,7 +69,7 @@ inline std::string name_for_hf(std::string name) {
 
 /// A name of DINOv2's training checkpoints or of timm as DINOv2's models have it: blocks in chunks
 /// carry the chunk's number before their own.
-inline std::string name_from_dinov2(std::string name, bool swiglu) {
+inline std::string name_from_dinov2(std::string name) {
   if (name == "reg_token") return "register_tokens";
   if (!name.starts_with("blocks.")) return name;
   const auto number = [&](std::size_t from) {
@@ -71,11 +79,16 @@ inline std::string name_from_dinov2(std::string name, bool swiglu) {
   };
   const std::size_t first = std::string_view("blocks.").size(), second = number(first);
   if (second != 0 && number(second) != 0) name.erase(first, second - first);
-  if (swiglu) {  // as timm packs the gated layer
-    replace_part(name, ".mlp.fc1.", ".mlp.w12.");
-    replace_part(name, ".mlp.fc2.", ".mlp.w3.");
-  }
   return name;
+}
+
+/// Whether the first layer of blocks is twice as wide as the second takes: timm packs gate and
+/// value of a gated layer into one and calls it as that of a plain one.
+inline bool is_packed_gate(const NamedWeights& weights) {
+  const char *first = "blocks.0.mlp.fc1.weight", *second = "blocks.0.mlp.fc2.weight";
+  if (!weights.contains(first) || !weights.contains(second)) return false;
+  const Shape &in = weights.info(first).shape, &out = weights.info(second).shape;
+  return in.rank() == 2 && out.rank() == 2 && out[1] > 0 && in[0] % 2 == 0 && in[0] / 2 == out[1];
 }
 
 /// Weights under our names, with query, key and value as one where the file has them apart, and
@@ -157,12 +170,17 @@ class VitSource {
 
 /// Gives the tensors of a file the names of a Vit's parameters, whoever wrote them: a training
 /// checkpoint (the teacher's encoder is taken), DINOv2's models, timm's, or Hugging Face's.
-HLIP_LAZY void name_as_vit(NamedWeights& weights, bool swiglu) {
+HLIP_LAZY void name_as_vit(NamedWeights& weights) {
   for (const char* prefix : {"teacher.", "backbone.", "dinov2.", "dinov2_with_registers."})
     weights.select(prefix);
-  weights.rename([swiglu](const std::string& name) {
-    return detail::name_from_dinov2(detail::name_from_hf(name), swiglu);
-  });
+  weights.rename(
+      [](const std::string& name) { return detail::name_from_dinov2(detail::name_from_hf(name)); });
+  if (detail::is_packed_gate(weights))
+    weights.rename([](std::string name) {
+      detail::replace_part(name, ".mlp.fc1.", ".mlp.w12.");
+      detail::replace_part(name, ".mlp.fc2.", ".mlp.w3.");
+      return name;
+    });
   weights.leave_out("of no use to the encoder", [](const std::string& name) {
     return name.starts_with("head.") || name.starts_with("dino_head.") ||
            name.starts_with("ibot_head.") || name.starts_with("classifier.");
@@ -192,39 +210,89 @@ LoadReport load_vit_weights(Vit<T, B>& vit, const NamedWeights& weights) {
   return report;
 }
 
-/// The configuration that a file of weights was made with, as far as shapes say it: heads are 64
-/// wide, as in all published models. @param weights as name_as_vit leaves them
-/// @throws hlip::error when these are no weights of an encoder of pictures
-HLIP_LAZY VitConfig vit_config_of_weights(const NamedWeights& weights, VitConfig c = {}) {
-  const auto shape = [&](const char* name, int rank) {
-    if (!weights.contains(name))
-      fail_file(weights.file().path(), name,
-                "is not there, so these are no weights of an encoder of pictures");
-    const Shape s = weights.info(name).shape;
-    if (s.rank() != rank)
-      fail_file(weights.file().path(), name, "is {}, expected {} axes", to_string(s), rank);
-    return s;
-  };
-  const Shape filter = shape("patch_embed.proj.weight", 4), table = shape("pos_embed", 3);
-  c.embed_dim = filter[0], c.in_chans = filter[1], c.patch_size = filter[2];
+/// Throws, with the table, when a parameter is missing or of another shape, or when blocks have
+/// parameters that hlip has no place for: they would compute something else.
+/// @param what the file should hold, for the message
+HLIP_LAZY void expect_whole_encoder(const NamedWeights& weights, const LoadReport& report,
+                                    const std::string& what) {
+  const bool strange = std::any_of(
+      report.unexpected.begin(), report.unexpected.end(),
+      [](const std::string& name) { return name.starts_with("blocks."); });
+  if (report.missing.empty() && report.mismatched.empty() && !strange) return;
+  std::string table = weights_table(weights, report);
+  table.pop_back();
+  fail_file(weights.file().path(), "", "does not hold {}\n{}", what, table);
+}
+
+/// Throws when an encoder has many times the numbers that a file holds, whatever sizes are written
+/// down: memory is taken for what is there. Where little is missing, the table says it better.
+/// @param c as expect_vit_sizes lets pass
+HLIP_LAZY void expect_held(const VitConfig& c, const NamedWeights& weights) {
+  double stored = 0;
+  for (const auto& name : weights.names())
+    stored += static_cast<double>(weights.info(name).shape.numel());
+  const index_t wanted = vit_parameter_count(c);
+  if (static_cast<double>(wanted) > 2 * stored + 1e6)
+    fail_file(weights.file().path(), "",
+              "holds {:.3g} numbers, an encoder of {} blocks of width {} has {:.3g}", stored,
+              c.depth, c.embed_dim, static_cast<double>(wanted));
+}
+
+namespace detail {
+
+/// The shape of a tensor that every encoder has.
+HLIP_LAZY Shape vit_weight_shape(const NamedWeights& weights, const char* name, int rank) {
+  if (!weights.contains(name))
+    fail_file(weights.file().path(), name,
+              "is not there, so these are no weights of an encoder of pictures");
+  const Shape s = weights.info(name).shape;
+  if (s.rank() != rank)
+    fail_file(weights.file().path(), name, "is {}, expected {} axes", to_string(s), rank);
+  return s;
+}
+
+/// Sides of the grid that a table has positions for, with that of the class token or without.
+HLIP_LAZY index_t stored_grid_side(const NamedWeights& weights) {
+  const Shape table = vit_weight_shape(weights, "pos_embed", 3);
   const auto whole_root = [](index_t n) {
     const auto root = static_cast<index_t>(std::llround(std::sqrt(static_cast<double>(n))));
     return root > 0 && root * root == n ? root : 0;
   };
   const index_t side = whole_root(table[1]) > 0 ? whole_root(table[1]) : whole_root(table[1] - 1);
-  if (side == 0)
+  if (side == 0 || side > 16384)
     fail_file(weights.file().path(), "pos_embed", "is {}, whose positions form no square",
               to_string(table));
-  c.img_size = side * c.patch_size;
-  c.reg_tokens = weights.contains("register_tokens") ? shape("register_tokens", 3)[1] : 0;
+  return side;
+}
+
+}  // namespace detail
+
+/// The configuration that a file of weights was made with, as far as shapes say it: heads are 64
+/// wide, as in all published models, and positions are resized as they do.
+/// @param weights as name_as_vit leaves them  @param c what shapes do not say
+/// @throws hlip::error when these are no weights of an encoder of pictures, or sizes are beyond all
+/// reason
+HLIP_LAZY VitConfig vit_config_of_weights(const NamedWeights& weights, VitConfig c = {}) {
+  const Shape filter = detail::vit_weight_shape(weights, "patch_embed.proj.weight", 4);
+  c.embed_dim = filter[0], c.in_chans = filter[1], c.patch_size = filter[2];
+  c.img_size = detail::stored_grid_side(weights) * std::min<index_t>(c.patch_size, 1024);
+  c.reg_tokens = weights.contains("register_tokens")
+                     ? detail::vit_weight_shape(weights, "register_tokens", 3)[1]
+                     : 0;
+  if (c.reg_tokens > 0) c.positions = {.interpolate_offset = 0, .antialias = true};
   c.layer_scale = weights.contains("blocks.0.ls1.gamma") ? 1 : 0;
   c.depth = 0;
   while (weights.contains(fmt::format("blocks.{}.norm1.weight", c.depth))) ++c.depth;
   c.num_heads = std::max<index_t>(1, c.embed_dim / 64);
   c.ffn = weights.contains("blocks.0.mlp.w12.weight") ? FeedForward::swiglu : FeedForward::mlp;
-  if (c.ffn == FeedForward::mlp)
-    c.mlp_ratio = static_cast<double>(shape("blocks.0.mlp.fc1.weight", 2)[0]) /
-                  static_cast<double>(c.embed_dim);
+  const bool gated = c.ffn == FeedForward::swiglu;
+  const Shape second = detail::vit_weight_shape(
+      weights, gated ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2);
+  // SwiGlu::hidden_like gives two thirds of what is asked for
+  c.mlp_ratio = (gated ? 1.5 : 1.0) * static_cast<double>(second[1]) /
+                static_cast<double>(std::max<index_t>(1, c.embed_dim));
+  if (c.embed_dim % c.num_heads != 0) c.num_heads = 1;
+  expect_vit_sizes(c, weights.file().path());
   return c;
 }
 

@@ -7,6 +7,7 @@
 #include <hlip/systems/rad_dino/shuffle_patches.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <string>
 #include <utility>
@@ -55,13 +56,24 @@ std::vector<Tensor<float, B>> prepare_pictures(const PictureEncoder<B>& encoder,
   return prepared;
 }
 
+/// Appends the features of a batch. @throws hlip::error naming the picture for what is not finite
+HLIP_LAZY void append_features(std::vector<float>& all, const std::vector<float>& batch,
+                               std::span<const std::string> names, const std::string& encoder) {
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    if (!std::isfinite(batch[i]))
+      fail_file(names[i / (batch.size() / names.size())], "",
+                "a feature is {} (hint: the weights of {} may be damaged)",
+                static_cast<double>(batch[i]), encoder);
+  all.insert(all.end(), batch.begin(), batch.end());
+}
+
 }  // namespace detail
 
 /// Class tokens, and patch tokens if wanted, of the teacher or whatever the encoder is.
 /// @param files of the pictures  @param names what the feature file calls them
 /// @param progress called as progress(done, all) after every batch
 /// @throws hlip::error naming the first picture that cannot be read, unless bad ones are skipped;
-/// and when none is left
+/// a picture whose features are not finite; and when none is left
 template <class B, class Progress>
 EncodedPictures encode_pictures(const PictureEncoder<B>& encoder,
                                 const std::vector<std::string>& files,
@@ -94,12 +106,12 @@ EncodedPictures encode_pictures(const PictureEncoder<B>& encoder,
       const VitTokens<float, B> tokens = encoder.vit({Var<float, B>(concat(batch, 0))});
       const VitGrid& g = tokens.grids[0];
       const VitFeatures<float, B> features = features_of(encoder.vit.norm(tokens.x), g);
-      const auto cls = features.cls.value().to_vector();
-      f.cls.insert(f.cls.end(), cls.begin(), cls.end());
+      const auto encoded = std::span<const std::string>(f.files).last(batch.size());
+      detail::append_features(f.cls, features.cls.value().to_vector(), encoded, f.encoder);
       if (o.patches) {
         f.rows = g.rows, f.columns = g.columns;
-        const auto patches = features.patches.value().to_vector();
-        f.patches.insert(f.patches.end(), patches.begin(), patches.end());
+        detail::append_features(f.patches, features.patches.value().to_vector(), encoded,
+                                f.encoder);
       }
     }
     progress(std::min(first + o.batch_size, size), size);

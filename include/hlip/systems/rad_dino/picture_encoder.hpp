@@ -41,11 +41,23 @@ HLIP_LAZY void expect_channels(const VitConfig& c, const std::string& where) {
               c.in_chans);
 }
 
+/// Throws unless pictures prepared so can be encoded. @param path of what says how
+HLIP_LAZY void expect_fitting(const RadiographPreparation& p, const VitConfig& c,
+                              const std::string& path) {
+  if (p.crop < c.patch_size || p.crop > 4096)
+    fail_file(path, "crop_size", "is {}, expected {} (a patch of the encoder) to 4096", p.crop,
+              c.patch_size);
+}
+
 template <class B> PictureEncoder<B> encoder_of_hf(const std::string& folder) {
   const HfDinov2 stored(folder);
   expect_channels(stored.config(), folder);
   PictureEncoder<B> e;
+  if (!is_file(stored.preprocessor_path()))
+    fail_file(stored.preprocessor_path(), "",
+              "is not there; it says how pictures are prepared for the encoder");
   e.preparation = radiograph_preparation_from(stored.preprocessor_path());
+  expect_fitting(e.preparation, stored.config(), stored.preprocessor_path());
   Initializer init = Initializer::without_values();
   e.vit = Vit<float, B>(stored.config(), init);
   e.table = stored.load(e.vit);
@@ -59,36 +71,54 @@ template <class B> PictureEncoder<B> encoder_of_run(const std::string& folder) {
       {"teacher.safetensors", "model.json", "preprocessor_config.json"});
   NamedWeights weights(SafetensorsFile(path + "/teacher.safetensors"));
   weights.select("backbone.");
-  const std::string model = path + "/model.json";
+  const std::string model = path + "/model.json", levels = path + "/preprocessor_config.json";
   const VitConfig config = vit_config_from_json(read_json(model), model),
                   stored = vit_config_of_weights(weights, config);
   // sizes are believed where the weights have them
   if (config.embed_dim != stored.embed_dim || config.depth != stored.depth ||
       config.img_size != stored.img_size || config.patch_size != stored.patch_size ||
-      config.in_chans != stored.in_chans)
+      config.in_chans != stored.in_chans || config.reg_tokens != stored.reg_tokens)
     fail_file(model, "", "is not of the encoder in {}", weights.file().path());
+  expect_held(config, weights);
+  expect_channels(config, model);
   PictureEncoder<B> e;
-  e.preparation = radiograph_preparation_from(path + "/preprocessor_config.json");
+  e.preparation = radiograph_preparation_from(levels);
+  expect_fitting(e.preparation, config, levels);
   Initializer init = Initializer::without_values();
   e.vit = Vit<float, B>(config, init);
-  load_state_dict(e.vit, weights);
+  expect_whole_encoder(weights, load_state_dict(e.vit, weights, false),
+                       "the encoder that " + model + " describes");
   return e;
 }
 
 template <class B> PictureEncoder<B> encoder_of_file(const std::string& file) {
   NamedWeights weights(open_weights(file));
-  name_as_vit(weights, false);
+  name_as_vit(weights);
   const VitConfig config = vit_config_of_weights(weights);
   expect_channels(config, file);
+  if (config.embed_dim % 64 != 0)
+    fail_file(file, "",
+              "is of an encoder of width {}: such a file does not say how many heads it has, and "
+              "those of published encoders are 64 wide (hint: a folder with config.json says it)",
+              config.embed_dim);
+  expect_held(config, weights);
   PictureEncoder<B> e;
   e.preparation = preparation_for(config);
+  expect_fitting(e.preparation, config, file);
   Initializer init = Initializer::without_values();
   e.vit = Vit<float, B>(config, init);
   const LoadReport report = load_vit_weights(e.vit, weights);
+  expect_whole_encoder(weights, report, "a whole encoder");
   e.table = weights_table(weights, report);
-  if (!report.missing.empty() || !report.mismatched.empty())
-    fail_file(file, "", "does not hold a whole encoder\n{}", e.table);
   return e;
+}
+
+/// Whether a folder holds weights that no checkpoint of ours explains: as Hugging Face keeps them,
+/// or meant to.
+HLIP_LAZY bool is_hf_folder(const std::string& folder) {
+  if (is_file(folder + "/config.json")) return true;
+  return (is_file(folder + "/model.safetensors") || is_file(folder + "/pytorch_model.bin")) &&
+         !is_file(folder + "/COMPLETE") && !is_file(folder + "/model.json");
 }
 
 }  // namespace detail
@@ -96,8 +126,9 @@ template <class B> PictureEncoder<B> encoder_of_file(const std::string& file) {
 /// Loads an encoder.
 /// @param from one of: a run of train_rad_dino or a checkpoint of it (the teacher is taken); a
 /// folder with config.json, preprocessor_config.json and weights, as Hugging Face keeps DINOv2 and
-/// RAD-DINO; a file of weights (.pth, .safetensors) of DINOv2 or timm; or "untrained:NAME", random
-/// weights of a configuration by name
+/// RAD-DINO; a file of weights (.pth, .safetensors) of DINOv2, timm or Hugging Face, for which
+/// pictures are prepared as RAD-DINO does, at the size of its table of positions; or
+/// "untrained:NAME", random weights of a configuration by name
 /// @param seed of random weights
 /// @throws hlip::error naming the file and what is missing or does not fit
 template <class B = Cpu>
@@ -110,7 +141,11 @@ PictureEncoder<B> load_picture_encoder(const std::string& from, std::uint64_t se
     e.preparation = preparation_for(e.vit.config);
   } else if (is_file(from)) {
     e = detail::encoder_of_file<B>(from);
-  } else if (is_file(from + "/config.json")) {
+  } else if (!std::filesystem::is_directory(from)) {
+    fail_file(from, "",
+              "is not there; expected a run, a folder with config.json, a file of weights "
+              "or untrained:NAME");
+  } else if (detail::is_hf_folder(from)) {
     e = detail::encoder_of_hf<B>(from);
   } else {
     e = detail::encoder_of_run<B>(from);
