@@ -20,7 +20,7 @@ using namespace hlip;
 namespace {
 
 struct Options {
-  std::string model, out, image_column = "image", device = "cpu", precision = "fp32";
+  std::string model, name, out, image_column = "image", device = "cpu", precision = "fp32";
   std::vector<std::string> pictures;
   EncodeOptions encoding;
   bool no_patches = false;
@@ -47,7 +47,8 @@ void collect(const Options& o, const std::string& argument, std::vector<std::str
 template <class B> int encode(B, const Options& o) {
   std::vector<std::string> files, names;
   for (const auto& argument : o.pictures) collect(o, argument, files, names);
-  const PictureEncoder<B> encoder = load_picture_encoder<B>(o.model, o.seed);
+  PictureEncoder<B> encoder = load_picture_encoder<B>(o.model, o.seed);
+  if (!o.name.empty()) encoder.name = o.name;
   fmt::print("{}", encoder.table);
   ProgressLine progress;
   const EncodedPictures encoded = encode_pictures(
@@ -79,6 +80,7 @@ int main(int argc, char** argv) {
                  "the encoder: a run of train_rad_dino, a Hugging Face folder (DINOv2, RAD-DINO), "
                  "a file of weights, or untrained:NAME for random weights")
       ->required();
+  app.add_option("--name", o.name, "what tables call the encoder (default: --model)");
   app.add_option("--out", o.out, "file of features (.safetensors)")->required();
   app.add_option("--image-column", o.image_column, "column of a table that names pictures")
       ->capture_default_str();

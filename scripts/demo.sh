@@ -6,16 +6,18 @@
 #   scripts/demo.sh brain               brain MRI, four sequences a study, and beside it the same model whose attention
 #                                       ends at the scan and at the slice; as long
 #   scripts/demo.sh brain --seeds 5     the same from five starts (seeds 0 to 4), and what attention across scans gains over them
+#   scripts/demo.sh cxr                 chest radiographs: an encoder learns without labels; probes of it, of the same encoder
+#                                       untrained, of one trained with labels, and of pictures whose patches are shuffled
 #   scripts/demo.sh --shuffle-reports   the control: reports of other studies, so nothing can be learned (also with brain)
-#   scripts/demo.sh --short             a minute, only to see that everything works (also with brain)
-# Other options are handed to train_ct_rate or train_brain_mri.
+#   scripts/demo.sh --short             a minute, only to see that everything works (also with brain and cxr)
+# Other options are handed to train_ct_rate, train_brain_mri or train_rad_dino.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kind=ct
-if [ "${1:-}" = brain ]; then kind=brain && shift; fi
+case ${1:-} in brain | cxr) kind=$1 && shift ;; esac
 out=runs/demo
-if [ $kind = brain ]; then out=runs/demo_brain; fi
+if [ $kind != ct ]; then out=runs/demo_$kind; fi
 short=""
 seeds=1
 extra=()
@@ -42,6 +44,13 @@ if [ $kind = ct ]; then
   programs=(train_ct_rate zero_shot_ct_rate)
   arguments=(--phantom 6000 --phantom-root runs/phantoms)
   if [ -n "$short" ]; then arguments=(--phantom 200 --steps 20 --phantom-root runs/phantoms_short); fi
+elif [ $kind = cxr ]; then
+  programs=(train_rad_dino train_radiograph_labels encode_radiographs probe_radiographs look_at_radiographs)
+  drawn=runs/radiograph_phantoms
+  arguments=(--phantom 4000)
+  labels=(--epochs 12)
+  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --steps 20) labels=(--steps 20 --warmup 2); fi
+  arguments+=(--phantom-root $drawn)
 else
   programs=(train_brain_mri)
   arguments=(--phantom 3000 --phantom-root runs/brain_phantoms)
@@ -59,6 +68,30 @@ fi
 
 rm -rf "$out"  # a demo starts afresh; your own runs belong elsewhere
 if [ $kind = ct ]; then exec build/release/bin/train_ct_rate "${arguments[@]}" --out "$out" "${extra[@]}"; fi
+
+# The encoder that never saw a label, and what its probe is to be compared with.
+if [ $kind = cxr ]; then
+  bin=build/release/bin
+  $bin/train_rad_dino "${arguments[@]}" --out "$out" "${extra[@]}"
+  table=$drawn/radiographs.csv model=radiograph_phantom
+  echo "demo: the same encoder, trained with labels"
+  $bin/train_radiograph_labels --images "$table" --model $model --out "$out/labels" "${labels[@]}"
+  features() {  # features NAME MODEL OPTION…
+    $bin/encode_radiographs "$table" --no-patches --batch-size 64 --name "$1" --model "$2" --out "$out/features_$1.safetensors" "${@:3}"
+  }
+  features pre-trained "$out"
+  features untrained untrained:$model
+  features labels "$out/labels/encoder"
+  features shuffled "$out" --shuffle-patches
+  probe=()
+  for name in pre-trained untrained labels shuffled; do probe+=(--features "$out/features_$name.safetensors"); done
+  $bin/probe_radiographs "${probe[@]}" --labels "$table" --standardise --lr 0.001,0.01 --out "$out/probe" | tee "$out/probe.txt" | sed '$d'
+  $bin/look_at_radiographs $drawn/images/synthetic_00000{0,2}.png --model "$out" --out "$out/look"
+  echo "demo: pages: $out/probe/probe.html, $out/look/look.html; all pictures are synthetic"
+  untrained=$(awk -F, '$1 == "untrained" && $2 == "macro" {printf "%.3f", $5}' "$out/probe/probe.csv")
+  sed -n "\$ s/, \([0-9]* pictures\)/, untrained $untrained, \1/p" "$out/probe.txt"
+  exit
+fi
 
 # The three models of a seed have the same weights to begin with, the same text tower, data, order and number of steps.
 start=()

@@ -409,7 +409,7 @@ TEST_CASE("self-distillation: one, two and four threads learn the same bits") {
 
 TEST_CASE("self-distillation: a run that has collapsed ends before it moves anything") {
   SelfDistillationSettings s = settings(Centering::centering);
-  s.collapse = {.min_entropy = 1.5, .max_entropy = 2, .after = 1, .patience = 2};
+  s.collapse = {.min_entropy = 1.5, .max_entropy = 2, .after = 0.1, .patience = 2};
   Run<float> run(small(false), s, options(9));
   run.train_to(2);  // step 1 is the first outside
   const auto before = state_of(run.objective);

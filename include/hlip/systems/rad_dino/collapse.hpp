@@ -14,15 +14,6 @@
 
 HLIP_BEGIN
 
-/// The mean entropy of rows of probabilities, as a share of the largest possible: 0 when every row
-/// names one prototype, 1 when none prefers any. @param p (R, K)
-template <class T, class B> Tensor<T, B> mean_entropy(const Tensor<T, B>& p) {
-  const double scale = -1.0 /
-                       (static_cast<double>(p.dim(0)) * std::log(static_cast<double>(p.dim(1))));
-  const Tensor<T, B> terms = p * log(p + std::numeric_limits<T>::min());
-  return Tensor<T, B>(sum(terms) * scale).reshape(Shape{});
-}
-
 /// How far rows point in different directions: √(1 − ‖mean of the rows at length 1‖²), 0 when they
 /// are all alike, towards 1 when they have nothing in common. @param x (R, C)
 template <class T, class B> Tensor<T, B> feature_spread(const Tensor<T, B>& x) {
@@ -36,7 +27,9 @@ template <class T, class B> Tensor<T, B> feature_spread(const Tensor<T, B>& x) {
 struct CollapseLimits {
   double min_entropy = 0.1, max_entropy = 0.95;  ///< of the targets, shares of log K
   double min_spread = 0.01;                      ///< of the features
-  std::int64_t after = 200;    ///< steps before which nothing is said: heads begin at random
+  /// Share of the run before which nothing is said: heads begin at random, and for a while no
+  /// prototype is preferred.
+  double after = 0.5;
   std::int64_t patience = 50;  ///< steps in a row outside before the run ends
 };
 
@@ -47,7 +40,8 @@ class CollapseWatch {
   /// @throws hlip::error after `patience` steps in a row outside the limits, saying which and what
   /// helps
   void check(const CollapseLimits& limits,
-             const std::vector<std::pair<std::string, double>>& values, std::int64_t step) {
+             const std::vector<std::pair<std::string, double>>& values, std::int64_t step,
+             std::int64_t steps) {
     double entropy = 0.5, spread = 1;
     for (const auto& [name, value] : values) {
       if (name == "target_entropy") entropy = value;
@@ -55,7 +49,8 @@ class CollapseWatch {
     }
     const bool outside = entropy < limits.min_entropy || entropy > limits.max_entropy ||
                          spread < limits.min_spread;
-    outside_ = outside && step >= limits.after ? outside_ + 1 : 0;
+    const bool late = static_cast<double>(step) >= limits.after * static_cast<double>(steps);
+    outside_ = outside && late ? outside_ + 1 : 0;
     if (outside_ < limits.patience) return;
     const char* what = entropy < limits.min_entropy
                            ? "the teacher names the same few prototypes for every picture"
