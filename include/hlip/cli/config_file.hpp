@@ -17,8 +17,9 @@ inline std::vector<std::string> default_values(const CLI::Option& option) {
   const std::string text = option.get_default_str();
   if (text.empty()) return {};
   // CLI11 writes [a,b]
-  return option.get_items_expected_max() > 1 ? CLI::detail::split(text.substr(1, text.size() - 2), ',')
-                                       : std::vector{text};
+  return option.get_items_expected_max() > 1
+             ? CLI::detail::split(text.substr(1, text.size() - 2), ',')
+             : std::vector{text};
 }
 
 /// Writes the options of a program to a text, and reads those of a file into it; what the command
