@@ -2,8 +2,9 @@
 //
 //   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2
 //              --provider eigen --steps 3
-//   hlip_bench infer | text | attention | gemm | layernorm | elementwise | preprocess | load |
-//              tokenize | start | checkpoint     (--help after any of them)
+//   hlip_bench infer | text | self-distillation | encode | attention | gemm | layernorm |
+//              elementwise | preprocess | load | tokenize | start | checkpoint
+//              (--help after any of them)
 //
 // `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for
 // ratios within one run; `peak_rss_bytes` is the most memory the process had resident until then.
@@ -13,6 +14,7 @@
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
 #include "bench/models.hpp"
+#include "bench/rad_dino.hpp"
 #include "bench/start.hpp"
 
 #include <hlip/cli/command_line.hpp>
@@ -46,6 +48,8 @@ int main(int argc, char** argv) {
   bench::add_train(app, subjects);
   bench::add_infer(app, subjects);
   bench::add_text(app, subjects);
+  bench::add_self_distillation(app, subjects);
+  bench::add_encode(app, subjects);
   bench::add_attention(app, subjects);
   bench::add_gemm(app, subjects);
   bench::add_layernorm(app, subjects);

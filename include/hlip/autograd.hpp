@@ -14,6 +14,7 @@
 #include <hlip/autograd/functions/reduce.hpp>
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/autograd/functions/softmax.hpp>
+#include <hlip/autograd/functions/weight_norm.hpp>
 #include <hlip/autograd/fused.hpp>
 #include <hlip/autograd/gradcheck.hpp>
 #include <hlip/autograd/node.hpp>

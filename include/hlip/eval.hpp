@@ -1,5 +1,6 @@
-// Everything in eval/: metrics, intervals, retrieval, zero-shot evaluation, logistic regression,
-// correspondence of patches. Needs no library beyond fmt.
+// Metrics, intervals, retrieval and zero-shot evaluation. Needs no library beyond fmt. Beside them:
+// what computes on tensors, logistic_regression.hpp and patch_correspondence.hpp, and what reads
+// files, feature_file.hpp and picture_table.hpp.
 #pragma once
 
 #include <hlip/eval/auc.hpp>
@@ -8,9 +9,6 @@
 #include <hlip/eval/bootstrap.hpp>
 #include <hlip/eval/dice.hpp>
 #include <hlip/eval/f1.hpp>
-#include <hlip/eval/lbfgs.hpp>
-#include <hlip/eval/logistic_regression.hpp>
-#include <hlip/eval/patch_correspondence.hpp>
 #include <hlip/eval/pca.hpp>
 #include <hlip/eval/probe_table.hpp>
 #include <hlip/eval/retrieval.hpp>

@@ -4,4 +4,5 @@
 #include <hlip/losses/binary_cross_entropy.hpp>
 #include <hlip/losses/contrastive.hpp>
 #include <hlip/losses/koleo.hpp>
-#include <hlip/losses/self_distillation.hpp>
+#include <hlip/losses/prototype_cross_entropy.hpp>
+#include <hlip/losses/prototype_targets.hpp>

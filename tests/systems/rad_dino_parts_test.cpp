@@ -110,12 +110,6 @@ TEST_CASE("crops: those of pictures become all first ones, then all second ones"
         "crop_major: crops are (3), expected (B, n, …)");
 }
 
-TEST_CASE("collapse: entropy is 0 for certain rows, 1 for rows that prefer nothing") {
-  CHECK(mean_entropy(Array::full({3, 4}, 0.25)).item() == doctest::Approx(1));
-  CHECK(mean_entropy(Array::from_values({2, 2}, {1, 0, 0, 1})).item() == doctest::Approx(0));
-  CHECK(mean_entropy(Array::from_values({2, 2}, {1, 0, 0.5, 0.5})).item() == doctest::Approx(0.5));
-}
-
 TEST_CASE("collapse: spread is 0 for rows of one direction, 1 for rows that cancel") {
   CHECK(feature_spread(Array::from_values({2, 2}, {1, 2, 3, 6})).item() < 1e-3);
   CHECK(feature_spread(Array::from_values({2, 2}, {1, 2, -3, -6})).item() == doctest::Approx(1));

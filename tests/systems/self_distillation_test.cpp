@@ -1,6 +1,8 @@
 #include "../support/gradients.hpp"
 
+#include <hlip/autograd/functions/softmax.hpp>
 #include <hlip/distributed/thread_group.hpp>
+#include <hlip/models/vit_outputs.hpp>
 #include <hlip/systems/rad_dino/schedules.hpp>
 #include <hlip/systems/rad_dino/self_distillation.hpp>
 #include <hlip/train/trainer.hpp>
@@ -215,6 +217,60 @@ TEST_CASE("self-distillation: the loss is the weighted sum of its terms, and nam
   CHECK(at("target_entropy") < 1);
   CHECK(at("feature_spread") > 0);
   CHECK(r.grad_norms.size() == 2);  // encoder and head
+}
+
+TEST_CASE(
+    "self-distillation: a global crop is compared with the other one, a local crop with both, a "
+    "masked patch with itself") {
+  auto model = model_of<double>(small(true));
+  SelfDistillationObjective<double> objective(model, small(true), settings(Centering::centering));
+  for (auto& [name, p] : named_parameters(objective.teacher()))
+    p->value().assign(p->value() + 0.1 * numbers(p->shape(), 7));  // another than the student
+  auto batch = crops<double>(0, 0, 2);
+  batch.masks = masks({{0, 1, 5}, {2}});
+  const auto scalars = objective.backward(std::vector{batch}, step_context());
+  const auto value = [&](const std::string& name) {
+    for (const auto& [known, x] : scalars)
+      if (known == name) return x.item();
+    return -1.0;
+  };
+  NoGrad guard;
+  VitInput<double, Cpu> seen{Variable(batch.global)};
+  seen.masks = Tensor<std::uint8_t, Cpu>::from_values({4, 16},
+                                                      std::span<const std::uint8_t>(batch.masks));
+  const auto& teacher = objective.teacher();
+  const auto told = vit_features(teacher.backbone, Variable(batch.global));
+  const auto tokens = model.backbone({seen});
+  const auto global = features_of(model.backbone.norm(tokens.x), tokens.grids[0]);
+  const auto local = vit_features(model.backbone, Variable(batch.local));
+  // mean over the rows
+  const auto loss = [](const Variable& student_logits, const Variable& teacher_logits) {
+    const Array z = student_logits.value() * (1 / 0.1),
+                target = softmax(Variable(Array(teacher_logits.value() * (1 / 0.07)))).value();
+    return mean(Array(logsumexp(z, {1}) - sum(Array(target * z), {1}))).item();
+  };
+  // of the two pictures of one pair of crops
+  const auto pair = [&](const Variable& of, index_t crop, index_t view) {
+    return loss(model.dino_head(slice(of, 0, 2 * crop, 2 * crop + 2)),
+                teacher.dino_head(slice(told.cls, 0, 2 * view, 2 * view + 2)));
+  };
+  constexpr double pairs = 2 + 2 * 3;
+  CHECK(value("dino_global") ==
+        doctest::Approx((pair(global.cls, 0, 1) + pair(global.cls, 1, 0)) / pairs));
+  double locals = 0;
+  for (index_t crop = 0; crop < 3; ++crop)
+    locals += pair(local.cls, crop, 0) + pair(local.cls, crop, 1);
+  CHECK(value("dino_local") == doctest::Approx(locals / pairs));
+  double patches = 0;
+  for (index_t i = 0; i < 4; ++i)
+    for (const index_t cell :
+         i % 2 == 0 ? std::vector<index_t>{0, 1, 5} : std::vector<index_t>{2}) {
+      const auto patch = [&](const Variable& all) { return select(select(all, 0, i), 0, cell); };
+      const Variable mine = model.ibot_head(reshape(patch(global.patches), {1, 12})),
+                     other = teacher.ibot_head(reshape(patch(told.patches), {1, 12}));
+      patches += loss(mine, other) / (i % 2 == 0 ? 3 : 1);
+    }
+  CHECK(value("ibot") == doctest::Approx(patches / 4));
 }
 
 TEST_CASE("self-distillation: the teacher starts as the student, does not train, and follows") {

@@ -17,8 +17,9 @@ inline std::vector<std::string> default_values(const CLI::Option& option) {
   const std::string text = option.get_default_str();
   if (text.empty()) return {};
   // CLI11 writes [a,b]
-  return option.get_expected_max() > 1 ? CLI::detail::split(text.substr(1, text.size() - 2), ',')
-                                       : std::vector{text};
+  return option.get_items_expected_max() > 1
+             ? CLI::detail::split(text.substr(1, text.size() - 2), ',')
+             : std::vector{text};
 }
 
 /// Writes the options of a program to a text, and reads those of a file into it; what the command
@@ -42,7 +43,7 @@ class ConfigFile : public CLI::Config {
       if (values.empty()) continue;
       std::string joined;
       for (const auto& v : values) joined += (joined.empty() ? "" : ", ") + toml_string(v);
-      const bool several = option->get_expected_max() > 1;
+      const bool several = option->get_items_expected_max() > 1;
       text += option->get_lnames().front() + " = " + (several ? "[" + joined + "]" : joined) + "\n";
     }
     return text;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <hlip/autograd/functions/norm.hpp>
+#include <hlip/autograd/functions/weight_norm.hpp>
 #include <hlip/nn/linear.hpp>
 
 #include <string>
@@ -33,11 +34,7 @@ template <class T = float, class B = Cpu> struct WeightNormLinear {
     v("weight_v", weight_v);
   }
   /// g · v / ‖v‖ of every row: (out, in)
-  Var<T, B> weight() const {
-    const Var<T, B> squares = square(weight_v);
-    const Var<T, B> factor = weight_g / sqrt(sum(squares, {1}, true));
-    return weight_v * factor;
-  }
+  Var<T, B> weight() const { return weight_norm(weight_g, weight_v); }
 };
 
 template <class T = float, class B = Cpu> struct DinoHead {
@@ -86,7 +83,8 @@ template <class T = float, class B = Cpu> struct DinoHead {
     }
     return l2_normalize(y, eps);
   }
-  /// Logits over the prototypes. @param x (R, in_dim)  @return (R, prototypes)
+  /// Logits over the prototypes, all of them: a loss over many prototypes takes `features` and
+  /// `last_layer` apart. @param x (R, in_dim)  @return (R, prototypes)
   Var<T, B> operator()(const Var<T, B>& x) const {
     return linear(features(x), last_layer.weight(), Var<T, B>());
   }

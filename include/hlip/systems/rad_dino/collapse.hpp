@@ -14,15 +14,6 @@
 
 HLIP_BEGIN
 
-/// The mean entropy of rows of probabilities, as a share of the largest possible: 0 when every row
-/// names one prototype, 1 when none prefers any. @param p (R, K)
-template <class T, class B> Tensor<T, B> mean_entropy(const Tensor<T, B>& p) {
-  const double scale = -1.0 /
-                       (static_cast<double>(p.dim(0)) * std::log(static_cast<double>(p.dim(1))));
-  const Tensor<T, B> terms = p * log(p + std::numeric_limits<T>::min());
-  return Tensor<T, B>(sum(terms) * scale).reshape(Shape{});
-}
-
 /// How far rows point in different directions: √(1 − ‖mean of the rows at length 1‖²), 0 when they
 /// are all alike, towards 1 when they have nothing in common. @param x (R, C)
 template <class T, class B> Tensor<T, B> feature_spread(const Tensor<T, B>& x) {

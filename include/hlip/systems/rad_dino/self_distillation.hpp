@@ -5,7 +5,7 @@
 
 #include <hlip/losses/contrastive.hpp>
 #include <hlip/losses/koleo.hpp>
-#include <hlip/losses/self_distillation.hpp>
+#include <hlip/losses/prototype_cross_entropy.hpp>
 #include <hlip/optim/ema.hpp>
 #include <hlip/systems/rad_dino/collapse.hpp>
 #include <hlip/systems/rad_dino/crops.hpp>
@@ -129,9 +129,9 @@ class SelfDistillationObjective {
     std::vector<std::pair<index_t, index_t>> masked;  ///< (picture, patch), one after the other
     std::vector<T> patch_weights;                     ///< of each: 1 / (masked in its picture)
   };
-  /// Teacher probabilities of class tokens (2B, K) and of masked patches (M, K').
+  /// Teacher probabilities of class tokens (2B rows) and of masked patches (M rows).
   struct Targets {
-    Tensor<T, B> cls, patches;
+    PrototypeTargets<T, B> cls, patches;
   };
 
   template <class Fn> void pairs(Fn fn) {
@@ -196,24 +196,32 @@ class SelfDistillationObjective {
     std::vector<std::int64_t> cls, patches;
     for (index_t i = 0; i < g.images; ++i) cls.push_back(g.cls(i));
     for (const auto& [image, patch] : crops.masked) patches.push_back(g.patch(image, patch));
-    const auto logits = [&](const std::vector<std::int64_t>& rows, const DinoHead<T, B>& head) {
-      return head(teacher_.backbone.norm(index_select(tokens.x, row_list(rows)))).value();
+    const auto said = [&](const std::vector<std::int64_t>& rows, const DinoHead<T, B>& head,
+                          Centre& centre) {
+      const Var<T, B> normed = teacher_.backbone.norm(index_select(tokens.x, row_list(rows)));
+      return probabilities(head.features(normed).value(), prototypes_of(head), centre, temperature);
     };
     Targets targets;
-    targets.cls = probabilities(logits(cls, teacher_.dino_head), dino_, temperature);
+    targets.cls = said(cls, teacher_.dino_head, dino_);
     // every rank takes part in the sums over all of them, also one without masked patches
     if (count_over_ranks(static_cast<index_t>(patches.size()), communicator_) > 0)
-      targets.patches = probabilities(logits(patches, teacher_.patch_head()), ibot_, temperature);
+      targets.patches = said(patches, teacher_.patch_head(), ibot_);
     return targets;
   }
 
-  Tensor<T, B> probabilities(const Tensor<T, B>& logits, Centre& centre, double temperature) {
+  static Prototypes<T, B> prototypes_of(const DinoHead<T, B>& head) {
+    return {head.last_layer.weight_g.value(), head.last_layer.weight_v.value()};
+  }
+
+  PrototypeTargets<T, B> probabilities(const Tensor<T, B>& features,
+                                       const Prototypes<T, B>& prototypes, Centre& centre,
+                                       double temperature) {
     if (settings_.centering == Centering::sinkhorn_knopp)
-      return sinkhorn_knopp(logits, temperature, 3, communicator_);
-    const Tensor<T, B> part = sum_over_ranks(sum(logits, {0}, true), communicator_);
+      return sinkhorn_targets(features, prototypes, temperature, 3, communicator_);
+    const Tensor<T, B> part = summed_logits(features, prototypes, communicator_);
     centre.sum = centre.rows > 0 ? Tensor<T, B>(centre.sum + part) : part;
-    centre.rows += count_over_ranks(logits.dim(0), communicator_);
-    return centred_targets(logits, centre.centre, temperature);
+    centre.rows += count_over_ranks(features.dim(0), communicator_);
+    return centred_targets(features, prototypes, centre.centre, temperature);
   }
 
   /// Loss and gradients of the student.
@@ -237,8 +245,7 @@ class SelfDistillationObjective {
       rows.push_back(tokens.grids[0].patch(image, patch));
     const Var<T, B> normed = student_.backbone.norm(index_select(tokens.x, row_list(rows)));
     const index_t cls = images + locals;
-    const Var<T, B> each = losses_of_rows(normed, cls, masked, cls_targets(targets.cls, b, locals),
-                                          targets.patches);
+    const Var<T, B> each = losses_of_rows(normed, cls, masked, targets, b);
 
     // factor of every row in the loss
     const double terms = locals > 0 ? 2.0 + 2.0 * static_cast<double>(crops.locals) : 2.0;
@@ -280,29 +287,38 @@ class SelfDistillationObjective {
 
   /// The cross-entropy of every row, class tokens first: (rows, 1).
   Var<T, B> losses_of_rows(const Var<T, B>& normed, index_t cls, index_t masked,
-                           const Tensor<T, B>& cls_target, const Tensor<T, B>& patch_target) {
-    const double t = settings_.student_temperature;
-    if (masked == 0) return soft_cross_entropy(student_.dino_head(normed), cls_target, t);
-    if (!student_.separate_heads)
-      return soft_cross_entropy(student_.dino_head(normed),
-                                concat(std::vector<Tensor<T, B>>{cls_target, patch_target}, 0), t);
-    return concat(
-        std::vector<Var<T, B>>{
-            soft_cross_entropy(student_.dino_head(slice(normed, 0, 0, cls)), cls_target, t),
-            soft_cross_entropy(student_.ibot_head(slice(normed, 0, cls, cls + masked)),
-                               patch_target, t)},
-        0);
+                           const Targets& targets, index_t pictures) {
+    const auto losses = [this](const Var<T, B>& features, const DinoHead<T, B>& head,
+                               const PrototypeTargets<T, B>& wanted, const ComparedRows& compared) {
+      return prototype_cross_entropy(features, head.last_layer.weight_g, head.last_layer.weight_v,
+                                     wanted, compared, settings_.student_temperature);
+    };
+    const DinoHead<T, B>&head = student_.dino_head, &patch_head = student_.patch_head();
+    const ComparedRows compared = compared_cls(pictures, cls);
+    if (masked == 0) return losses(head.features(normed), head, targets.cls, compared);
+    std::vector<Var<T, B>> features;
+    if (student_.separate_heads) {
+      features = {head.features(slice(normed, 0, 0, cls)),
+                  patch_head.features(slice(normed, 0, cls, cls + masked))};
+    } else {
+      const Var<T, B> all = head.features(normed);
+      features = {slice(all, 0, 0, cls), slice(all, 0, cls, cls + masked)};
+    }
+    return concat(std::vector<Var<T, B>>{losses(features[0], head, targets.cls, compared),
+                                         losses(features[1], patch_head, targets.patches, {})},
+                  0);
   }
 
-  /// Targets of class tokens: a global crop is compared with the other one, a local crop with both.
-  static Tensor<T, B> cls_targets(const Tensor<T, B>& teacher, index_t b, index_t locals) {
-    const Tensor<T, B> first = teacher.slice(0, 0, b), second = teacher.slice(0, b, 2 * b);
-    std::vector<Tensor<T, B>> parts{second, first};
-    if (locals > 0) {
-      const Tensor<T, B> both = first + second;
-      for (index_t i = 0; i < locals / b; ++i) parts.push_back(both);
+  /// A global crop is compared with the other one, a local crop with both. @param b pictures
+  /// @param cls class tokens: of 2·b global crops, then of the local ones
+  static ComparedRows compared_cls(index_t b, index_t cls) {
+    ComparedRows rows;
+    for (index_t i = 0; i < cls; ++i) {
+      const bool global = i < 2 * b;
+      rows.first.push_back(global ? (i + b) % (2 * b) : i % b);
+      rows.second.push_back(global ? -1 : b + i % b);
     }
-    return concat(parts, 0);
+    return rows;
   }
 
   /// Σ weight · factor · loss over the rows: the weights of the two losses come on top.
