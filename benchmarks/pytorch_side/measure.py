@@ -202,7 +202,7 @@ def encode(torch, a):
     pictures = torch.rand(a.batch, ours.VIT_BASE["in_chans"], a.size, a.size) - 0.5
     run = model
     if a.runtime != "torch":
-        with torch.no_grad():
+        with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):  # exporters tell what they do
             run = {"onnxruntime": onnx_session, "openvino": openvino_model}[a.runtime](torch, a, model, pictures)
     with torch.inference_mode():
         if a.runtime != "torch":
