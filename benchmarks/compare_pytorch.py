@@ -82,9 +82,9 @@ class Runner:
         which = ["--device", "cuda"] if self.a.device != "cpu" else ["--provider", provider] if provider else []
         return self.measure(f"hlip {provider or ''}".strip(), [self.a.hlip_bench, op], threads or self.a.threads, steps or self.a.steps, [*map(str, extra), *which])
 
-    def torch(self, op, *extra, threads=None, steps=None):
+    def torch(self, op, *extra, threads=None, steps=None, who=None):
         where = ["--device", "cuda"] if self.a.device == "cuda" else []
-        return self.measure("torch.compile" if "--compile" in extra else "torch", [sys.executable, "-m", "pytorch_side.measure", op], threads or self.a.threads, steps or self.a.steps,
+        return self.measure(who or ("torch.compile" if "--compile" in extra else "torch"), [sys.executable, "-m", "pytorch_side.measure", op], threads or self.a.threads, steps or self.a.steps,
                             [*map(str, extra), *where])
 
     def hlips(self, op, options, **more):
@@ -233,6 +233,38 @@ def row_text(run, table):
     compare_model(run, table, "text", "text tower, BERT-base, 64 × 256 tokens, training", ("--model", SINGLE, "--batch", 64, "--tokens", 256), ("≥ 1.2",))
 
 
+def row_self_distillation(run, table):
+    """A step of RAD-DINO's pre-training; beside the public code too, where DINOV2_REF names a checkout of it."""
+    what = "self-distillation step, ViT-B/14, 2 crops of 224 and 8 of 98, batch 4, 65,536 prototypes"
+    options = ("--batch", 4, "--size", 224, "--local-size", 98, "--local-crops", 8, "--prototypes", 65536, "--drop-path", 0.3, "--centering", "centering")
+    variants = {"torch": lambda: run.torch("self-distillation", *options)}
+    if os.environ.get("DINOV2_REF"):
+        variants["DINOv2"] = lambda: run.torch("self-distillation", *options, "--public", who="DINOv2")
+    results = run.rounds(variants | run.hlips("self-distillation", options))
+    best, memory = best_provider(results), memory_text(results)
+    for name, words in (("torch", "PyTorch eager"), ("DINOv2", "public code")):
+        if name not in results:
+            continue
+        table.ratio(f"{what}: {words} ÷ {best}", results[name], results[best], "≥ 1.5", memory=memory)
+        if not any(isinstance(results[side], Failed) for side in (best, name)):
+            table.ratio(f"{what}, peak memory: {best} ÷ {words}", results[best], results[name], "≤ 0.6", field=memory_field(results))
+
+
+def row_encode(run, table):
+    """Inference at 518 pixels, beside PyTorch and the runtimes that are installed."""
+    what, options = "features of a picture of 518 pixels, ViT-B/14", ("--batch", 1, "--size", 518)
+    runtimes = ["torch"] + [name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name) is not None]
+    variants = {name: lambda name=name: run.torch("encode", *options, "--runtime", name, who=name) for name in runtimes}
+    results = run.rounds(variants | run.hlips("encode", options))
+    best, memory = best_provider(results), memory_text(results)
+    for name in runtimes:
+        table.ratio(f"{what}: {'PyTorch eager' if name == 'torch' else name} ÷ {best}", results[name], results[best], "", memory=memory if name == "torch" else "")
+    others = [results[name] for name in runtimes if not isinstance(results[name], Failed)]
+    if others and not isinstance(results[best], Failed):
+        fastest = [min(turn, key=lambda lines: lines[0]["seconds_per_step"]) for turn in zip(*others)]
+        table.ratio(f"{what}: the fastest of these ÷ {best}", fastest, results[best], "≥ 1.2")
+
+
 def installed_blas(run):
     """CBLAS libraries to compare with, path or name by label: those the loader finds, and the one hlip_bench_cblas is linked with."""
     found = {}
@@ -378,7 +410,7 @@ def device_table():
     return {"infer": device_rows("infer", "inference"), "train": device_rows("train", "training step"), "attention": row_device_attention, "text": row_device_text}
 
 
-ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
+ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "self_distillation": row_self_distillation, "encode": row_encode, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
         "tokenize": row_tokenize, "start": row_start}
 
 
@@ -524,6 +556,8 @@ def main():
                 a.precisions.remove(precision)
                 table.failures.append(f"{precision}, which is left out: {failure}")
                 continue
+            if a.device == "cpu":
+                checked += run.lines("golden trajectories", check[:4] + [os.path.join(SOURCE, "tests/golden/rad_dino"), "--trajectories"])
             print("\n".join(checked), file=sys.stderr)
             print(f"{len(checked)} golden fixtures: the PyTorch side computes what hlip computes{'' if a.device == 'cpu' else ' in ' + precision}", file=sys.stderr)
         if a.check:

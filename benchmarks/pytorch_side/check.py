@@ -5,9 +5,9 @@ import os
 import torch
 from safetensors import safe_open
 
-from . import models
+from . import models, self_distillation
 
-FORWARD, GRADIENT = 1e-5, 2e-5  # of (1 + the largest magnitude)
+FORWARD, GRADIENT, TRAJECTORY = 1e-5, 2e-5, 1e-4  # of (1 + the largest magnitude)
 # How many times that with operands that keep 10 or 7 bits behind the point. (Seen on a processor: 0.03 of it in fp32, 0.3 in bf16.)
 COARSER = {"fp32": 1, "tf32": 200, "bf16": 1500}
 
@@ -15,8 +15,10 @@ COARSER = {"fp32": 1, "tf32": 200, "bf16": 1500}
 class Fixture:
     def __init__(self, path, device="cpu", precision="fp32"):
         with safe_open(path, "pt") as file:
-            self.config = json.loads(file.metadata()["config"])
-            self.kind = file.metadata()["kind"]
+            self.metadata = file.metadata()
+            self.config = json.loads(self.metadata.get("config", "{}"))
+            # fixtures of RAD-DINO say their kind by their name
+            self.kind = self.metadata.get("kind") or os.path.basename(path).removesuffix(".safetensors")
             self.tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}
         self.device, self.bf16, self.coarser = device, precision == "bf16", COARSER[precision]
         self.path, self.compared, self.worst = path, set(), 0.0
@@ -118,18 +120,52 @@ def check_losses(f):
     return f.finish(["output.clip_gather", "grad.clip_gather", "output.siglip_ranks", "grad.siglip_ranks"])  # several processes
 
 
+def check_trajectory(f):
+    """Some steps of self-distillation: every loss and gradient norm, and the weights in the end."""
+    said = lambda name: json.loads(f.metadata[name])
+    c, vit = said("config"), said("vit")
+    head = lambda: self_distillation.Head(vit["embed_dim"], c["K"], c["hidden"], c["bottleneck"])
+
+    def model():
+        return self_distillation.Model(self_distillation.Vit(**vit), head(), head() if c["separate"] else None).to(f.device)
+
+    student = model()
+    student.load_state_dict(f.part("param"))
+    run = self_distillation.SelfDistillation(student, model(), vit["depth"], f.metadata["centering"], said("koleo_weight"), float(f.metadata["clip_grad"].split()[0]))
+    losses, norms = [], []
+    for i, hyper in enumerate(f.tensors["output.hyper"].tolist()):
+        part = f.part(f"input.step{i}")
+        terms, sizes = run.step(part["global"], part.get("local"), part["masks"].bool(), *hyper)
+        losses.append(terms)
+        norms.append(sizes)
+    f.compare("output.losses", torch.tensor(losses), TRAJECTORY)
+    f.compare("output.grad_norms", torch.tensor(norms), TRAJECTORY)
+    for which in ("dino", "ibot"):  # zero where nothing is centred
+        if (name := f"output.{which}_center") in f.tensors:
+            f.compare(name, torch.zeros_like(f.tensors[name]) + run.centres.get(which, 0.0), TRAJECTORY)
+    for which, module in (("student", run.student), ("teacher", run.teacher)):
+        for name, p in module.named_parameters():
+            value, wanted = p.detach().clone(), f.tensors[f"output.{which}.{name}"]
+            if name.endswith("attn.qkv.bias"):  # that of the keys has no gradient but rounding
+                third = len(value) // 3
+                value[third : 2 * third] = wanted[third : 2 * third]
+            f.compare(f"output.{which}.{name}", value, TRAJECTORY)
+    return f.finish(["output.hyper", "grad.step0_clipped"])
+
+
 CHECKS = {"visual_encoder": check_visual, "transformer_block": check_block, "text_tower": check_text, "losses": check_losses}
+TRAJECTORIES = {"trajectory_centering": check_trajectory, "trajectory_sinkhorn": check_trajectory}
 
 
-def check_all(folder, device="cpu", precision="fp32"):
-    """Compares every fixture of the kinds above. @return one line each; @raise AssertionError at the first difference"""
+def check_all(folder, device="cpu", precision="fp32", checks=CHECKS):
+    """Compares every fixture of the kinds of `checks`. @return one line each; @raise AssertionError at the first difference"""
     lines, seen = [], set()
     for name in sorted(os.listdir(folder)):
         if name.endswith(".safetensors"):
             fixture = Fixture(os.path.join(folder, name), device, precision)
-            if fixture.kind in CHECKS:
-                lines.append(CHECKS[fixture.kind](fixture))
+            if fixture.kind in checks:
+                lines.append(checks[fixture.kind](fixture))
                 seen.add(fixture.kind)
-    if seen != set(CHECKS):
-        raise AssertionError(f"{folder}: no fixture of kind {', '.join(sorted(set(CHECKS) - seen))}")
+    if seen != set(checks):
+        raise AssertionError(f"{folder}: no fixture of kind {', '.join(sorted(set(checks) - seen))}")
     return lines

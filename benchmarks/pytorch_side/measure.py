@@ -151,6 +151,67 @@ def text(torch, a):
     report("text", a, training_steps(torch, a, tower, ids, padded=False), model=a.model, batch=a.batch, tokens=a.tokens)
 
 
+def self_distillation(torch, a):
+    """What hlip_bench calls a step of self-distillation; masks are drawn within it, as there."""
+    from . import self_distillation as ours
+
+    run = ours.vit_base_step(a.prototypes, a.drop_path, a.centering, a.public)
+    crops = lambda count, size: torch.rand(count, ours.VIT_BASE["in_chans"], size, size) - 0.5
+    large, small = crops(2 * a.batch, a.size), crops(a.local_crops * a.batch, a.local_size) if a.local_crops else None
+    generator = torch.Generator().manual_seed(1)
+
+    def step():
+        masks = ours.draw_masks(2 * a.batch, (a.size // ours.VIT_BASE["patch_size"]) ** 2, generator)
+        run.step(large, small, masks, lr=1e-6, last_layer_lr=1e-6, weight_decay=0.04, momentum=0.992, teacher_temperature=0.04)
+
+    report("self-distillation", a, timed_steps(a.steps, step, a.warmup), "DINOv2" if a.public else None, batch=a.batch, size=a.size, local_size=a.local_size,
+           local_crops=a.local_crops, prototypes=a.prototypes, drop_path=a.drop_path, centering=a.centering)
+
+
+def onnx_session(torch, a, model, pictures):
+    """The model in ONNX Runtime. @return a function of pictures to arrays"""
+    import os
+    import tempfile
+
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "encoder.onnx")
+        torch.onnx.export(model, (pictures,), path, input_names=["pictures"], output_names=["cls", "patches"], dynamo=True)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = a.threads, 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run(None, {"pictures": x.numpy()})
+
+
+def openvino_model(torch, a, model, pictures):
+    """The model in OpenVINO, computing in float32 as the others do."""
+    import openvino
+
+    converted = openvino.convert_model(model, example_input=pictures, input=list(pictures.shape))
+    how = {"INFERENCE_NUM_THREADS": a.threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(converted, "CPU", how)
+    return lambda x: list(compiled(x.numpy()).values())
+
+
+def encode(torch, a):
+    """Class and patch tokens of pictures, by PyTorch or by a runtime that its model was exported to."""
+    from . import self_distillation as ours
+
+    model = ours.Vit(**ours.VIT_BASE).eval()
+    pictures = torch.rand(a.batch, ours.VIT_BASE["in_chans"], a.size, a.size) - 0.5
+    run = model
+    if a.runtime != "torch":
+        with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):  # exporters tell what they do
+            run = {"onnxruntime": onnx_session, "openvino": openvino_model}[a.runtime](torch, a, model, pictures)
+    with torch.inference_mode():
+        if a.runtime != "torch":
+            for wanted, got in zip(model(pictures), run(pictures)):
+                off = (wanted - torch.as_tensor(got)).abs().max() / wanted.abs().max()
+                assert off < 1e-3, f"{a.runtime} is off by {off:.2g} of the largest feature"
+        report("encode", a, timed_steps(a.steps, lambda: run(pictures), a.warmup), a.runtime, batch=a.batch, size=a.size)
+
+
 def attention(torch, a):
     """From the (rows, 3C) matrix of q, k and v to the (rows, C) result, and back to the gradient of that matrix."""
     width = a.heads * a.head_dim
@@ -251,6 +312,7 @@ def versions(torch):
         "onednn": next((line for line in lines if "DNN" in line.upper() and "v" in line), "unknown")[:100],
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(), "nibabel": version("nibabel"), "tokenizers": version("tokenizers"),
+        **{name: version(name) for name in ("onnxruntime", "openvino") if version(name) != "not there"},
         **({"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})}))
 
 
@@ -283,12 +345,16 @@ def main():
     command("train", model=str, batch=int, scans=int, compile=bool)
     command("infer", model=str, batch=int, scans=int, compile=bool)
     command("text", model=str, batch=int, tokens=int, compile=bool)
+    command("self-distillation", batch=int, size=int, local_size=int, local_crops=int, prototypes=int, drop_path=float, centering=str, public=bool)
+    command("encode", batch=int, size=int, runtime=str)
     command("attention", sequences=int, tokens=int, heads=int, head_dim=int)
     command("gemm", shapes=shape_list)
     command("preprocess", file=str, slope=float, intercept=float)
     command("tokenize", file=str, vocab=str).add_argument("--column")
     command("peak", size=int)
-    where(commands.add_parser("check")).add_argument("folder")
+    check = where(commands.add_parser("check"))
+    check.add_argument("folder")
+    check.add_argument("--trajectories", action="store_true")
     commands.add_parser("versions")
     a = parser.parse_args()
 
@@ -300,13 +366,13 @@ def main():
         return versions(torch)
     set_precision(torch, a.precision)
     if a.op == "check":
-        from .check import check_all
+        from .check import CHECKS, TRAJECTORIES, check_all
 
-        return print("\n".join(check_all(a.folder, a.device, a.precision)))
+        return print("\n".join(check_all(a.folder, a.device, a.precision, TRAJECTORIES if a.trajectories else CHECKS)))
     report.imported = peak_rss_bytes()
     torch.manual_seed(1)
     torch.set_num_threads(a.threads)
-    return {"train": train, "infer": infer, "text": text, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
+    return {"train": train, "infer": infer, "text": text, "self-distillation": self_distillation, "encode": encode, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
 
 
 if __name__ == "__main__":

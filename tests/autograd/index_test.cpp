@@ -63,3 +63,28 @@ TEST_CASE("index_select of Vars: an index out of range names itself") {
   CHECK_THROWS_AS(index_select(table, Ids::from_values({1}, {4})), error);
   CHECK_THROWS_AS(index_select(table, Ids::from_values({1}, {-1})), error);
 }
+
+TEST_CASE("index_select: its gradient is added to one that is there, rows picked twice included") {
+  const Variable table(numbers({5, 3}, 71), true);
+  const auto index = Tensor<std::int64_t>::from_values({3}, {4, 1, 4});
+  const Array dy = numbers({3, 3}, 72), whole = numbers({5, 3}, 73);
+  const Variable y = table * 2.0;  // not a leaf: its gradient comes from two sides
+  const Variable seeds[] = {sum(Variable(y * Variable(whole))),
+                            sum(Variable(index_select(y, index) * Variable(dy)))};
+  Variable(seeds[0] + seeds[1]).backward();
+  CHECK(largest_difference(table.grad(), (whole + scatter_add(dy, index, 5)) * 2.0) < 1e-14);
+}
+
+TEST_CASE("add_rows_at: in place, and what does not fit is named") {
+  const Array table = numbers({4, 2}, 74), rows = numbers({2, 2}, 75);
+  const auto index = Tensor<std::int64_t>::from_values({2}, {3, 3});
+  const Array wanted = table + scatter_add(rows, index, 4);
+  add_rows_at(rows, index, table);
+  CHECK(largest_difference(table, wanted) == 0);
+  CHECK(error_of([&] {
+          add_rows_at(numbers({2, 3}, 1), index, table);
+        }) == "scatter_add: rows is (2, 3) and the table (4, 2)");
+  CHECK(error_of([&] {
+          add_rows_at(rows, index, numbers({2, 4}, 1).transpose(0, 1));
+        }) == "scatter_add: the table is (4, 2), expected rows that lie behind one another");
+}

@@ -4,15 +4,22 @@
 #include <hlip/autograd/var.hpp>
 #include <hlip/ops/index.hpp>
 
+#include <memory>
+
 HLIP_BEGIN
 
 /// out[i…, :] = table[index[i…], :].
 template <class T, class B>
 Var<T, B> index_select(const Var<T, B>& table, const Tensor<std::int64_t, B>& index) {
-  const index_t rows = table.dim(0);
+  const Shape shape = table.shape();
   return record("index_select", index_select(table.value(), index), {table},
-                [index, rows](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-                  grads.add(0, scatter_add(dy, index, rows));
+                [index, shape](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
+                  if (!grads.wants(0)) return;
+                  // added where the gradient lies: it may be of many more rows than are picked
+                  const GradSink<T> to = grads.sink(0);
+                  const auto table_grad = Tensor<T, B>::wrap(std::shared_ptr<T>(), to.grad, shape);
+                  if (!to.add) table_grad.fill(T(0));
+                  add_rows_at(dy, index, table_grad);
                 });
 }
 
@@ -32,7 +39,8 @@ template <class T, class B>
 Var<T, B> add_to_rows(const Var<T, B>& x, const Tensor<std::int64_t, B>& index,
                       const Var<T, B>& branch, const Tensor<T, B>& factor,
                       const Tensor<T, B>& out) {
-  out.assign(x.value() + scatter_add(Tensor<T, B>(branch.value() * factor), index, x.dim(0)));
+  out.assign(x.value());
+  add_rows_at(Tensor<T, B>(branch.value() * factor), index, out);
   return record("add_to_rows", out, {x, branch},
                 [index, factor](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
                   grads.add(0, dy);
