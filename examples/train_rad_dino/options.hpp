@@ -63,10 +63,12 @@ inline void add_view_options(CLI::App& app, RadDinoOptions& o) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--global-scale", o.global_scale, "from and to: share of the picture they show")
+      ->expected(2)
       ->check(CLI::Range(0.001, 1.0))
       ->capture_default_str()
       ->group(group);
   app.add_option("--local-scale", o.local_scale, "the same of the small views")
+      ->expected(2)
       ->check(CLI::Range(0.001, 1.0))
       ->capture_default_str()
       ->group(group);
@@ -170,6 +172,7 @@ inline void add_objective_options(CLI::App& app, RadDinoOptions& o) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--mask-ratio", o.mask_ratio, "from and to: share of their patches")
+      ->expected(2)
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str()
       ->group(group);

@@ -60,11 +60,16 @@ def value_for(name, spec):
         return ["-1000", "123.456", "resize"]
     if name == "precision":
         return ["fp32"]  # others depend on the machine
+    if name in ("global-size", "local-size"):
+        return ["112" if name == "local-size" else "224"]  # multiples of every encoder's patches
+    if name == "warmup-teacher-temp":
+        return ["0.05"]  # below --teacher-temp
     if choices := re.search(r"\{(.*?)\}", spec):
         return [choices[1].split(",")[-1]]
     if bounds := re.search(r"in \[(\S+) - ([^\s\])]+)", spec):
         low, high = map(float, bounds.groups())
-        return [repr(low + (high - low) / 3.7) if spec.startswith("FLOAT") else str(int(min(high, max(low, 12))))]
+        several = int(re.search(r" x (\d)", spec)[1]) if " x " in spec else 1
+        return several * [repr(low + (high - low) / 3.7) if spec.startswith("FLOAT") else str(int(min(high, max(low, 12))))]
     if number_type(spec):
         return {"INT": ["12"], "UINT": ["18446744073709551615"], "FLOAT": ["0.1234567890123"]}[number_type(spec)[1]]
     if "NAME or FILE.json" in spec:
@@ -79,7 +84,7 @@ def value_for(name, spec):
 def round_trip(program, name, words):
     """An option with whatever it means nothing without, written and read back."""
     said = ""
-    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"]):
+    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."]):
         given = [f"--{name}", *words]
         given += [] if base[:1] == [f"--{name}"] else base
         given += [] if name == "out" else ["--out", "run"]
@@ -89,7 +94,7 @@ def round_trip(program, name, words):
             if code == 0 or not wanted or wanted[1] in given:
                 break
             companion = wanted[1] or wanted[3]
-            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
+            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["."] if companion == "--images" else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
         if code == 0:
             break
     if code != 0:

@@ -10,8 +10,9 @@
 #include <hlip/systems/rad_dino/self_distillation.hpp>
 #include <hlip/train/run.hpp>
 
-#include <array>
 #include <string>
+#include <utility>
+#include <vector>
 
 HLIP_BEGIN
 
@@ -26,7 +27,7 @@ struct RadDinoOptions : RunOptions {
   // views
   std::string crops = "rad_dino", crop_mode = "area";
   index_t global_size = 518, local_size = 196, local_crops = 8;
-  std::array<double, 2> global_scale = {0.5, 1}, local_scale = {0.2, 0.5};
+  std::vector<double> global_scale = {0.5, 1}, local_scale = {0.2, 0.5};
   bool complement_blur = false;
   // encoder
   std::string model = "vit_base_patch14_dinov2", pretrained;
@@ -43,7 +44,7 @@ struct RadDinoOptions : RunOptions {
   std::int64_t warmup_teacher_temp_steps = 18000, freeze_last_layer = 600;
   double momentum_teacher = 0.992, dino_weight = 1, ibot_weight = 1, koleo_weight = 0.1;
   double mask_probability = 0.5;
-  std::array<double, 2> mask_ratio = {0.1, 0.5};
+  std::vector<double> mask_ratio = {0.1, 0.5};
   // optimiser
   double end_lr = 1e-6, end_wd = 0.4, layerwise_decay = 0.9, patch_embed_lr_mult = 0.2;
 
@@ -113,8 +114,8 @@ HLIP_LAZY MultiCropOptions crop_options(const RadDinoOptions& o, const VitConfig
   c.local_size = o.local_size;
   c.local_count = o.local_crops;
   c.mode = o.crop_mode == "area" ? CropMode::area : CropMode::side;
-  c.global_scale = o.global_scale;
-  c.local_scale = o.local_scale;
+  c.global_scale = {o.global_scale[0], o.global_scale[1]};
+  c.local_scale = {o.local_scale[0], o.local_scale[1]};
   c.complement_blur = o.complement_blur;
   c.levels = rad_dino_levels;
   c.channels = config.in_chans;
