@@ -236,6 +236,11 @@ inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
   set("--warmup", o.warmup, steps / 10);
   set("--warmup-teacher-temp-steps", o.warmup_teacher_temp_steps, steps * 3 / 10);
   set("--freeze-last-layer", o.freeze_last_layer, steps / 100);
+  // Near an answer that prefers no prototype only what two views of a picture share can grow, by
+  // the temperature of the student over the teacher's: few pictures need a cold teacher.
+  set("--teacher-temp", o.teacher_temp, 0.01);
+  set("--warmup-teacher-temp", o.warmup_teacher_temp, 0.01);
+  set("--koleo-weight", o.koleo_weight, 0.02);
   set("--drop-path", o.drop_path, 0.1);
 }
 
