@@ -2,7 +2,7 @@
 // nearest neighbours.
 #pragma once
 
-#include "evaluation_limits.hpp"
+#include "tolerances.hpp"
 
 #include <hlip/eval/patch_correspondence.hpp>
 
@@ -25,11 +25,11 @@ template <class B> void check_correspondence(Fixture& f) {
   const auto maps = similarity_maps(
       a, b, Tensor<std::int64_t, B>::from_values({queries}, std::span<const std::int64_t>(query)),
       grid, grid);
-  compare_operator(f, "output.maps", maps);
+  f.compare("output.maps", maps, of_an_operator);
   f.compare_exact("output.best", best_patches(maps), {queries});
-  compare_operator(
-      f, "output.heat",
-      heat_maps(maps, axis_of(f, "output.heat", 3, 1), axis_of(f, "output.heat", 3, 2)));
+  f.compare("output.heat",
+            heat_maps(maps, axis_of(f, "output.heat", 3, 1), axis_of(f, "output.heat", 3, 2)),
+            of_an_operator);
   const NearestPatches nearest = nearest_patches(cosine_similarity(a, b));
   f.compare_exact("output.nearest_ab", nearest.of_a, {grid * grid});
   f.compare_exact("output.mutual", {nearest.mutual.begin(), nearest.mutual.end()}, {grid * grid});

@@ -1,7 +1,7 @@
 // Kind linear_probe: a linear layer on frozen features, its batches given.
 #pragma once
 
-#include "evaluation_limits.hpp"
+#include "tolerances.hpp"
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/train/linear_probe.hpp>
@@ -43,10 +43,10 @@ template <class B> void check_linear_probe(Fixture& f) {
                                          axis_of(f, "input.batches", 2, 0), batch_of,
                                          detail::probe_options_of(f));
   f.compare("output.losses", losses, Limit{Limit::Scale::relative, 1e-4});
-  compare_operator(f, "output.weight", head.weight.value(), 1e-4);
-  compare_operator(f, "output.bias", head.bias.value(), 1e-4);
+  f.compare("output.weight", head.weight.value(), of_a_trajectory);
+  f.compare("output.bias", head.bias.value(), of_a_trajectory);
   const auto scores = linear_probe_scores(head, x);
-  compare_operator(f, "output.scores", scores, {pictures, labels}, 1e-4);
+  f.compare("output.scores", scores, {pictures, labels}, of_a_trajectory);
 
   const auto truth = f.reals("input.Y");
   std::vector<double> precision;
@@ -57,8 +57,8 @@ template <class B> void check_linear_probe(Fixture& f) {
       own.push_back(scores[i]), known.push_back(truth[i] == 1);
     precision.push_back(average_precision(own, known));
   }
-  compare_operator(f, "output.auprc", precision);
-  compare_operator(f, "output.macro_auprc", mean_without_nan(precision));
+  f.compare("output.auprc", precision, of_an_operator);
+  f.compare("output.macro_auprc", mean_without_nan(precision), of_an_operator);
 }
 
 }  // namespace golden

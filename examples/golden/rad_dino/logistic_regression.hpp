@@ -2,7 +2,7 @@
 // folds.
 #pragma once
 
-#include "evaluation_limits.hpp"
+#include "tolerances.hpp"
 
 #include <hlip/eval/dice.hpp>
 #include <hlip/eval/logistic_regression.hpp>
@@ -23,10 +23,10 @@ template <class B> void check_logistic_regression(Fixture& f) {
     const auto labels = f.integers("input.y_" + problem.substr(7, c - 7));
     const auto model = logistic_regression(x, std::span<const std::int64_t>(labels), options);
     f.compare(name, model.objective, Limit{Limit::Scale::relative, 1e-11});
-    compare_operator(f, problem + ".coef", model.weight, {model.rows(), x.dim(1)});
-    compare_operator(f, problem + ".intercept", model.intercept);
-    compare_operator(f, problem + ".proba", predict_probabilities(model, x),
-                     {x.dim(0), static_cast<index_t>(model.classes.size())});
+    f.compare(problem + ".coef", model.weight, {model.rows(), x.dim(1)}, of_an_operator);
+    f.compare(problem + ".intercept", model.intercept, of_an_operator);
+    f.compare(problem + ".proba", predict_probabilities(model, x),
+              {x.dim(0), static_cast<index_t>(model.classes.size())}, of_an_operator);
   }
   options.C = 1;
   const auto accuracy = cross_validated_accuracy(
@@ -34,9 +34,9 @@ template <class B> void check_logistic_regression(Fixture& f) {
                             f.integers("input.fold"), axis_of(f, "output.cv_accuracy", 1, 0),
                             options)
                             .accuracy;
-  compare_operator(f, "output.cv_accuracy", accuracy);
+  f.compare("output.cv_accuracy", accuracy, of_an_operator);
   const MeanSd m = mean_sd(accuracy);
-  compare_operator(f, "output.cv_mean_std", {m.mean, m.sd});
+  f.compare("output.cv_mean_std", {m.mean, m.sd}, of_an_operator);
 }
 
 }  // namespace golden

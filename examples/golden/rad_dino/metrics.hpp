@@ -2,7 +2,7 @@
 // triples, bootstrap.
 #pragma once
 
-#include "evaluation_limits.hpp"
+#include "tolerances.hpp"
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/eval/bootstrap.hpp>
@@ -34,12 +34,12 @@ inline void check_ranking(Fixture& f) {
     const std::string name = fmt::format(".case{}.", k);
     const auto scores = f.reals("input" + name + "score");
     const auto labels = f.integers("input" + name + "y");
-    compare_operator(f, "output" + name + "auprc_auroc",
-                     {average_precision(scores, labels), roc_auc(scores, labels)});
+    f.compare("output" + name + "auprc_auroc",
+              {average_precision(scores, labels), roc_auc(scores, labels)}, of_an_operator);
     const auto curve = precision_recall_curve(scores, labels);
-    compare_operator(f, "output" + name + "precision", curve.precision);
-    compare_operator(f, "output" + name + "recall", curve.recall);
-    compare_operator(f, "output" + name + "threshold", curve.threshold);
+    f.compare("output" + name + "precision", curve.precision, of_an_operator);
+    f.compare("output" + name + "recall", curve.recall, of_an_operator);
+    f.compare("output" + name + "threshold", curve.threshold, of_an_operator);
   }
 }
 
@@ -49,7 +49,7 @@ inline void check_dice(Fixture& f) {
                 pixels = axis_of(f, "input.dice.pred", 4, 2) * axis_of(f, "input.dice.pred", 4, 3);
   const auto scores = dice_per_image(mask_of(f, "input.dice.pred"), mask_of(f, "input.dice.target"),
                                      pixels);
-  compare_operator(f, "output.dice.per_image_class", scores, {images, classes});
+  f.compare("output.dice.per_image_class", scores, {images, classes}, of_an_operator);
   std::vector<double> of_images, of_classes;
   const auto width = static_cast<std::size_t>(classes);
   for (std::size_t i = 0; i < scores.size(); i += width)
@@ -60,8 +60,8 @@ inline void check_dice(Fixture& f) {
     const MeanSd m = mean_sd(column);
     of_classes.insert(of_classes.end(), {m.mean, m.sd});
   }
-  compare_operator(f, "output.dice.mean_image", of_images);
-  compare_operator(f, "output.dice.mean_std", of_classes, {classes, 2});
+  f.compare("output.dice.mean_image", of_images, of_an_operator);
+  f.compare("output.dice.mean_std", of_classes, {classes, 2}, of_an_operator);
 }
 
 }  // namespace detail
@@ -73,16 +73,16 @@ template <class B> void check_metrics(Fixture& f) {
   const auto labels = label_f1(positive_mentions(f.integers("input.chexbert.ref")),
                                positive_mentions(f.integers("input.chexbert.hyp")),
                                axis_of(f, "input.chexbert.ref", 2, 1));
-  compare_operator(f, "output.chexbert.per_label", labels.per_label);
-  compare_operator(f, "output.chexbert.macro_f1", labels.macro);
-  compare_operator(f, "output.chexbert.micro_f1", labels.micro);
+  f.compare("output.chexbert.per_label", labels.per_label, of_an_operator);
+  f.compare("output.chexbert.macro_f1", labels.macro, of_an_operator);
+  f.compare("output.chexbert.micro_f1", labels.micro, of_an_operator);
 
   std::vector<double> triples;
   for (index_t k = 0; k < axis_of(f, "output.entities.f1", 1, 0); ++k)
     triples.push_back(triples_f1(detail::triples_of(f, fmt::format("input.entities.ref{}", k)),
                                  detail::triples_of(f, fmt::format("input.entities.hyp{}", k))));
-  compare_operator(f, "output.entities.f1", triples);
-  compare_operator(f, "output.entities.mean", mean_without_nan(triples));
+  f.compare("output.entities.f1", triples, of_an_operator);
+  f.compare("output.entities.mean", mean_without_nan(triples), of_an_operator);
 
   const auto values = f.reals("input.bootstrap.values");
   const auto mean = [&](std::span<const std::int64_t> weights) {
@@ -94,8 +94,8 @@ template <class B> void check_metrics(Fixture& f) {
   const auto over = bootstrap_of_draws(static_cast<std::int64_t>(values.size()),
                                        f.integers("input.bootstrap.indices"),
                                        axis_of(f, "input.bootstrap.indices", 2, 1), mean);
-  compare_operator(f, "output.bootstrap.median_lo_hi",
-                   {over.median, over.interval.low, over.interval.high});
+  f.compare("output.bootstrap.median_lo_hi", {over.median, over.interval.low, over.interval.high},
+            of_an_operator);
 }
 
 }  // namespace golden
