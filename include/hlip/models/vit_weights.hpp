@@ -24,49 +24,49 @@ inline void replace_part(std::string& name, std::string_view from, std::string_v
   if (const auto at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
 }
 
+/// The same thing in DINOv2's names and in those of a Hugging Face Dinov2Model.
+struct HfName {
+  std::string_view dinov2, hf;
+};
+inline constexpr HfName hf_fronts[] = {
+    {"cls_token", "embeddings.cls_token"},
+    {"mask_token", "embeddings.mask_token"},
+    {"register_tokens", "embeddings.register_tokens"},
+    {"pos_embed", "embeddings.position_embeddings"},
+    {"patch_embed.proj.", "embeddings.patch_embeddings.projection."},
+    {"norm.", "layernorm."},
+    {"blocks.", "encoder.layer."},
+};
+/// Inside of a block; what is part of another comes behind it.
+inline constexpr HfName hf_parts[] = {
+    {".attn.proj.", ".attention.output.dense."}, {".attn.", ".attention.attention."},
+    {".ls1.gamma", ".layer_scale1.lambda1"},     {".ls2.gamma", ".layer_scale2.lambda1"},
+    {".mlp.w12.", ".mlp.weights_in."},           {".mlp.w3.", ".mlp.weights_out."},
+};
+/// The modules of transformers 5, whose folders keep the names above.
+inline constexpr HfName hf_modules[] = {
+    {".attn.query.", ".attention.q_proj."}, {".attn.key.", ".attention.k_proj."},
+    {".attn.value.", ".attention.v_proj."}, {".attn.proj.", ".attention.o_proj."},
+    {".mlp.gate.", ".mlp.gate_proj."},      {".mlp.up.", ".mlp.up_proj."},
+    {".mlp.w3.", ".mlp.down_proj."},
+};
+
 /// A name of a Hugging Face Dinov2Model as DINOv2 has it; query, key and value stay apart.
 inline std::string name_from_hf(std::string name) {
-  replace_front(name, "embeddings.cls_token", "cls_token");
-  replace_front(name, "embeddings.mask_token", "mask_token");
-  replace_front(name, "embeddings.register_tokens", "register_tokens");
-  replace_front(name, "embeddings.position_embeddings", "pos_embed");
-  replace_front(name, "embeddings.patch_embeddings.projection.", "patch_embed.proj.");
-  replace_front(name, "layernorm.", "norm.");
-  if (!name.starts_with("encoder.layer.")) return name;
-  replace_front(name, "encoder.layer.", "blocks.");
-  replace_part(name, ".attention.attention.", ".attn.");
-  replace_part(name, ".attention.output.dense.", ".attn.proj.");
-  // the modules of transformers 5, whose folders keep the names above
-  replace_part(name, ".attention.q_proj.", ".attn.query.");
-  replace_part(name, ".attention.k_proj.", ".attn.key.");
-  replace_part(name, ".attention.v_proj.", ".attn.value.");
-  replace_part(name, ".attention.o_proj.", ".attn.proj.");
-  replace_part(name, ".mlp.gate_proj.", ".mlp.gate.");
-  replace_part(name, ".mlp.up_proj.", ".mlp.up.");
-  replace_part(name, ".mlp.down_proj.", ".mlp.w3.");
-  replace_part(name, ".layer_scale1.lambda1", ".ls1.gamma");
-  replace_part(name, ".layer_scale2.lambda1", ".ls2.gamma");
-  replace_part(name, ".mlp.weights_in.", ".mlp.w12.");
-  replace_part(name, ".mlp.weights_out.", ".mlp.w3.");
+  const bool in_block = name.starts_with("encoder.layer.");
+  for (const HfName& n : hf_fronts) replace_front(name, n.hf, n.dinov2);
+  if (!in_block) return name;
+  for (const HfName& n : hf_parts) replace_part(name, n.hf, n.dinov2);
+  for (const HfName& n : hf_modules) replace_part(name, n.hf, n.dinov2);
   return name;
 }
 
 /// The other direction.
 inline std::string name_for_hf(std::string name) {
-  replace_front(name, "cls_token", "embeddings.cls_token");
-  replace_front(name, "mask_token", "embeddings.mask_token");
-  replace_front(name, "register_tokens", "embeddings.register_tokens");
-  replace_front(name, "pos_embed", "embeddings.position_embeddings");
-  replace_front(name, "patch_embed.proj.", "embeddings.patch_embeddings.projection.");
-  replace_front(name, "norm.", "layernorm.");
-  if (!name.starts_with("blocks.")) return name;
-  replace_front(name, "blocks.", "encoder.layer.");
-  replace_part(name, ".attn.proj.", ".attention.output.dense.");
-  replace_part(name, ".attn.", ".attention.attention.");
-  replace_part(name, ".ls1.gamma", ".layer_scale1.lambda1");
-  replace_part(name, ".ls2.gamma", ".layer_scale2.lambda1");
-  replace_part(name, ".mlp.w12.", ".mlp.weights_in.");
-  replace_part(name, ".mlp.w3.", ".mlp.weights_out.");
+  const bool in_block = name.starts_with("blocks.");
+  for (const HfName& n : hf_fronts) replace_front(name, n.dinov2, n.hf);
+  if (!in_block) return name;
+  for (const HfName& n : hf_parts) replace_part(name, n.dinov2, n.hf);
   return name;
 }
 
