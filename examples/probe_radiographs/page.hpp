@@ -2,7 +2,7 @@
 #pragma once
 
 #include <hlip/eval/average_precision.hpp>
-#include <hlip/eval/picture_table.hpp>
+#include <hlip/eval/known_labels.hpp>
 #include <hlip/eval/probe_table.hpp>
 #include <hlip/report/chart.hpp>
 #include <hlip/report/html.hpp>
@@ -75,17 +75,14 @@ inline std::string precision_charts(const std::vector<Probed>& probed,
   std::string out = "<div class=\"small\">\n";
   for (std::size_t k = 0; k < rows.size(); ++k) {
     if (std::isnan(rows[k].auprc.mean)) continue;
+    const KnownLabels known(labels, k, rows.size());
     const double share = static_cast<double>(rows[k].positives) /
                          static_cast<double>(rows[k].positives + rows[k].negatives);
     std::vector<ChartLine> lines = {{"dash", {{0, share}, {1, share}}}};
     for (std::size_t e = 0; e < probed.size(); ++e) {
-      std::vector<double> own;
-      std::vector<std::int64_t> known;
-      for (std::size_t i = k; i < labels.size(); i += rows.size())
-        if (!std::isnan(labels[i]))
-          own.push_back(probed[e].scores.front()[i]), known.push_back(labels[i] == 1 ? 1 : 0);
       const std::string_view style = e == 0 ? "a" : e == 1 ? "b" : "faint";
-      lines.push_back({style, precision_steps(precision_recall_curve(own, known))});
+      const auto scores = known.scores(probed[e].scores.front());
+      lines.push_back({style, precision_steps(precision_recall_curve(scores, known.labels))});
     }
     const std::string& name = rows[k].name;
     out += line_chart(lines, {.title = std::string(cut_text(name, 26)),

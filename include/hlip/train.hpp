@@ -5,6 +5,7 @@
 #include <hlip/train/accumulation.hpp>
 #include <hlip/train/averaged_weights.hpp>
 #include <hlip/train/checkpoint_store.hpp>
+#include <hlip/train/choose_learning_rate.hpp>
 #include <hlip/train/linear_probe.hpp>
 #include <hlip/train/memory_report.hpp>
 #include <hlip/train/metrics_log.hpp>

@@ -1,4 +1,4 @@
-#include <hlip/eval/probe_table.hpp>
+#include <hlip/eval/probe_json.hpp>
 
 #include <doctest/doctest.h>
 
@@ -55,6 +55,22 @@ TEST_CASE("ProbeTable: the last line, and a CSV of a line for each finding and t
   CHECK(csv.find("\ntiny,bone,0,6,,,,,,,,,\n") != std::string::npos);
   CHECK(csv.find("\ntiny,macro,,,") != std::string::npos);
   CHECK(table().to_csv() == t.to_csv());
+}
+
+TEST_CASE("probe_json: every number of the table, null where there is none") {
+  const ProbeTable t = table();
+  const Json j = probe_json(t);
+  CHECK(j["encoder"] == "tiny");
+  CHECK(j["left_out"] == Json({"bone"}));
+  CHECK(j["macro"]["auprc"]["mean"] == t.macro().auprc.mean);
+  CHECK(j["macro"]["auroc"]["high"] == t.macro().auroc_interval.high);
+  REQUIRE(j["findings"].size() == 3);
+  CHECK(j["findings"][0]["finding"] == "lung");
+  CHECK(j["findings"][0]["positives"] == 3);
+  CHECK(j["findings"][1]["auprc"]["sd"] == t.rows()[1].auprc.sd);
+  CHECK(j["findings"][1]["auprc"]["low"] == t.rows()[1].auprc_interval.low);
+  CHECK(j["findings"][2]["auprc"]["mean"].is_null());
+  CHECK(j["findings"][2]["interval_note"].is_null());
 }
 
 TEST_CASE("ProbeTable: sizes that do not fit are refused") {

@@ -58,6 +58,20 @@ class RankedSamples {
     expect(weights.size() == entries_.size(), where_, "{} weights, but {} samples", weights.size(),
            entries_.size());
   }
+  /// Calls step(positives, negatives) for every score that occurs, from the highest: how many
+  /// samples of each kind have it.
+  /// @param weights how often sample i counts; empty: every one once
+  template <class Step>
+  void for_each_score(std::span<const std::int64_t> weights, Step step) const {
+    std::int64_t positives = 0, negatives = 0;
+    for (std::size_t i = entries_.size(); i-- > 0;) {
+      const Entry& e = entries_[i];
+      (e.positive ? positives : negatives) += weights.empty() ? 1 : weights[e.index];
+      if (i > 0 && !entries_[i - 1].last_of_tie) continue;
+      step(positives, negatives);
+      positives = negatives = 0;
+    }
+  }
 
  private:
   std::string_view where_;
@@ -78,29 +92,23 @@ class RocAuc {
   /// AUC with every sample counted once: the share of (positive, negative) pairs in the right
   /// order, ties one half.
   /// @return NaN if there is no positive or no negative
-  HLIP_LAZY double value() const {
-    return sum([](std::size_t) { return std::int64_t{1}; });
-  }
+  HLIP_LAZY double value() const { return sum({}); }
 
   /// AUC with sample i counted weights[i] times.
   /// @return NaN if no positive or no negative has weight
   HLIP_LAZY double value(std::span<const std::int64_t> weights) const {
     ranked_.check_weights(weights);
-    return sum([&](std::size_t i) { return weights[i]; });
+    return sum(weights);
   }
 
  private:
   // Whole numbers throughout, so the result is the correctly rounded one.
-  template <class Weight> double sum(Weight weight) const {
-    std::int64_t positives = 0, negatives = 0, twice_wins = 0, tied_positives = 0,
-                 tied_negatives = 0;
-    for (const auto& e : ranked_.entries()) {
-      (e.positive ? tied_positives : tied_negatives) += weight(e.index);
-      if (!e.last_of_tie) continue;
-      twice_wins += tied_positives * (2 * negatives + tied_negatives);
+  HLIP_LAZY double sum(std::span<const std::int64_t> weights) const {
+    std::int64_t positives = 0, negatives = 0, twice_wins = 0;
+    ranked_.for_each_score(weights, [&](std::int64_t tied_positives, std::int64_t tied_negatives) {
+      twice_wins += tied_negatives * (2 * positives + tied_positives);
       positives += tied_positives, negatives += tied_negatives;
-      tied_positives = tied_negatives = 0;
-    }
+    });
     if (positives == 0 || negatives == 0) return not_a_number;
     return static_cast<double>(twice_wins) /
            (2.0 * static_cast<double>(positives) * static_cast<double>(negatives));

@@ -20,30 +20,23 @@ class AveragePrecision {
   /// The sum over falling thresholds of (gain in recall) x (precision there), tied scores being one
   /// threshold: no straight lines between points, which would flatter.
   /// @return NaN if there is no positive; 1 if there is no negative
-  HLIP_LAZY double value() const {
-    return sum([](std::size_t) { return std::int64_t{1}; });
-  }
+  HLIP_LAZY double value() const { return sum({}); }
   /// The same with sample i counted weights[i] times.
   HLIP_LAZY double value(std::span<const std::int64_t> weights) const {
     ranked_.check_weights(weights);
-    return sum([&](std::size_t i) { return weights[i]; });
+    return sum(weights);
   }
 
  private:
-  template <class Weight> double sum(Weight weight) const {
-    const auto& entries = ranked_.entries();
-    std::int64_t positives = 0, all = 0, tied_positives = 0, tied = 0;
+  HLIP_LAZY double sum(std::span<const std::int64_t> weights) const {
+    std::int64_t positives = 0, all = 0;
     double area = 0;
-    for (std::size_t i = entries.size(); i-- > 0;) {
-      const std::int64_t count = weight(entries[i].index);
-      tied += count, tied_positives += entries[i].positive ? count : 0;
-      if (i > 0 && !entries[i - 1].last_of_tie) continue;
-      all += tied, positives += tied_positives;
+    ranked_.for_each_score(weights, [&](std::int64_t tied_positives, std::int64_t tied_negatives) {
+      positives += tied_positives, all += tied_positives + tied_negatives;
       if (tied_positives > 0)
         area += static_cast<double>(tied_positives) * static_cast<double>(positives) /
                 static_cast<double>(all);
-      tied = tied_positives = 0;
-    }
+    });
     return positives == 0 ? not_a_number : area / static_cast<double>(positives);
   }
 

@@ -24,6 +24,13 @@ struct PictureColumns {
   std::string split = "split";  ///< need not be there
 };
 
+namespace detail {
+/// A column as messages name it, where no line is at fault.
+inline std::string column_place(std::string_view name) {
+  return "column " + visible_text(cut_text(name, 60));
+}
+}  // namespace detail
+
 struct PictureTable {
   CsvTable table;
   std::vector<std::string> images, subjects;                      ///< of each row
@@ -209,7 +216,7 @@ HLIP_LAZY std::vector<FindingLabels> read_findings(const PictureTable& t,
       return std::count(finding.values.begin(), finding.values.end(), v);
     };
     if (count(0) == 0 || count(1) == 0)
-      fail_file(path, "column " + visible_text(cut_text(name, 60)),
+      fail_file(path, detail::column_place(name),
                 "{} labels are 1 and {} are 0: all are of one class; --columns can leave it out",
                 count(1), count(0));
     findings.push_back(std::move(finding));

@@ -5,6 +5,7 @@
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/eval/bootstrap.hpp>
 #include <hlip/eval/dice.hpp>
+#include <hlip/eval/known_labels.hpp>
 #include <hlip/eval/table_text.hpp>
 
 #include <string>
@@ -45,8 +46,8 @@ class ProbeTable {
     for (std::size_t k = 0; k < K; ++k) {
       const Finding& f = findings[k];
       rows_.push_back({names[k],
-                       f.positives,
-                       f.negatives,
+                       f.known.positives,
+                       f.known.negatives,
                        mean_sd(f.values(0, {})),
                        mean_sd(f.values(1, {})),
                        {},
@@ -139,33 +140,26 @@ class ProbeTable {
  private:
   /// The pictures whose label is known, and what every seed makes of them.
   struct Finding {
-    std::vector<std::size_t> pictures;
+    KnownLabels known;
     std::vector<AveragePrecision> precision;
     std::vector<RocAuc> auc;
-    std::int64_t positives = 0, negatives = 0;
 
     Finding(std::size_t k, std::size_t K, const std::vector<std::vector<double>>& scores,
-            const std::vector<double>& labels) {
-      std::vector<std::int64_t> known;
-      for (std::size_t i = k; i < labels.size(); i += K)
-        if (!std::isnan(labels[i])) {
-          pictures.push_back(i / K), known.push_back(labels[i] == 1 ? 1 : 0);
-          ++(labels[i] == 1 ? positives : negatives);
-        }
-      std::vector<double> own(known.size());
+            const std::vector<double>& labels)
+        : known(labels, k, K) {
       for (const auto& of_seed : scores) {
-        for (std::size_t i = 0; i < own.size(); ++i) own[i] = of_seed[pictures[i] * K + k];
-        precision.emplace_back(own, known), auc.emplace_back(own, known);
+        const auto own = known.scores(of_seed);
+        precision.emplace_back(own, known.labels), auc.emplace_back(own, known.labels);
       }
     }
     /// One number for each seed. @param metric 0: AUPRC, 1: AUROC; @param weights of all pictures,
     /// or none
     std::vector<double> values(int metric, std::span<const std::int64_t> weights) const {
       std::vector<double> out(precision.size(), not_a_number);
-      if (positives == 0 || negatives == 0) return out;
-      std::vector<std::int64_t> own(pictures.size(), 1);
+      if (!known.both()) return out;
+      std::vector<std::int64_t> own(known.pictures.size(), 1);
       for (std::size_t i = 0; i < own.size() && !weights.empty(); ++i)
-        own[i] = weights[pictures[i]];
+        own[i] = weights[known.pictures[i]];
       for (std::size_t s = 0; s < out.size(); ++s)
         out[s] = metric == 0 ? precision[s].value(own) : auc[s].value(own);
       return out;

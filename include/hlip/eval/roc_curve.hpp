@@ -14,22 +14,17 @@ HLIP_BEGIN
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
 inline std::vector<std::pair<double, double>> roc_curve(std::span<const double> scores,
                                                         std::span<const std::int64_t> labels) {
-  detail::check_scores("roc_curve", scores, labels);
-  std::vector<std::size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  const detail::RankedSamples ranked("roc_curve", scores, labels);
   const auto positives = std::count(labels.begin(), labels.end(), 1),
              negatives = static_cast<std::ptrdiff_t>(labels.size()) - positives;
   if (positives == 0 || negatives == 0) return {};
   std::vector<std::pair<double, double>> points = {{0.0, 0.0}};
-  std::ptrdiff_t hits = 0, alarms = 0;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    ++(labels[order[i]] == 1 ? hits : alarms);
-    if (i + 1 == order.size() || scores[order[i + 1]] < scores[order[i]])
-      points.emplace_back(static_cast<double>(alarms) / static_cast<double>(negatives),
-                          static_cast<double>(hits) / static_cast<double>(positives));
-  }
+  std::int64_t hits = 0, alarms = 0;
+  ranked.for_each_score({}, [&](std::int64_t tied_positives, std::int64_t tied_negatives) {
+    hits += tied_positives, alarms += tied_negatives;
+    points.emplace_back(static_cast<double>(alarms) / static_cast<double>(negatives),
+                        static_cast<double>(hits) / static_cast<double>(positives));
+  });
   return points;
 }
 
