@@ -33,42 +33,14 @@ std::shared_ptr<const RadiographViews> training_views(const RadDinoOptions& o, R
   reading.image_column = o.phantom > 0 ? "image" : o.image_column;
   const RadiographTable all = read_radiograph_table(o.images, reading);
   report_problems(o, folder, all.problems, o.images, "radiographs");
-  const bool split = !o.split.empty() && all.has("split");
   std::vector<std::string> files, names;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (split && all.text(i, "split") != o.split) continue;
+  for (const std::size_t i : pictures_of_split(all, o.split)) {
     files.push_back(all.images[i]);
     names.push_back(all.names[i]);
   }
-  if (files.empty()) fail_file(o.images, "split", "has no picture of {}", quote_text(o.split));
   return std::make_shared<const RadiographViews>(std::move(files), std::move(names),
                                                  crop_options(o, config),
                                                  o.shuffle_patches ? config.patch_size : 0);
-}
-
-/// Starts the student from weights, and prints what became of them.
-template <class B> void load_pretrained(const RadDinoOptions& o, Vit<float, B>& vit) {
-  const PictureEncoder<Cpu> other = load_picture_encoder<Cpu>(o.pretrained);
-  Vit<float, Cpu> source = other.vit;
-  std::map<std::string, Var<float, Cpu>> stored;
-  for (const auto& [name, var] : named_parameters(source)) stored.emplace(name, *var);
-  fmt::print("{}", other.table);
-  for (auto& [name, var] : named_parameters(vit)) {
-    const auto at = stored.find(name);
-    if (at == stored.end()) continue;
-    Var<float, Cpu> value = at->second;
-    if (name == "pos_embed" && !(value.shape() == var->shape()) && value.dim(2) == var->dim(2)) {
-      const index_t side = grid_side(var->value(), 1);
-      NoGrad guard;
-      value = resize_grid_positions(value, 1, side, side, vit.config.positions);
-      fmt::print("positions {} resized to {}\n", to_string(at->second.shape()),
-                 to_string(var->shape()));
-    }
-    if (!(value.shape() == var->shape()))
-      fail("pretrained", "{} of {} is {}, of {} it is {}", name, o.pretrained,
-           to_string(value.shape()), vit.config.name, to_string(var->shape()));
-    var->value().assign(on_backend<B>(value.value()));
-  }
 }
 
 template <class B> struct Hooks : StageHooks {
@@ -101,7 +73,8 @@ template <class B> int train(B, RadDinoOptions& o, const std::string& resolved) 
   SelfDistillationModel<float, B> model(config, init);
   Run run(o, folder, rad_dino_stages());
   run.find_origin(resolved);
-  if (!o.pretrained.empty() && run.origin().path.empty()) load_pretrained(o, model.backbone);
+  if (!o.pretrained.empty() && run.origin().path.empty())
+    run.say("{}", load_pretrained_encoder(model.backbone, o.pretrained));
   SelfDistillationObjective<float, B> objective(model, config, objective_settings(o));
   run.say("{} radiographs; encoder {} with {} parameters, heads with {} prototypes\n",
           samples->size(), config.backbone.name, count_parameters(model.backbone),
@@ -128,9 +101,7 @@ template <class B> int train(B, RadDinoOptions& o, const std::string& resolved) 
   // ---- what is left behind: the teacher's encoder, as Hugging Face keeps it --------------------
   const std::string encoder = o.out + "/encoder";
   Vit<float, B> teacher = with_positions_for(objective.teacher().backbone, hooks.preparation.crop);
-  write_hf_dinov2(encoder, teacher);
-  atomic_write(encoder + "/preprocessor_config.json",
-               preprocessor_json(hooks.preparation).dump(2) + "\n");
+  write_picture_encoder(encoder, teacher, hooks.preparation);
   fmt::print("the encoder is in {}\n", encoder);
   return 0;
 }

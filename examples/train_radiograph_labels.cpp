@@ -38,13 +38,11 @@ class Labelled {
     findings = label_columns(table);
     if (findings.empty()) fail_file(o.images, "", "has no column of labels: 0, 1 or nothing");
     const auto labels = radiograph_labels(table, findings);
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      if (!o.split.empty() && table.has("split") && table.text(i, "split") != o.split) continue;
+    for (const std::size_t i : pictures_of_split(table, o.split)) {
       files_.push_back(table.images[i]);
       const auto first = labels.begin() + static_cast<std::ptrdiff_t>(i * findings.size());
       labels_.emplace_back(first, first + static_cast<std::ptrdiff_t>(findings.size()));
     }
-    if (files_.empty()) fail_file(o.images, "split", "has no picture of {}", quote_text(o.split));
     crops_.global_size = config.img_size, crops_.local_count = 0;
     crops_.channels = config.in_chans;
   }
@@ -110,9 +108,7 @@ template <class B> int train(B, const Options& o, const std::string& resolved) {
   if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
   objective.averages().take();
   const std::string encoder = o.out + "/encoder";
-  write_hf_dinov2(encoder, model.backbone);
-  atomic_write(encoder + "/preprocessor_config.json",
-               preprocessor_json(preparation_for(config)).dump(2) + "\n");
+  write_picture_encoder(encoder, model.backbone, preparation_for(config));
   fmt::print("the encoder is in {}\n", encoder);
   return 0;
 }

@@ -57,6 +57,28 @@ TEST_CASE("radiograph table: a column of another name holds the pictures") {
   CHECK(has(error_of([&] { read_radiograph_table(folder / "t.csv"); }), "column image is absent"));
 }
 
+TEST_CASE("radiograph table: the pictures of a split; all of them where there is none") {
+  TempFolder folder;
+  for (const char* name : {"a.png", "b.png", "d.png"}) atomic_write(folder / name, "");
+  const auto table = [&](const std::string& text) {
+    atomic_write(folder / "table.csv", text);
+    return read_radiograph_table(folder / "table.csv");
+  };
+  using Numbers = std::vector<std::size_t>;
+  // c.png is not there: pictures are numbered without it
+  const RadiographTable all = table(
+      "image,split\na.png,train\nb.png,test\nc.png,train\nd.png,train\n");
+  CHECK(pictures_of_split(all, "train") == Numbers{0, 2});
+  CHECK(pictures_of_split(all, "test") == Numbers{1});
+  CHECK(pictures_of_split(all, "") == Numbers{0, 1, 2});
+  CHECK(error_of([&] { pictures_of_split(all, "Train"); }) ==
+        folder / "table.csv" + ": split: has no picture of \"Train\"");
+  CHECK(pictures_of_split(table("image\nb.png\na.png\n"), "train") == Numbers{0, 1});
+  CHECK(pictures_of_split(read_radiograph_table(folder.string()), "train") == Numbers{0, 1, 2});
+  CHECK(error_of([&] { pictures_of_split(table("image\ngone.png\n"), ""); }) ==
+        folder / "table.csv" + ": has no picture that could be used");
+}
+
 TEST_CASE("radiograph table: pictures that are not there are one message, and left out") {
   const TempFolder folder;
   std::string table = "image,label\n";

@@ -80,7 +80,11 @@ TEST_CASE("picture_encoder: a published folder, and what is written of it gives 
   Vit<> vit = e.vit;
   write_hf_dinov2(folder.string(), vit);
   CHECK(has(fault_of(folder.string()), "preprocessor_config.json: is not there; it says how"));
-  atomic_write(folder / "preprocessor_config.json", preprocessor_json(e.preparation).dump());
+  atomic_write(folder / "model.safetensors.tmp-12-0", "of a process that was killed");
+  atomic_write(folder / "notes.tmp-1", "somebody's");
+  write_picture_encoder(folder.string(), vit, e.preparation);
+  CHECK_FALSE(is_file(folder / "model.safetensors.tmp-12-0"));
+  CHECK(is_file(folder / "notes.tmp-1"));
   const PictureEncoder<> again = load_picture_encoder<Cpu>(folder.string());
   CHECK(again.preparation == e.preparation);
   CHECK(cls_of(again, picture(1)) == want);
@@ -124,6 +128,58 @@ TEST_CASE("picture_encoder: a run's teacher, by the run or by the checkpoint") {
     TempFolder empty;
     CHECK(has(fault_of(empty.string()), "holds no complete checkpoint"));
   }
+}
+
+TEST_CASE(
+    "picture_encoder: training goes on from a run, a folder or a file; positions are resized") {
+  TempFolder folder;
+  Initializer init(5), other(6);
+  Vit<> vit(small(), init);
+  const std::string path = checkpoint(folder, vit);
+  std::string table;
+  const auto started = [&](VitConfig c, const std::string& from) {
+    Vit<> student(c, other);
+    table = load_pretrained_encoder(student, from);
+    return student;
+  };
+  const auto same = [](Var<float> a, Var<float> b) {
+    return a.value().to_vector() == b.value().to_vector();
+  };
+  for (const std::string& from : {folder.string(), path, path + "/teacher.safetensors"}) {
+    Vit<> student = started(small(), from);
+    for (const auto& [name, var] : named_parameters(vit))
+      for (const auto& [mine, value] : named_parameters(student))
+        if (mine == name) CHECK_MESSAGE(same(*value, *var), name);
+    CHECK(has(table, "resized          0"));
+    CHECK(student.pos_embed.requires_grad());
+  }
+  VitConfig larger = small();
+  larger.img_size = 48;
+  Vit<> student = started(larger, folder.string());
+  CHECK(has(table, "resized          1  pos_embed (1, 17, 128) → (1, 37, 128)"));
+  CHECK(same(student.pos_embed, with_positions_for(vit, 48).pos_embed));
+  CHECK(same(student.blocks[1].mlp.fc1.weight, vit.blocks[1].mlp.fc1.weight));
+  // a published folder needs no levels for this, and heads that are not 64 wide are said by it
+  const VitConfig theirs = load_picture_encoder<Cpu>(published).vit.config;
+  TempFolder bare;
+  for (const char* file : {"config.json", "model.safetensors"})
+    std::filesystem::copy(published + "/" + file, bare / file);
+  Vit<> tiny = started(theirs, bare.string());
+  CHECK(same(tiny.cls_token, load_picture_encoder<Cpu>(published).vit.cls_token));
+  CHECK(has(table, "loaded          49"));
+
+  const auto fault = [&](VitConfig c, const std::string& from) {
+    return error_of([&] { started(c, from); });
+  };
+  VitConfig heads = small(), deeper = small(), colour = small();
+  heads.num_heads = 2, deeper.depth = 3, colour.in_chans = 3;
+  CHECK(has(fault(heads, folder.string()), "model.json: is of an encoder with 4 heads, "));
+  CHECK(has(fault(deeper, path), "teacher.safetensors: does not hold the encoder "));
+  CHECK(has(fault(deeper, path), "missing         14  blocks. (14)"));
+  CHECK(has(fault(colour, path), "wrong shape      1  patch_embed.proj.weight"));
+  CHECK(has(fault(small(), published), "does not hold the encoder "));
+  CHECK(has(fault(small(), folder / "absent"), "absent: is not there; expected a run, a folder"));
+  CHECK(has(fault(small(), "untrained:radiograph_phantom"), "is not there; expected a run"));
 }
 
 TEST_CASE("picture_encoder: model.json that is not of the weights") {

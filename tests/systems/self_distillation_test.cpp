@@ -12,6 +12,7 @@
 #include <omp.h>
 
 #include <limits>
+#include <memory>
 #include <thread>
 
 using namespace test;
@@ -417,6 +418,42 @@ TEST_CASE("self-distillation: a run that has collapsed ends before it moves anyt
   const auto before = state_of(run.objective);
   CHECK_THROWS_WITH_AS(run.train_to(3), doctest::Contains("self_distillation: collapsed: "), error);
   CHECK(state_of(run.objective) == before);
+}
+
+TEST_CASE(
+    "self-distillation: a run that has collapsed ends at the same step however often it was "
+    "stopped") {
+  SelfDistillationSettings s = settings(Centering::centering);
+  s.collapse = {.min_entropy = 1.5, .max_entropy = 2, .after = 0.1, .patience = 3};
+  std::string path;
+  // Goes on for one step, from the checkpoint there is
+  const auto one_step = [&](Run<float>& run) {
+    if (!path.empty()) run.trainer.restore(path);
+    return error_of([&] {
+      run.train_to(run.trainer.step() + 1);
+      path = run.trainer.save([](const std::string&) {});
+    });
+  };
+  std::vector<std::unique_ptr<Run<float>>> runs;  // with their folders
+  std::string message = "no error";
+  while (message == "no error" && runs.size() < 9)
+    message = one_step(
+        *runs.emplace_back(std::make_unique<Run<float>>(small(false), s, options(9))));
+  CHECK(message.find("self_distillation: collapsed: ") == 0);
+  CHECK(message.find("3 steps in a row") != std::string::npos);
+  CHECK(runs.back()->trainer.step() == 3);  // steps 1, 2 and 3 are outside
+  // One from before this was counted goes on, and counts from there
+  Json state = read_json(path + "/state.json");
+  CHECK(state.at("counts").at("steps_of_collapse") == 2);
+  state.erase("counts");
+  atomic_write(path + "/state.json", state.dump());
+  Run<float> older(small(false), s, options(9));
+  older.trainer.restore(path);
+  older.train_to(5);
+  CHECK_THROWS_WITH_AS(older.train_to(6), doctest::Contains("3 steps in a row"), error);
+  state["counts"] = {{"steps_of_collapse", "two"}};
+  atomic_write(path + "/state.json", state.dump());
+  CHECK_THROWS_WITH_AS(older.trainer.restore(path), doctest::Contains("state.json: "), error);
 }
 
 TEST_CASE("self-distillation: batches that make no sense are named") {

@@ -611,6 +611,52 @@ TEST_CASE("trainer: an objective that checks a step can end the run before anyth
   CHECK(trainer.step() == 2);
 }
 
+namespace {
+
+/// One that counts its steps, of which the fourth is bad and, the first time, the last before a
+/// stop.
+struct CountingPair : PullPair {
+  std::int64_t steps = 0;
+  bool stops = false;
+  template <class Batch>
+  StepScalars<float, Cpu> backward(const std::vector<Batch>& parts, const StepContext& at) {
+    auto scalars = PullPair::backward(parts, at);
+    if (at.step != 3) return scalars;
+    scalars[0].second = Tensor<float>::scalar(std::numeric_limits<float>::infinity());
+    if (stops) detail::stop_requested = 1;
+    return scalars;
+  }
+  void check(const StepResult&, const StepContext&) { ++steps; }
+  template <class Visit> void each_count(Visit&& visit) { visit("steps", steps); }
+};
+
+}  // namespace
+
+TEST_CASE("trainer: what an objective counts is kept, as it was where the weights are") {
+  TrainerOptions o;
+  o.steps = 6;
+  o.schedule = {.kind = LrScheduler::constant, .lr = 0.1};
+  o.schedules = {{.name = "pull", .from = 1, .to = 1}};
+  CountingPair first, second;
+  first.stops = true;
+  Run run;
+  run.loading.sampler = {.batch_size = 2, .seed = 5};
+  const auto train = [&](CountingPair& objective, const std::string& from) {
+    Trainer trainer(objective, o, run.store);
+    if (!from.empty()) trainer.restore(from);
+    CHECK(objective.steps == trainer.step());
+    DataLoader loader(Shades{}, run.loading, [](const std::vector<index_t>&) { return 0; });
+    const auto outcome = trainer.run(
+        loader, [](const std::string&) {}, &run.log, run.progress, [](std::int64_t) {});
+    detail::stop_requested = 0;
+    return outcome;
+  };
+  CHECK(train(first, "") == TrainOutcome::stopped);
+  CHECK(first.steps == 3);
+  CHECK(train(second, run.folder.string() + "/step_3") == TrainOutcome::finished);
+  CHECK(second.steps == 6);
+}
+
 TEST_CASE("trainer: ranks draw apart, and have a key that all of them have alike") {
   const ThreadGroup group(2);
   std::array<WatchedPair, 2> objectives;

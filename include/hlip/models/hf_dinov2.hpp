@@ -116,6 +116,8 @@ class HfDinov2 {
     expect_held(config_, weights_);
   }
   const VitConfig& config() const { return config_; }
+  /// With the names of a Vit's parameters.
+  const NamedWeights& weights() const { return weights_; }
   std::string preprocessor_path() const { return folder_ + "/preprocessor_config.json"; }
 
   /// Loads the encoder. @param vit of config()  @return the table of what was loaded

@@ -4,6 +4,7 @@
 
 #include <hlip/io/csv_text.hpp>
 #include <hlip/io/png.hpp>
+#include <hlip/io/unfinished_files.hpp>
 #include <hlip/phantoms/parts/folder.hpp>
 #include <hlip/phantoms/radiograph.hpp>
 
@@ -104,13 +105,9 @@ HLIP_LAZY std::string write_phantom_radiograph(const std::string& root,
 }
 
 /// A folder for pictures, without the unfinished ones that a killed run has left.
-HLIP_LAZY void make_picture_folder(const std::string& folder) {
+inline void make_picture_folder(const std::string& folder) {
   std::filesystem::create_directories(folder);
-  std::vector<std::filesystem::path> unfinished;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.path().filename().string().find(".png.tmp-") != std::string::npos)
-      unfinished.push_back(entry.path());
-  for (const auto& path : unfinished) std::filesystem::remove(path);
+  remove_unfinished_files(folder);
 }
 
 /// All pictures and the table. (A function: see write_phantom_studies.)

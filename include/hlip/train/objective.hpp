@@ -52,10 +52,13 @@ struct AnyStateVisitor {
 ///   batches that share the step.
 /// - `after_step(at)` follows every step that was taken: a scale is clamped, a teacher or an
 ///   average moves.
-/// - `each_state(visit)` shows what a checkpoint keeps besides weights and moments; nothing else
-///   may live from step to step.
+/// - `each_state(visit)` shows the tensors that a checkpoint keeps besides weights and moments;
+///   nothing but these and counts may live from step to step.
 /// - `check(result, at)`, if there is one, sees the numbers of a step before the optimiser moves
 ///   anything, and throws when it makes no sense to go on.
+/// - `each_count(visit)`, if there is one, shows what it counts from step to step,
+///   visit(name, std::int64_t&): state.json keeps it. A checkpoint from before something was
+///   counted leaves that count as it is.
 template <class O, class Batch>
 concept Objective = requires(O& o, const std::vector<Batch>& parts, const StepContext& at,
                              AnyStateVisitor visit) {

@@ -152,6 +152,8 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     try {
       optimizer_.set_steps(state.at("optimizer_steps").template get<std::int64_t>());
       skipped_ = state.at("skipped_steps").template get<std::int64_t>();
+      const Json counts = state.value("counts", Json::object());
+      each_count([&](const char* name, std::int64_t& count) { count = counts.value(name, count); });
     } catch (const Json::exception& e) {
       fail_file(path + "/state.json", "", "{}", e.what());
     }
@@ -186,6 +188,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       state["step"] = step_;
       state["optimizer_steps"] = optimizer_.steps();
       state["skipped_steps"] = skipped_;
+      each_count([&](const char* name, std::int64_t& count) { state["counts"][name] = count; });
       // Every draw is a function of seed, stage and step: no generator state to keep
       state["seed"] = options_.seed;
       // of all ranks
@@ -335,6 +338,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
   struct Standing {
     std::int64_t step = 0, skipped = 0;
     SamplerPosition position;
+    std::vector<std::int64_t> counts;  // the objective's
   };
   /// What the progress line counts from.
   struct Pace {
@@ -342,9 +346,19 @@ template <class O, Communicator C = SingleProcess> class Trainer {
     std::int64_t first_step = 0, samples = 0;
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   };
-  Standing standing() const { return {step_, skipped_, position_}; }
+  Standing standing() const {
+    Standing now{step_, skipped_, position_, {}};
+    each_count([&](const char*, std::int64_t& count) { now.counts.push_back(count); });
+    return now;
+  }
   void stand_at(const Standing& at) {
     step_ = at.step, skipped_ = at.skipped, position_ = at.position;
+    std::size_t next = 0;
+    each_count([&](const char*, std::int64_t& count) { count = at.counts[next++]; });
+  }
+  /// Calls fn(name, count) for all that the objective counts.
+  template <class Fn> void each_count(Fn fn) const {
+    if constexpr (requires { objective_.each_count(fn); }) objective_.each_count(fn);
   }
   bool first_rank() const { return communicator_.rank() == 0; }
   /// Whether it is so on any rank: all of them go the same way.

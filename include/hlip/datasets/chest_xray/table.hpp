@@ -151,6 +151,22 @@ inline void expect_no_problems(const RadiographTable& all) {
   expect_no_problems(all.problems, all.path, "radiographs");
 }
 
+/// The pictures of one part of a collection, by the table's column `split`.
+/// @param split what the column says of them; all pictures when empty, or without such a column
+/// @return their numbers, rising
+/// @throws hlip::error when there is none
+HLIP_LAZY std::vector<std::size_t> pictures_of_split(const RadiographTable& all,
+                                                     std::string_view split) {
+  const bool chosen = !split.empty() && all.has("split");
+  std::vector<std::size_t> pictures;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (!chosen || all.text(i, "split") == split) pictures.push_back(i);
+  if (pictures.empty() && chosen)
+    fail_file(all.path, "split", "has no picture of {}", quote_text(split));
+  if (pictures.empty()) fail_file(all.path, "", "has no picture that could be used");
+  return pictures;
+}
+
 /// What becomes of labels of -1, which CheXpert's labeller gives findings that a report is unsure
 /// of.
 enum class UncertainLabels { missing, negative, positive };

@@ -33,7 +33,8 @@ struct CollapseLimits {
   std::int64_t patience = 50;  ///< steps in a row outside before the run ends
 };
 
-/// Counts the steps outside.
+/// Counts the steps outside. The count belongs into checkpoints: a run that stops often would
+/// never be ended otherwise.
 class CollapseWatch {
  public:
   /// @param values the named numbers of a step, target_entropy and feature_spread among them
@@ -64,6 +65,9 @@ class CollapseWatch {
          what, entropy, limits.min_entropy, limits.max_entropy, spread, limits.min_spread,
          outside_);
   }
+
+  /// Shows the count: visit(name, count), see Objective.
+  template <class Visit> void each_count(Visit&& visit) { visit("steps_of_collapse", outside_); }
 
  private:
   std::int64_t outside_ = 0;

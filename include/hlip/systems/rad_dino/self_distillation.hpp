@@ -106,6 +106,8 @@ class SelfDistillationObjective {
     collapse_.check(settings_.collapse, result.others, at.step, at.steps);
   }
 
+  template <class Visit> void each_count(Visit&& visit) { collapse_.each_count(visit); }
+
   template <class Visit> void each_state(Visit&& visit) {
     for (const auto& [name, var] : named_parameters(teacher_))
       visit("teacher.safetensors", name, var->value());
