@@ -6,12 +6,11 @@
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/command_line.hpp>
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/datasets/chest_xray/table.hpp>
 #include <hlip/systems/rad_dino/encode_pictures.hpp>
 #include <hlip/train/progress.hpp>
-
-#include <omp.h>
 
 #include <filesystem>
 #include <set>
@@ -99,12 +98,11 @@ int main(int argc, char** argv) {
   app.add_flag("--shuffle-patches", o.encoding.shuffle_patches,
                "the control: every picture has its patches in random order");
   app.add_option("--seed", o.seed, "of random weights")->capture_default_str();
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)")
-      ->check(CLI::Range(0, 4096));
+  add_threads_option(app, o.threads);
   add_device_option(app, o.device);
   add_precision_option(app, o.precision);
   return run_program(app, argc, argv, [&] {
-    if (o.threads > 0) omp_set_num_threads(o.threads);
+    use_compute_threads(o.threads);
     o.encoding.patches = !o.no_patches;
     apply_precision(o.device, o.precision);
     return on_device(o.device, [&](auto device) { return encode(device, o); });

@@ -18,13 +18,13 @@
 #include "evaluate/rad_chestct.hpp"
 
 #include <hlip/cli/command_line.hpp>
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/io/file.hpp>
 #include <hlip/io/gzip_libdeflate.hpp>
 #include <hlip/systems/hlip/model_option.hpp>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -145,8 +145,7 @@ void add_common_options(CLI::App& app, const Sources& s, Options& o) {
       ->check(CLI::Range(0.01, 0.999))
       ->capture_default_str();
   app.add_option("--seed", o.bootstrap.seed, "of the resamples")->capture_default_str();
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)")
-      ->check(CLI::Range(0, 4096));
+  add_threads_option(app, o.threads);
   add_device_option(app, o.device)->needs(s.checkpoint);
   add_precision_option(app, o.precision)->needs(s.checkpoint);
 }
@@ -206,7 +205,7 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "evaluate: {}\n", fault);
       return 2;
     }
-    if (o.threads > 0) omp_set_num_threads(o.threads);
+    use_compute_threads(o.threads);
     make_folders(o);
     for (const auto& set : sets)
       if (app.got_subcommand(set.name)) return set.run(o);

@@ -6,13 +6,12 @@
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/command_line.hpp>
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/imaging/read_radiograph.hpp>
 #include <hlip/io/png.hpp>
 #include <hlip/report/html.hpp>
 #include <hlip/systems/rad_dino/look.hpp>
-
-#include <omp.h>
 
 #include <filesystem>
 #include <utility>
@@ -121,11 +120,10 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 16))
       ->capture_default_str();
   app.add_option("--seed", o.seed, "of random weights")->capture_default_str();
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)")
-      ->check(CLI::Range(0, 4096));
+  add_threads_option(app, o.threads);
   add_device_option(app, o.device);
   return run_program(app, argc, argv, [&] {
-    if (o.threads > 0) omp_set_num_threads(o.threads);
+    use_compute_threads(o.threads);
     return on_device(o.device, [&](auto device) { return look(device, o); });
   });
 }

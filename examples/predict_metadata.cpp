@@ -11,8 +11,8 @@
 #include <hlip/cli/feature_options.hpp>
 #include <hlip/eval/class_tokens.hpp>
 #include <hlip/eval/column_classes.hpp>
-#include <hlip/eval/dice.hpp>
 #include <hlip/eval/logistic_regression.hpp>
+#include <hlip/eval/mean_sd.hpp>
 #include <hlip/io/csv_text.hpp>
 #include <hlip/io/file.hpp>
 

@@ -15,6 +15,7 @@
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/command_line.hpp>
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/cli/process_time.hpp>
 #include <hlip/io/gzip_libdeflate.hpp>
@@ -26,7 +27,6 @@
 #include <hlip/text/wordpiece_learn.hpp>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <filesystem>
 
@@ -93,7 +93,7 @@ template <class B> TrainedModel<3, B> read_model(const Options& o) {
 }
 
 template <class B> int classify(B, const Options& o) {
-  if (o.threads > 0) omp_set_num_threads(o.threads);
+  use_compute_threads(o.threads);
   StartUpTimes times;
   times.lap("start");
   const Study study = read_study(o);

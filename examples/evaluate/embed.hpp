@@ -33,7 +33,7 @@ inline void save_input(const Options& o, const Studies& studies, index_t study,
 /// @param failed gets a message for each study that cannot be read; the rest goes on without it
 inline Embeddings embed(const Options& o, const Model& m, const Studies& studies,
                         Problems& failed) {
-  Embeddings e{{}, {}, 0, m.scale};
+  Embeddings e{m.path, {}, {}, 0, m.scale};
   LoaderOptions loading;
   loading.sampler = {.batch_size = 1, .shuffle = false, .drop_last = false};
   loading.skip_bad = true;

@@ -4,6 +4,7 @@
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/command_line.hpp>
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/imaging/dicom/recognise.hpp>
 #include <hlip/io/file.hpp>
@@ -60,8 +61,7 @@ inline void add_options(CLI::App& app, Options& o) {
       ->expected(3)
       ->delimiter(',')
       ->check(CLI::Range(0.01, 1000.0));
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)")
-      ->check(CLI::Range(0, 4096));
+  add_threads_option(app, o.threads);
   add_device_option(app, o.device);
   add_precision_option(app, o.precision);
   auto* interpret = app.add_option("--interpret", o.interpret,

@@ -1,5 +1,6 @@
 #include <hlip/eval/dice.hpp>
 #include <hlip/eval/f1.hpp>
+#include <hlip/eval/mean_sd.hpp>
 
 #include <doctest/doctest.h>
 

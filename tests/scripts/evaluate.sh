@@ -20,6 +20,11 @@ expect 0 "$evaluate" ct-rate "${weights[@]}" --model "$work/tiny.json" --vocab "
 cmp "$work/ct/scores.csv" "$work/ct4/scores.csv"
 expect 2 "$evaluate" ct-rate "${weights[@]}" --model "$work/tiny.json"
 cmp "$work/ct/metrics.csv" "$work/ct2/metrics.csv"
+# the same embeddings are features that probes read
+labels=$tree/multi_abnormality_labels/valid_predicted_labels.csv
+expect 0 "$bin/probe_radiographs" --features "$work/ct/embeddings.safetensors" --labels "$labels" --image-column VolumeName --test-fraction 0.5 --seeds 1 --resamples 20 --out "$work/probe"
+says "^macro AUPRC"
+grep -q "^$work/run/step_1,macro," "$work/probe/probe.csv" || fail "the probe does not name the checkpoint"
 cmp "$work/ct/metrics.csv" "$work/ct3/metrics.csv"
 grep -q '"finding": "Emphysema"' "$work/ct/metrics.json" || fail "no JSON"
 grep -q 'plain accuracy' "$work/ct/metrics.json" || fail "the JSON does not say what fitted_accuracy is"

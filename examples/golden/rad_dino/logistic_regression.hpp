@@ -4,8 +4,8 @@
 
 #include "tolerances.hpp"
 
-#include <hlip/eval/dice.hpp>
 #include <hlip/eval/logistic_regression.hpp>
+#include <hlip/eval/mean_sd.hpp>
 
 namespace golden {
 

@@ -8,6 +8,7 @@
 #include <hlip/eval/bootstrap.hpp>
 #include <hlip/eval/dice.hpp>
 #include <hlip/eval/f1.hpp>
+#include <hlip/eval/mean_sd.hpp>
 
 namespace golden {
 

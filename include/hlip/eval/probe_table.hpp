@@ -4,8 +4,8 @@
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/eval/bootstrap.hpp>
-#include <hlip/eval/dice.hpp>
 #include <hlip/eval/known_labels.hpp>
+#include <hlip/eval/mean_sd.hpp>
 #include <hlip/eval/table_text.hpp>
 
 #include <string>

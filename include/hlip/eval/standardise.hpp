@@ -3,7 +3,7 @@
 // Source: scikit-learn, StandardScaler.
 #pragma once
 
-#include <hlip/eval/dice.hpp>
+#include <hlip/eval/mean_sd.hpp>
 #include <hlip/tensor/tensor.hpp>
 
 #include <span>
