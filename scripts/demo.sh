@@ -47,9 +47,9 @@ if [ $kind = ct ]; then
 elif [ $kind = cxr ]; then
   programs=(train_rad_dino train_radiograph_labels encode_radiographs probe_radiographs look_at_radiographs)
   drawn=runs/radiograph_phantoms
-  arguments=(--phantom 4000)
+  arguments=(--phantom 12000 --phantom-size 64)
   labels=(--epochs 12)
-  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --steps 20) labels=(--steps 20 --warmup 2); fi
+  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --phantom-size 64 --steps 20) labels=(--steps 20 --warmup 2); fi
   arguments+=(--phantom-root $drawn)
 else
   programs=(train_brain_mri)
@@ -73,7 +73,7 @@ if [ $kind = ct ]; then exec build/release/bin/train_ct_rate "${arguments[@]}" -
 if [ $kind = cxr ]; then
   bin=build/release/bin
   $bin/train_rad_dino "${arguments[@]}" --out "$out" "${extra[@]}"
-  table=$drawn/radiographs.csv model=radiograph_phantom
+  table=$drawn/radiographs.csv model=radiograph_phantom_tiny
   echo "demo: the same encoder, trained with labels"
   $bin/train_radiograph_labels --images "$table" --model $model --out "$out/labels" "${labels[@]}"
   features() {  # features NAME MODEL OPTION…

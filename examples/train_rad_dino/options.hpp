@@ -220,27 +220,34 @@ inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
     recipe_default(app, name, option, value);
   };
   set("--phantom-root", o.phantom_root, o.out + "/phantom");
-  set("--model", o.model, std::string("radiograph_phantom"));
-  set("--global-size", o.global_size, index_t{64});
-  set("--local-size", o.local_size, index_t{32});
+  // Minutes on two cores are a hundred thousand pictures of 32 pixels, and too few of any other.
+  set("--model", o.model, std::string("radiograph_phantom_tiny"));
+  set("--global-size", o.global_size, index_t{32});
+  set("--local-size", o.local_size, index_t{16});
   set("--local-crops", o.local_crops, index_t{4});
-  set("--head-prototypes", o.head_prototypes, index_t{1024});
+  set("--global-scale", o.global_scale, std::vector<double>{0.75, 1});
+  set("--local-scale", o.local_scale, std::vector<double>{0.4, 0.75});
+  set("--head-prototypes", o.head_prototypes, index_t{512});
   set("--head-hidden", o.head_hidden, index_t{256});
   set("--head-bottleneck", o.head_bottleneck, index_t{64});
-  set("--batch-size", o.batch_size, std::int64_t{32});
+  set("--batch-size", o.batch_size, std::min<std::int64_t>(64, o.phantom / 2));
   if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{20});
   const std::int64_t steps = o.steps > 0 ? o.steps
                                          : std::max<std::int64_t>(
                                                1, o.epochs * o.phantom * 7 / 10 / o.batch_size);
-  set("--lr", o.lr, 4e-3);
+  set("--lr", o.lr, 1e-2);
+  set("--end-wd", o.end_wd, o.wd);
+  set("--layerwise-decay", o.layerwise_decay, 1.0);
+  set("--patch-embed-lr-mult", o.patch_embed_lr_mult, 1.0);
   set("--warmup", o.warmup, steps / 10);
-  set("--warmup-teacher-temp-steps", o.warmup_teacher_temp_steps, steps * 3 / 10);
+  set("--warmup-teacher-temp-steps", o.warmup_teacher_temp_steps, steps / 2);
   set("--freeze-last-layer", o.freeze_last_layer, steps / 100);
   // Near an answer that prefers no prototype only what two views of a picture share can grow, by
-  // the temperature of the student over the teacher's: few pictures need a cold teacher.
-  set("--teacher-temp", o.teacher_temp, 0.01);
+  // the temperature of the student over the teacher's: few pictures need a cold teacher. Later
+  // such a one would name few prototypes for all pictures.
+  set("--teacher-temp", o.teacher_temp, 0.025);
   set("--warmup-teacher-temp", o.warmup_teacher_temp, 0.01);
-  set("--koleo-weight", o.koleo_weight, 0.02);
+  set("--koleo-weight", o.koleo_weight, 0.05);
   set("--drop-path", o.drop_path, 0.1);
 }
 

@@ -100,7 +100,8 @@ TEST_CASE("feature file: what is wrong is named, and nothing is written") {
 }
 
 TEST_CASE("FeatureNames: the same name, or a path with the same end; two such paths are none") {
-  const std::vector<std::string> files = {"x/one.png", "two.png", "x/same.png", "y/same.png"};
+  const std::vector<std::string> files = {"x/one.png", "two.png", "x/same.png", "y/same.png",
+                                          "valid_1_a_1"};
   const FeatureNames names(files);
   CHECK(names.find("x/one.png") == 0);
   CHECK(names.find("one.png") == 0);
@@ -108,6 +109,7 @@ TEST_CASE("FeatureNames: the same name, or a path with the same end; two such pa
   CHECK(names.find("y/same.png") == 3);
   CHECK(names.find("same.png") == FeatureNames::ambiguous);
   CHECK(names.find("three.png") == FeatureNames::absent);
+  CHECK(names.find("valid_1_a_1.nii.gz") == 4);  // a volume, as CT-RATE's tables call it
 }
 
 TEST_CASE("picture table: subjects, class tokens in its order, and pictures without features") {

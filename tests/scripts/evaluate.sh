@@ -22,7 +22,7 @@ expect 2 "$evaluate" ct-rate "${weights[@]}" --model "$work/tiny.json"
 cmp "$work/ct/metrics.csv" "$work/ct2/metrics.csv"
 # the same embeddings are features that probes read
 labels=$tree/multi_abnormality_labels/valid_predicted_labels.csv
-expect 0 "$bin/probe_radiographs" --features "$work/ct/embeddings.safetensors" --labels "$labels" --image-column VolumeName --test-fraction 0.5 --seeds 1 --resamples 20 --out "$work/probe"
+expect 0 "$bin/probe_radiographs" --features "$work/ct/embeddings.safetensors" --labels "$labels" --image-column VolumeName --columns "Pleural effusion,Cardiomegaly,Emphysema" --test-fraction 0.5 --seeds 1 --resamples 20 --out "$work/probe"
 says "^macro AUPRC"
 grep -q "^$work/run/step_1,macro," "$work/probe/probe.csv" || fail "the probe does not name the checkpoint"
 cmp "$work/ct/metrics.csv" "$work/ct3/metrics.csv"

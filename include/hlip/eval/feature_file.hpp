@@ -9,6 +9,7 @@
 #pragma once
 
 #include <hlip/core/check.hpp>
+#include <hlip/eval/bare_name.hpp>
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
 
@@ -141,8 +142,8 @@ HLIP_LAZY void write_feature_file(const std::string& path, const FeatureFile& f)
   file.write(path);
 }
 
-/// Finds pictures by the names that tables call them: the same name, or a path that ends in the
-/// same file name.
+/// Finds pictures by the names that tables call them: the same name, or one with the same
+/// bare_name.
 class FeatureNames {
  public:
   static constexpr std::ptrdiff_t absent = -1, ambiguous = -2;
@@ -152,22 +153,20 @@ class FeatureNames {
     for (std::size_t i = 0; i < files.size(); ++i) {
       const auto row = static_cast<std::ptrdiff_t>(i);
       whole_.emplace(files[i], row);
-      const auto [at, added] = last_.emplace(last_component(files[i]), row);
+      const auto [at, added] = bare_.emplace(bare_name(files[i]), row);
       if (!added) at->second = ambiguous;
     }
   }
-  /// The row of a picture, absent, or ambiguous: several paths end so.
+  /// The row of a picture, absent, or ambiguous: several have this bare name.
   std::ptrdiff_t find(std::string_view name) const {
     if (const auto at = whole_.find(name); at != whole_.end()) return at->second;
-    const auto at = last_.find(last_component(name));
-    return at == last_.end() ? absent : at->second;
+    const auto at = bare_.find(bare_name(name));
+    return at == bare_.end() ? absent : at->second;
   }
 
  private:
-  static std::string_view last_component(std::string_view path) {
-    return path.substr(std::min(path.find_last_of('/') + 1, path.size()));
-  }
-  std::unordered_map<std::string_view, std::ptrdiff_t> whole_, last_;
+  std::unordered_map<std::string_view, std::ptrdiff_t> whole_;
+  std::unordered_map<std::string, std::ptrdiff_t> bare_;
 };
 
 HLIP_END

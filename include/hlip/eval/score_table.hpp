@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/data/problems.hpp>
+#include <hlip/eval/bare_name.hpp>
 #include <hlip/eval/table_text.hpp>
 #include <hlip/eval/zero_shot_table.hpp>
 #include <hlip/io/csv.hpp>
@@ -36,16 +37,6 @@ struct ScoreTable {
     return text;
   }
 };
-
-/// Name of a study without folders and the endings of volumes, so that tables of different origin
-/// meet: "a/trn00001.pt" is "trn00001".
-HLIP_LAZY std::string bare_name(std::string_view path) {
-  path.remove_prefix(std::min(path.find_last_of('/') + 1, path.size()));
-  for (const std::string_view end : {".nii.gz", ".nii", ".npz", ".npy", ".pt", ".safetensors"})
-    if (path.ends_with(end) && path.size() > end.size())
-      return std::string(path.substr(0, path.size() - end.size()));
-  return std::string(path);
-}
 
 /// Reads scores: the first column names the study (also "recon", as the reference writes it),
 /// others are found by name.

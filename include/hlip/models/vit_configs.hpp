@@ -22,7 +22,8 @@ HLIP_LAZY std::vector<std::string> vit_config_names() {
           "vit_base_patch14_reg4_dinov2",
           "vit_large_patch14_reg4_dinov2",
           "vit_giant_patch14_reg4_dinov2",
-          "radiograph_phantom"};
+          "radiograph_phantom",
+          "radiograph_phantom_tiny"};
 }
 
 /// A configuration by name: S, B, L and g of DINOv2 (g with SwiGLU), with and without four
@@ -30,10 +31,11 @@ HLIP_LAZY std::vector<std::string> vit_config_names() {
 HLIP_LAZY VitConfig vit_config(std::string_view name) {
   VitConfig c;
   c.name = std::string(name);
-  if (name == "radiograph_phantom") {
-    c.img_size = 64, c.patch_size = 8;
+  if (name == "radiograph_phantom" || name == "radiograph_phantom_tiny") {
+    const bool tiny = name == "radiograph_phantom_tiny";
+    c.img_size = tiny ? 32 : 64, c.patch_size = 8;
     c.in_chans = 1;
-    c.embed_dim = 128, c.depth = 4, c.num_heads = 4;
+    c.embed_dim = tiny ? 96 : 128, c.depth = 4, c.num_heads = 4;
     // what a class token sees of a picture is small where layers are narrow and begin small
     c.layer_scale = 1, c.init_std = 0.08;
     return c;
