@@ -47,10 +47,10 @@ if [ $kind = ct ]; then
 elif [ $kind = cxr ]; then
   programs=(train_rad_dino train_radiograph_labels encode_radiographs probe_radiographs look_at_radiographs)
   drawn=runs/radiograph_phantoms
-  arguments=(--phantom 12000 --phantom-size 64)
+  arguments=(--phantom 12000)
   labels=(--epochs 12)
-  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --phantom-size 64 --steps 20) labels=(--steps 20 --warmup 2); fi
-  arguments+=(--phantom-root $drawn)
+  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --steps 20) labels=(--steps 20 --warmup 2); fi
+  arguments+=(--phantom-size 64 --phantom-root $drawn)
 else
   programs=(train_brain_mri)
   arguments=(--phantom 3000 --phantom-root runs/brain_phantoms)

@@ -2,13 +2,12 @@
 // CLI11.
 #pragma once
 
+#include <hlip/cli/compute_threads.hpp>
 #include <hlip/cli/config_file.hpp>
 #include <hlip/cli/device.hpp>
 #include <hlip/io/file.hpp>
 #include <hlip/train/run_options.hpp>
 #include <hlip/train/stop_signal.hpp>
-
-#include <omp.h>
 
 #include <initializer_list>
 #include <string>
@@ -127,9 +126,8 @@ inline void add_loop_options(CLI::App& app, RunOptions& o, const char* group) {
   app.add_option("--seed", o.seed, "of initial weights, order and all draws")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--threads", o.threads,
-                 "compute threads (default: all cores); results do not depend on it")
-      ->check(CLI::Range(0, 4096))
+  add_threads_option(app, o.threads)
+      ->description("compute threads (default: all cores); results do not depend on it")
       ->group(group);
   add_device_option(app, o.device)->group(group);
   add_precision_option(app, o.precision)->group(group);
@@ -250,7 +248,7 @@ int run_training_program(CLI::App& app, int argc, char** argv, Options& o, Fault
       fmt::print("{}", resolved);
       return 0;
     }
-    if (o.threads > 0) omp_set_num_threads(o.threads);
+    use_compute_threads(o.threads);
     install_stop_signals("--resume latest goes on");
     outlive_readers();
     return on_device(o.device, [&](auto device) { return train(device, o, resolved); });
