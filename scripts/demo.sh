@@ -7,7 +7,8 @@
 #                                       ends at the scan and at the slice; as long
 #   scripts/demo.sh brain --seeds 5     the same from five starts (seeds 0 to 4), and what attention across scans gains over them
 #   scripts/demo.sh cxr                 chest radiographs: an encoder learns without labels; probes of it, of the same encoder
-#                                       untrained, of one trained with labels, and of pictures whose patches are shuffled
+#                                       untrained, of one trained with labels, and of one that learned as the first did, but
+#                                       from pictures whose patches are shuffled
 #   scripts/demo.sh --shuffle-reports   the control: reports of other studies, so nothing can be learned (also with brain)
 #   scripts/demo.sh --short             a minute, only to see that everything works (also with brain and cxr)
 # Other options are handed to train_ct_rate, train_brain_mri or train_rad_dino.
@@ -73,18 +74,20 @@ if [ $kind = ct ]; then exec build/release/bin/train_ct_rate "${arguments[@]}" -
 if [ $kind = cxr ]; then
   bin=build/release/bin
   $bin/train_rad_dino "${arguments[@]}" --out "$out" "${extra[@]}"
+  echo "demo: the control learns from pictures whose patches are shuffled"
+  $bin/train_rad_dino "${arguments[@]}" --shuffle-patches --out "$out/control" "${extra[@]}"
   table=$drawn/radiographs.csv model=radiograph_phantom_tiny
   echo "demo: the same encoder, trained with labels"
   $bin/train_radiograph_labels --images "$table" --model $model --out "$out/labels" "${labels[@]}"
-  features() {  # features NAME MODEL OPTION…
-    $bin/encode_radiographs "$table" --no-patches --batch-size 64 --name "$1" --model "$2" --out "$out/features_$1.safetensors" "${@:3}"
+  features() {  # features NAME MODEL
+    $bin/encode_radiographs "$table" --no-patches --batch-size 64 --name "$1" --model "$2" --out "$out/features_$1.safetensors"
   }
   features pre-trained "$out"
   features untrained untrained:$model
   features labels "$out/labels/encoder"
-  features shuffled "$out" --shuffle-patches
+  features control "$out/control"
   probe=()
-  for name in pre-trained untrained labels shuffled; do probe+=(--features "$out/features_$name.safetensors"); done
+  for name in pre-trained untrained labels control; do probe+=(--features "$out/features_$name.safetensors"); done
   $bin/probe_radiographs "${probe[@]}" --labels "$table" --standardise --lr 0.001,0.01 --out "$out/probe" | tee "$out/probe.txt" | sed '$d'
   $bin/look_at_radiographs $drawn/images/synthetic_00000{0,2}.png --model "$out" --out "$out/look"
   echo "demo: pages: $out/probe/probe.html, $out/look/look.html; all pictures are synthetic"

@@ -231,7 +231,7 @@ inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
   set("--head-hidden", o.head_hidden, index_t{256});
   set("--head-bottleneck", o.head_bottleneck, index_t{64});
   set("--batch-size", o.batch_size, std::min<std::int64_t>(64, o.phantom / 2));
-  if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{20});
+  if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{10});
   const std::int64_t steps = o.steps > 0 ? o.steps
                                          : std::max<std::int64_t>(
                                                1, o.epochs * o.phantom * 7 / 10 / o.batch_size);
