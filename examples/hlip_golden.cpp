@@ -22,6 +22,7 @@
 #include "golden/rad_dino/schedules.hpp"
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/vit.hpp"
+#include "golden/t3d/ops3d.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -62,6 +63,7 @@ template <class B> void check(Fixture& f) {
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
       {"metrics", check_metrics<Cpu>},            // of the host, whatever B is
+      {"ops3d", check_ops3d<B>},
       {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},

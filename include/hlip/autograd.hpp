@@ -3,6 +3,8 @@
 
 #include <hlip/autograd/checkpoint.hpp>
 #include <hlip/autograd/functions/attention.hpp>
+#include <hlip/autograd/functions/channel_norm.hpp>
+#include <hlip/autograd/functions/conv.hpp>
 #include <hlip/autograd/functions/drop_path.hpp>
 #include <hlip/autograd/functions/dropout.hpp>
 #include <hlip/autograd/functions/index.hpp>
@@ -11,6 +13,7 @@
 #include <hlip/autograd/functions/matmul.hpp>
 #include <hlip/autograd/functions/norm.hpp>
 #include <hlip/autograd/functions/patches.hpp>
+#include <hlip/autograd/functions/pool.hpp>
 #include <hlip/autograd/functions/reduce.hpp>
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/autograd/functions/softmax.hpp>

@@ -3,6 +3,8 @@
 
 #include <hlip/nn/attention_probabilities.hpp>
 #include <hlip/nn/block.hpp>
+#include <hlip/nn/channel_norm.hpp>
+#include <hlip/nn/conv.hpp>
 #include <hlip/nn/embedding.hpp>
 #include <hlip/nn/grid_positions.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>

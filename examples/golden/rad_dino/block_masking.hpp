@@ -1,7 +1,7 @@
 // Kind block_masking: masks under a tape of uniforms to the cell, and statistics of many draws.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/systems/rad_dino/crops.hpp>
 #include <hlip/systems/rad_dino/masking.hpp>

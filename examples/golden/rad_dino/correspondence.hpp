@@ -2,7 +2,7 @@
 // nearest neighbours.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/eval/patch_correspondence.hpp>
 

@@ -1,7 +1,7 @@
 // Kind dino_head: projection heads with MLPs of several depths.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/models/dino_head.hpp>
 

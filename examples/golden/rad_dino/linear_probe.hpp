@@ -1,7 +1,7 @@
 // Kind linear_probe: a linear layer on frozen features, its batches given.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/train/linear_probe.hpp>

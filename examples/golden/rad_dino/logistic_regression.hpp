@@ -2,7 +2,7 @@
 // folds.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/eval/logistic_regression.hpp>
 #include <hlip/eval/mean_sd.hpp>

@@ -1,7 +1,7 @@
 // Kinds dino_loss_centering, dino_loss_sinkhorn, ibot_loss, koleo: the terms of self-distillation.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/losses/koleo.hpp>
 #include <hlip/losses/prototype_cross_entropy.hpp>

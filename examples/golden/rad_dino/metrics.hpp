@@ -2,7 +2,7 @@
 // triples, bootstrap.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/eval/bootstrap.hpp>

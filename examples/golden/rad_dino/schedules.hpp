@@ -2,7 +2,7 @@
 // parameter.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/optim/ema.hpp>
 #include <hlip/systems/rad_dino/parameter_groups.hpp>

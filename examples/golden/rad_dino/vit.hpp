@@ -3,7 +3,7 @@
 // them.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/models/vit_outputs.hpp>
 

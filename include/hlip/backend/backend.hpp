@@ -46,6 +46,9 @@
 //                way nothing outside is read or written
 //   resampling   void resample_axis(B, const ResampleArgs<T>&);
 //   patches      void cut_patches(B, const PatchArgs<T>&);
+//   convolution  void conv_forward(B, const ConvArgs<T>&);
+//                void conv_backward_input(B, const ConvArgs<T>&);   also the transposed convolution
+//                void conv_backward_weight(B, const ConvArgs<T>&);
 //   optimiser    void adamw_update(B, const AdamWArgs<T>&);      all parameters at once, and in
 //                void sums_of_squares(B, std::span<const Elements<T>>, T* to);
 //   bfloat16     where the tag says `static constexpr bool stores_bfloat16 = true`, also these with
@@ -59,6 +62,7 @@
 #include <hlip/fwd.hpp>
 #include <hlip/tensor/shape.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -194,6 +198,34 @@ template <class T, class S = T> struct PatchArgs {
   index_t pd = 0, ph = 0, pw = 0;
   index_t first = 0, last = 0;
   S* rows = nullptr;
+};
+
+/// Where a convolution over three axes takes its numbers from; pictures have a first axis of one.
+/// Output q reads input q·stride − padding + t·dilation at tap t, zero outside of it. Channels are
+/// those of one of `groups`.
+struct ConvGeometry {
+  using Axes = std::array<index_t, 3>;
+  index_t batch = 0, groups = 1, in_channels = 0, out_channels = 0;
+  Axes in{}, out{}, kernel{}, stride{1, 1, 1}, padding{}, dilation{1, 1, 1};
+
+  static index_t volume(const Axes& a) { return a[0] * a[1] * a[2]; }
+  /// Products that make one output.
+  index_t products() const { return in_channels * volume(kernel); }
+  index_t x_size() const { return batch * groups * in_channels * volume(in); }
+  index_t y_size() const { return batch * groups * out_channels * volume(out); }
+  index_t weight_size() const { return groups * out_channels * products(); }
+};
+
+/// x (N, groups·C, D, H, W), weight (groups·O, C, kd, kh, kw), y (N, groups·O, d, h, w).
+/// conv_forward writes y = weight ∗ x + bias. conv_backward_input writes x, the transpose of that
+/// applied to y, + bias. conv_backward_weight writes weight, the gradient for y of the same product.
+template <class T> struct ConvArgs {
+  ConvGeometry g;
+  T* x = nullptr;
+  T* weight = nullptr;
+  T* y = nullptr;
+  const T* bias = nullptr;  ///< of the channels of what is written, or none
+  bool add = false;         ///< to what is in weight, instead of overwriting it
 };
 
 /// Neighbouring elements, one entry of a list: of which `sums_of_squares` writes Σ x² of entry i to

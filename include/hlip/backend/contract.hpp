@@ -78,6 +78,9 @@ concept BackendKernels = requires(B b, T* to, const T* from, const std::int64_t*
   scatter_add_rows(b, from, index, to, n, n, n);
   resample_axis(b, ResampleArgs<T>{});
   cut_patches(b, PatchArgs<T>{});
+  conv_forward(b, ConvArgs<T>{});
+  conv_backward_input(b, ConvArgs<T>{});
+  conv_backward_weight(b, ConvArgs<T>{});
   adamw_update(b, AdamWArgs<T>{});
   sums_of_squares(b, std::span<const Elements<T>>{}, to);
 };

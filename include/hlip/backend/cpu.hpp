@@ -3,6 +3,7 @@
 
 #include <hlip/backend/cpu/adamw.hpp>
 #include <hlip/backend/cpu/attention.hpp>
+#include <hlip/backend/cpu/conv.hpp>
 #include <hlip/backend/cpu/gemm.hpp>
 #include <hlip/backend/cpu/index.hpp>
 #include <hlip/backend/cpu/loop.hpp>

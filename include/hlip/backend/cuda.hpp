@@ -4,6 +4,7 @@
 
 #include <hlip/backend/cuda/adamw.hpp>
 #include <hlip/backend/cuda/attention.hpp>
+#include <hlip/backend/cuda/conv.hpp>
 #include <hlip/backend/cuda/device_info.hpp>
 #include <hlip/backend/cuda/gemm.hpp>
 #include <hlip/backend/cuda/index.hpp>

@@ -3,6 +3,7 @@
 
 #include <hlip/backend/reference/adamw.hpp>
 #include <hlip/backend/reference/attention.hpp>
+#include <hlip/backend/reference/conv.hpp>
 #include <hlip/backend/reference/gemm.hpp>
 #include <hlip/backend/reference/index.hpp>
 #include <hlip/backend/reference/loop.hpp>

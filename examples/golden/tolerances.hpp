@@ -1,7 +1,7 @@
-// How far fixtures of RAD-DINO may be off. Source: README.md beside them.
+// How far fixtures of RAD-DINO and T3D may be off. Source: README.md beside them.
 #pragma once
 
-#include "../fixture.hpp"
+#include "fixture.hpp"
 
 namespace golden {
 
