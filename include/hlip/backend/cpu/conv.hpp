@@ -182,6 +182,7 @@ template <class T> void conv_forward(Cpu, const ConvArgs<T>& a) {
   if constexpr (std::is_same_v<T, float>)
     if (in_bfloat16()) return conv_forward_by_columns(Cpu{}, a);
   const ConvGeometry& g = a.g;
+  if (g.y_size() == 0) return;
   std::vector<GatheredProduct<T>> products;
   for (index_t group = 0; group < g.groups; ++group)
     products.push_back(
@@ -202,6 +203,7 @@ template <class T> void conv_backward_input(Cpu, const ConvArgs<T>& a) {
   if constexpr (std::is_same_v<T, float>)
     if (in_bfloat16()) return conv_backward_input_by_columns(Cpu{}, a);
   const ConvGeometry& g = a.g;
+  if (g.x_size() == 0) return;
   std::vector<GatheredProduct<T>> products;
   std::vector<std::vector<T>> weights;
   for (index_t group = 0; group < g.groups; ++group)
