@@ -38,26 +38,30 @@ template <class T, class B> struct ChannelMoments {
 };
 
 /// (x − mean)·rstd·weight + bias of every channel of x (N, C, elements); weight and bias (C) or
-/// both empty. The moments are those of x, and gradients go through them.
-template <class T, class B>
+/// both empty. The moments are those of x, and gradients go through them. Computed in the type of
+/// the moments.
+template <class C, class T, class B>
 Var<T, B> channel_norm(std::string_view op, const Var<T, B>& x, const Var<T, B>& weight,
-                       const Var<T, B>& bias, const ChannelMoments<T, B>& moments, double eps) {
-  const Tensor<T, B> in = x.value(), mean = by_channel(moments.mean),
+                       const Var<T, B>& bias, const ChannelMoments<C, B>& moments, double eps) {
+  const Tensor<C, B> in = stored_as<C>(x.value()), mean = by_channel(moments.mean),
                      rstd = by_channel(moments.rstd(eps));
   const bool affine = weight.numel() > 0;
-  const Tensor<T, B> w = affine ? by_channel(weight.value()) : Tensor<T, B>::ones({1, 1, 1});
-  Tensor<T, B> y = affine ? Tensor<T, B>((in - mean) * (rstd * w) + by_channel(bias.value()))
-                          : Tensor<T, B>((in - mean) * rstd);
-  return record(op, y, {x, weight, bias}, [=](const Tensor<T, B>& dy, InputGrads<T, B>& grads) {
-    const Tensor<T, B> sums = channel_sums(dy),
-                       along = channel_sums(Tensor<T, B>(dy * ((in - mean) * rstd)));
-    grads.add(2, sums);
-    grads.add(1, along);
+  const Tensor<C, B> w = affine ? by_channel(stored_as<C>(weight.value()))
+                                : Tensor<C, B>::ones({1, 1, 1});
+  const Tensor<C, B> y = affine ? Tensor<C, B>((in - mean) * (rstd * w) +
+                                               by_channel(stored_as<C>(bias.value())))
+                                : Tensor<C, B>((in - mean) * rstd);
+  const auto pull = [=](const Tensor<T, B>& given, InputGrads<T, B>& grads) {
+    const Tensor<C, B> dy = stored_as<C>(given), sums = channel_sums(dy),
+                       along = channel_sums(Tensor<C, B>(dy * ((in - mean) * rstd)));
+    grads.add(2, stored_as<T>(sums));
+    grads.add(1, stored_as<T>(along));
     if (!grads.wants(0)) return;
     const double share = 1.0 / static_cast<double>(in.dim(0) * in.dim(2));
-    const Tensor<T, B> shift = by_channel(sums) * share, slope = by_channel(along) * share * rstd;
-    grads.add(0, Tensor<T, B>((dy - shift - (in - mean) * slope) * (rstd * w)));
-  });
+    const Tensor<C, B> shift = by_channel(sums) * share, slope = by_channel(along) * share * rstd;
+    grads.add(0, stored_as<T>(Tensor<C, B>((dy - shift - (in - mean) * slope) * (rstd * w))));
+  };
+  return record(op, stored_as<T>(y), {x, weight, bias}, pull);
 }
 
 /// One value a channel, times and plus x.
@@ -100,6 +104,23 @@ template <class T, class B> struct RunningMoments {
   double momentum = 0.1;  ///< running = (1 − momentum)·running + momentum·batch
 };
 
+namespace detail {
+
+/// Normalises with the moments of the batch, taken in C, and moves the running ones.
+template <class C, class T, class B>
+Var<T, B> batch_norm_in(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias,
+                        const RunningMoments<T, B>& running, double eps) {
+  const Var<T, B> flat = reshape(x, as_channels(x.value()).shape());
+  const auto moments = ChannelMoments<C, B>::of(stored_as<C>(flat.value()));
+  const double each = static_cast<double>(x.numel() / x.dim(1)), m = running.momentum;
+  running.mean.value().assign(running.mean.value() * (1 - m) + stored_as<T>(moments.mean) * m);
+  running.var.value().assign(running.var.value() * (1 - m) +
+                             stored_as<T>(moments.var) * (m * each / (each - 1)));
+  return reshape(channel_norm("batch_norm", flat, weight, bias, moments, eps), x.shape());
+}
+
+}  // namespace detail
+
 /// (x − mean) / √(var + eps) · weight + bias of every channel, as torch.nn.functional.batch_norm.
 /// In training the moments are those of the batch, and the running ones move towards them (the
 /// variance as that of a sample); otherwise they are the running ones, and constant.
@@ -119,13 +140,10 @@ Var<T, B> batch_norm(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B
   }
   expect(each > 1, located("batch_norm"), "x is {}: one element a channel has no variance",
          to_string(x.shape()));
-  const Var<T, B> flat = reshape(x, detail::as_channels(x.value()).shape());
-  const auto moments = detail::ChannelMoments<T, B>::of(flat.value());
-  const double m = running.momentum,
-               sample = static_cast<double>(each) / static_cast<double>(each - 1);
-  running.mean.value().assign(running.mean.value() * (1 - m) + moments.mean * m);
-  running.var.value().assign(running.var.value() * (1 - m) + moments.var * (m * sample));
-  return reshape(detail::channel_norm("batch_norm", flat, weight, bias, moments, eps), x.shape());
+  // Gradients are what a mean and a slope leave: of two values next to nothing, which float32 loses
+  constexpr index_t few = 8;
+  if (each <= few) return detail::batch_norm_in<double>(x, weight, bias, running, eps);
+  return detail::batch_norm_in<T>(x, weight, bias, running, eps);
 }
 
 /// Groups of neighbouring channels of a picture are normalised together, as
