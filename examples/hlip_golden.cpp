@@ -64,7 +64,7 @@ template <class B> void check(Fixture& f) {
       {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
-      {"metrics", check_metrics<Cpu>},            // of the host, whatever B is
+      {"metrics", check_metrics<Cpu>},  // of the host, whatever B is
       {"ops3d", check_ops3d<B>},
       {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},

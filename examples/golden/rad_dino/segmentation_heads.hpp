@@ -10,6 +10,12 @@
 
 namespace golden {
 
+/// A tensor of the shape that others imply: no file can ask for a network far larger than itself.
+inline void expect_stored(const Fixture& f, const std::string& name, const Shape& want) {
+  if (!(f.shape(name) == want))
+    fail_file(f.path(), name, "is {}, expected {}", to_string(f.shape(name)), to_string(want));
+}
+
 /// The parameters of the fixture below a prefix.
 template <class M> void load_part(const Fixture& f, M& module, const std::string& prefix) {
   load_state_dict(module, Group(f, "param." + prefix));
@@ -22,8 +28,8 @@ template <class M> void compare_part_grads(Fixture& f, M& module, const std::str
   });
 }
 
-/// The same of the scales, whose biases batch norms take off again: their gradients are zero but for
-/// rounding, and count beside those of the weights.
+/// The same of the scales, whose biases batch norms take off again: their gradients are zero but
+/// for rounding, and count beside those of the weights.
 template <class B> void compare_scale_grads(Fixture& f, BlockScales<float, B>& scales) {
   const auto compare_layer = [&](const std::string& name, const ConvTranspose2d<float, B>& layer) {
     const std::string grad = "grad.scales." + name;
@@ -53,6 +59,9 @@ template <class B> void check_linear_head(Fixture& f) {
                 classes = axis_of(f, "param.linear.conv.weight", 4, 0),
                 rows = axis_of(f, "input.linear.target", 3, 1),
                 columns = axis_of(f, "input.linear.target", 3, 2);
+  expect_stored(f, "param.linear.conv.weight", {classes, dim, 1, 1});
+  expect_stored(f, "output.linear.upsampled",
+                {axis_of(f, "input.linear.x", 4, 0), classes, rows, columns});
   Initializer init(0);
   LinearHead<float, B> head(dim, classes, init);
   load_part(f, head, "linear.");
@@ -69,9 +78,13 @@ template <class B> void check_linear_head(Fixture& f) {
 }
 
 template <class B> void check_simple_pyramid(Fixture& f) {
+  const index_t dim = axis_of(f, "input.pyramid.x", 4, 1),
+                width = axis_of(f, "param.pyramid.lat0.weight", 4, 0);
+  expect_stored(f, "param.pyramid.up4a.weight", {dim, dim / 2, 2, 2});
+  expect_stored(f, "param.pyramid.out0.weight", {width, width, 3, 3});
+  expect_stored(f, "param.pyramid.lat3.weight", {width, dim, 1, 1});
   Initializer init(0);
-  SimplePyramid<float, B> pyramid(axis_of(f, "input.pyramid.x", 4, 1),
-                                  axis_of(f, "param.pyramid.lat0.weight", 4, 0), init);
+  SimplePyramid<float, B> pyramid(dim, width, init);
   load_part(f, pyramid, "pyramid.");
   const Var<float, B> x(f.tensor<B>("input.pyramid.x"), true);
   const FeatureMaps<float, B> levels = pyramid({x});
@@ -88,10 +101,13 @@ template <class B> void check_simple_pyramid(Fixture& f) {
 }
 
 template <class B> void check_uper_net(Fixture& f) {
+  const index_t dim = axis_of(f, "input.decoder.x0", 4, 1),
+                classes = axis_of(f, "param.decoder.cls.weight", 4, 0),
+                width = axis_of(f, "param.decoder.cls.weight", 4, 1);
+  expect_stored(f, "param.scales.a1.weight", {dim, dim, 2, 2});
+  expect_stored(f, "param.decoder.bottleneck.conv.weight", {width, dim + 4 * width, 3, 3});
   Initializer init(0);
-  UPerNet<float, B> net(axis_of(f, "input.decoder.x0", 4, 1),
-                        axis_of(f, "param.decoder.cls.weight", 4, 1),
-                        axis_of(f, "param.decoder.cls.weight", 4, 0), init);
+  UPerNet<float, B> net(dim, width, classes, init);
   net.decoder.dropout_rate = 0;  // the fixture drops nothing
   load_part(f, net.scales, "scales.");
   load_part(f, net.decoder, "decoder.");

@@ -14,6 +14,13 @@ template <class B> void check_unet(Fixture& f) {
   c.width = axis_of(f, "param.cls.weight", 4, 1);
   c.levels = 0;
   while (f.contains(fmt::format("param.enc{}.a.conv.weight", c.levels))) ++c.levels;
+  const std::string deepest = fmt::format("param.enc{}.", c.levels - 1);
+  const index_t most = axis_of(f, deepest + "b.conv.weight", 4, 0);
+  expect_stored(f, deepest + "b.conv.weight", {most, most, 3, 3});
+  expect_stored(f, "param.enc0.b.conv.weight", {c.width, c.width, 3, 3});
+  f.demand(c.levels <= 10 && most == c.width << (c.levels - 1),
+           "{} channels at level {}, {} at the first", most, c.levels, c.width);
+  if (!f.failures().empty()) return;
   Initializer init(0);
   UNet<float, B> net(c, init);
   load_part(f, net, "");
