@@ -178,7 +178,7 @@ TEST_CASE("decoders: maps that do not fit are named") {
   CHECK(error_of([&] { uper(maps); }) ==
         "block_scales: maps of (2, 8, 4, 4) and (2, 8, 3, 4), expected one size");
   CHECK(error_of([&] { uper(maps_of(1, 8, 4), trains); }) ==
-        "batch_norm: x is (1, 6, 1, 1): one element a channel has no variance");
+        "batch_norm_relu: x is (1, 6, 1, 1): one element a channel has no variance");
 }
 
 TEST_CASE("u_net: logits of every pixel, in sizes that all levels halve") {

@@ -23,7 +23,7 @@ template <class T = float, class B = Cpu> struct ConvBnRelu {
   }
   /// @param x (N, in, h, w)  @return (N, out, h, w)
   Var<T, B> operator()(const Var<T, B>& x, const Context& context = {}) const {
-    return relu(bn(conv(x), context));
+    return bn.then_relu(conv(x), context);
   }
 };
 
