@@ -42,7 +42,7 @@ alter() {
   printf "$value" | dd of="$1" bs=1 seek=$at conv=notrunc status=none
 }
 
-for file in "$source"/tests/golden/{hlip,rad_dino}/*.safetensors "$source"/tests/golden/interop/wordpiece.safetensors; do
+for file in "$source"/tests/golden/{hlip,rad_dino,t3d}/*.safetensors "$source"/tests/golden/interop/wordpiece.safetensors; do
   base=$(basename "$file")
   copy=$tmp/$base
   # The first, the middle and the last of the tensors that are results; where a check takes seconds, one has to do.

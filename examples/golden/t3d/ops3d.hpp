@@ -39,7 +39,7 @@ Var<float, B> apply_operator(Fixture& f, const std::string& op, const Var<float,
     return batch_norm(x, p["weight"], p["bias"],
                       RunningMoments<float, B>{p["running_mean"], p["running_var"]}, true);
   if (op == "instance") return instance_norm(x, p["weight"], p["bias"]);
-  if (op == "group") return group_norm(x, 3, p["weight"], p["bias"]);
+  if (op == "group") return group_norm(x, 1, p["weight"], p["bias"]);
   if (op == "maxpool") return max_pool3d(x, {3}, {.stride{2}, .padding{1}});
   if (op == "avgpool") return avg_pool3d(x, {2});
   if (op == "leaky") return Var<float, B>(where(x > 0, x, x * 0.01));

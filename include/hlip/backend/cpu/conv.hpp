@@ -28,7 +28,7 @@ template <class T> struct GatheredProduct {
 /// Rows [i0, i0 + rows) of columns [j0, j0 + cols).
 template <class T>
 [[gnu::noinline]] void gathered_tile(const GatheredProduct<T>& g, index_t i0, index_t rows,
-                                     index_t j0, index_t cols, std::vector<ColumnRun>& runs) {
+                                     index_t j0, index_t cols, GatherScratch<T>& scratch) {
   constexpr int nr = tile_cols<T>;
   const index_t all = g.columns.rows(), blocks = std::max<index_t>(1, div_up(all, gemm_k)),
                 depth = round_up(div_up(all, blocks), packet_width<T>), ldc = round_up(cols, nr);
@@ -41,7 +41,7 @@ template <class T>
   for (index_t k0 = 0; k0 < all; k0 += depth) {
     const index_t k = std::min(depth, all - k0);
     pack_a(rows, k, g.a + i0 * all + k0, all, false, packed_a);
-    pack_columns(g.columns, k0, k, j0, cols, runs, packed_b);
+    pack_columns(g.columns, k0, k, j0, cols, scratch, packed_b);
     multiply_panels(tile_products<1, T>, split, 0, split.count, cols,
                     PackedPanels<T>{packed_a, packed_b, k, 0, k}, c, ldc, T(1), k0 > 0);
   }
@@ -81,7 +81,7 @@ template <class T> void gathered_products(const std::vector<GatheredProduct<T>>&
   }
 #pragma omp parallel if (before.back() > 1 && work > 1e5)
   {
-    std::vector<ColumnRun> runs;
+    GatherScratch<T> scratch;
 #pragma omp for schedule(dynamic)
     for (index_t tile = 0; tile < before.back(); ++tile) {
       const auto which = static_cast<std::size_t>(
@@ -91,7 +91,7 @@ template <class T> void gathered_products(const std::vector<GatheredProduct<T>>&
       const index_t n = g.columns.columns(), across = div_up(n, size.cols),
                     i = (tile - before[which]) / across * size.rows,
                     j = (tile - before[which]) % across * size.cols;
-      gathered_tile(g, i, std::min(size.rows, g.m - i), j, std::min(size.cols, n - j), runs);
+      gathered_tile(g, i, std::min(size.rows, g.m - i), j, std::min(size.cols, n - j), scratch);
     }
   }
 }
@@ -122,17 +122,18 @@ inline std::pair<GatherAxis, std::vector<index_t>> backward_axis(const ConvGeome
 template <class T>
 std::vector<T> transposed_weight(const ConvGeometry& g, const T* weight,
                                  const std::array<std::vector<index_t>, 3>& taps) {
-  std::vector<T> to;
-  to.reserve(static_cast<std::size_t>(g.in_channels * g.out_channels) * taps[0].size() *
-             taps[1].size() * taps[2].size());
+  std::vector<index_t> chosen;
+  for (index_t i : taps[0])
+    for (index_t j : taps[1])
+      for (index_t k : taps[2]) chosen.push_back((i * g.kernel[1] + j) * g.kernel[2] + k);
+  const auto n = static_cast<index_t>(chosen.size()), all = g.volume(g.kernel);
+  std::vector<T> to(static_cast<std::size_t>(g.in_channels * g.out_channels * n));
+#pragma omp parallel for schedule(static) if (to.size() > 16384)
   for (index_t c = 0; c < g.in_channels; ++c)
     for (index_t o = 0; o < g.out_channels; ++o)
-      for (index_t i : taps[0])
-        for (index_t j : taps[1])
-          for (index_t k : taps[2])
-            to.push_back(weight[(((o * g.in_channels + c) * g.kernel[0] + i) * g.kernel[1] + j) *
-                                    g.kernel[2] +
-                                k]);
+      for (index_t t = 0; t < n; ++t)
+        to[static_cast<std::size_t>((c * g.out_channels + o) * n + t)] =
+            weight[(o * g.in_channels + c) * all + chosen[static_cast<std::size_t>(t)]];
   return to;
 }
 
@@ -152,7 +153,7 @@ template <class T> struct WeightProduct {
     return div_up(columns.outputs(), depth);
   }
   [[gnu::noinline]] void tile(index_t i0, index_t rows, index_t j0, index_t cols,
-                              std::vector<ColumnRun>& runs) const {
+                              GatherScratch<T>& scratch) const {
     constexpr int nr = tile_cols<T>, w = packet_width<T>;
     const index_t ldc = columns.rows(), outputs = columns.outputs(), wide = round_up(cols, nr),
                   blocks = blocks_of(columns), deep = round_up(std::min(outputs, depth), w);
@@ -167,7 +168,7 @@ template <class T> struct WeightProduct {
       const index_t n = block / blocks, k0 = block % blocks * depth,
                     k = std::min(depth, outputs - k0);
       pack_a(rows, k, y + n * picture + i0 * outputs + k0, outputs, false, packed_a);
-      pack_columns_transposed(columns, n * outputs + k0, k, j0, cols, runs, line, packed_b);
+      pack_columns_transposed(columns, n * outputs + k0, k, j0, cols, scratch, line, packed_b);
       multiply_panels(tile_products<1, T>, split, 0, split.count, cols,
                       PackedPanels<T>{packed_a, packed_b, k, 0, k}, c, ldc, T(1), true);
     }
@@ -259,12 +260,12 @@ template <class T> void conv_backward_weight(Cpu, const ConvArgs<T>& a) {
 #pragma omp parallel if (count > 1 && \
                          static_cast <double>(size) * static_cast <double>(shape.columns()) > 1e5)
   {
-    std::vector<ColumnRun> runs;
+    GatherScratch<T> scratch;
 #pragma omp for schedule(dynamic)
     for (index_t t = 0; t < count; ++t) {
       const index_t i = t / across % down * tiles.rows, j = t % across * tiles.cols;
       products[static_cast<std::size_t>(t / (down * across))].tile(
-          i, std::min(tiles.rows, m - i), j, std::min(tiles.cols, rows - j), runs);
+          i, std::min(tiles.rows, m - i), j, std::min(tiles.cols, rows - j), scratch);
     }
   }
   const index_t all = g.groups * size;
