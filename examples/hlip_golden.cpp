@@ -20,7 +20,9 @@
 #include "golden/rad_dino/losses.hpp"
 #include "golden/rad_dino/metrics.hpp"
 #include "golden/rad_dino/schedules.hpp"
+#include "golden/rad_dino/segmentation_heads.hpp"
 #include "golden/rad_dino/trajectory.hpp"
+#include "golden/rad_dino/unet.hpp"
 #include "golden/rad_dino/vit.hpp"
 #include "golden/t3d/ops3d.hpp"
 #include "golden/text_tower.hpp"
@@ -62,18 +64,20 @@ template <class B> void check(Fixture& f) {
       {"logistic_regression", check_logistic_regression<B>},
       {"losses", check_losses<B>},
       {"lr_schedules", check_lr_schedules<B>},
-      {"metrics", check_metrics<Cpu>},            // of the host, whatever B is
+      {"metrics", check_metrics<Cpu>},  // of the host, whatever B is
       {"ops3d", check_ops3d<B>},
       {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
       {"schedules_ema", check_schedules_ema<B>},
+      {"segmentation_heads", check_segmentation_heads<B>},
       {"text_tower", check_text_tower<B>},
       {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},
       {"trajectory_centering", check_trajectory<B>},
       {"trajectory_sinkhorn", check_trajectory<B>},
       {"transformer_block", check_transformer_block<B>},
+      {"unet", check_unet<B>},
       {"visual_encoder", check_visual_encoder<B>},
       {"vit_antialias", check_vit<B>},
       {"vit_offset", check_vit<B>},

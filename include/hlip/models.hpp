@@ -10,5 +10,12 @@
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
 #include <hlip/models/memory_forecast.hpp>
+#include <hlip/models/segmentation/conv_bn_relu.hpp>
+#include <hlip/models/segmentation/feature_maps.hpp>
+#include <hlip/models/segmentation/linear_head.hpp>
+#include <hlip/models/segmentation/simple_pyramid.hpp>
+#include <hlip/models/segmentation/u_net.hpp>
+#include <hlip/models/segmentation/uper_net.hpp>
+#include <hlip/models/segmentation/vit_feature_maps.hpp>
 #include <hlip/models/vit.hpp>
 #include <hlip/models/vit_outputs.hpp>

@@ -11,6 +11,7 @@
 #include <hlip/nn/hierarchy.hpp>
 #include <hlip/nn/init.hpp>
 #include <hlip/nn/layer_norm.hpp>
+#include <hlip/nn/layer_norm_2d.hpp>
 #include <hlip/nn/layer_scale.hpp>
 #include <hlip/nn/linear.hpp>
 #include <hlip/nn/lora.hpp>

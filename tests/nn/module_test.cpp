@@ -119,6 +119,16 @@ TEST_CASE(
   CHECK(same_bits(network.layers[1].weight.value(), source.tensors["layers.1.weight"]));
 }
 
+TEST_CASE("load_state_dict: the counters of PyTorch's batch norms are passed over") {
+  Network network;
+  Source source = source_for(network);
+  source.tensors["layers.0.num_batches_tracked"] = Array::ones({});
+  CHECK(load_state_dict(network, source).ok());
+  source.tensors["layers.0.batches"] = Array::ones({});
+  CHECK(load_state_dict(network, source, false).unexpected ==
+        std::vector<std::string>{"layers.0.batches"});
+}
+
 TEST_CASE(
     "map_state_dict: parameters become the tensors of the source; frozen ones stay frozen, other "
     "copies stay as they are") {

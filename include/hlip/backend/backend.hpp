@@ -218,7 +218,7 @@ struct ConvGeometry {
 
 /// x (N, groups·C, D, H, W), weight (groups·O, C, kd, kh, kw), y (N, groups·O, d, h, w).
 /// conv_forward writes y = weight ∗ x + bias. conv_backward_input writes x, the transpose of that
-/// applied to y, + bias. conv_backward_weight writes weight, the gradient for y of the same product.
+/// applied to y, + bias. conv_backward_weight writes weight, the gradient for y of that product.
 template <class T> struct ConvArgs {
   ConvGeometry g;
   T* x = nullptr;

@@ -29,9 +29,13 @@ template <class T = float, class B = Cpu> struct BatchNorm {
   }
   /// @param x (N, C, …)  @param context whether it is training: then the running moments move
   Var<T, B> operator()(const Var<T, B>& x, const Context& context = {}) const {
-    return batch_norm(x, weight, bias, RunningMoments<T, B>{running_mean, running_var, momentum},
-                      context.training, eps);
+    return batch_norm(x, weight, bias, moments(), context.training, eps);
   }
+  /// The same and ReLU, see batch_norm_relu.
+  Var<T, B> then_relu(const Var<T, B>& x, const Context& context = {}) const {
+    return batch_norm_relu(x, weight, bias, moments(), context.training, eps);
+  }
+  RunningMoments<T, B> moments() const { return {running_mean, running_var, momentum}; }
 };
 
 /// torch.nn.GroupNorm

@@ -139,7 +139,9 @@ LoadReport match_state_dict(M& module, const Source& source, bool strict, Put pu
     }
   });
   for (const auto& name : source.names())
-    if (!used.count(name)) report.unexpected.push_back(name);
+    // How many batches a norm of PyTorch has seen: ours does not count them
+    if (!used.count(name) && !name.ends_with("num_batches_tracked"))
+      report.unexpected.push_back(name);
   if (strict && !report.ok())
     fail("load_state_dict", "names or shapes differ\n{}", report.to_text());
   return report;
@@ -151,7 +153,8 @@ LoadReport match_state_dict(M& module, const Source& source, bool strict, Put pu
 ///
 /// @param source a SafetensorsFile, or anything with its names(), contains(name), info(name).shape
 /// and tensor<T, B>(name)
-/// @param strict throws unless every name is on both sides with the same shape
+/// @param strict throws unless every name is on both sides with the same shape; the counter
+/// `num_batches_tracked` of PyTorch's batch norms apart, which is passed over
 template <class M, class Source>
 LoadReport load_state_dict(M& module, const Source& source, bool strict = true) {
   return detail::match_state_dict(module, source, strict, [&](const std::string& name, auto& p) {

@@ -134,7 +134,7 @@ Var<T, B> conv3d(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& b
 
 /// The transpose of a convolution, as torch.nn.functional.conv_transpose2d.
 /// @param x (N, C, H, W)  @param weight (C, O / groups, kh, kw)  @param bias (O), or an empty Var
-/// @return (N, O, h, w) with h = (H − 1)·stride − 2·padding + dilation·(kh − 1) + output_padding + 1
+/// @return (N, O, h, w), h = (H − 1)·stride − 2·padding + dilation·(kh − 1) + output_padding + 1
 /// @throws as conv2d
 template <class T, class B>
 Var<T, B> conv_transpose2d(const Var<T, B>& x, const Var<T, B>& weight, const Var<T, B>& bias = {},
