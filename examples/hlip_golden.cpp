@@ -20,6 +20,7 @@
 #include "golden/rad_dino/losses.hpp"
 #include "golden/rad_dino/metrics.hpp"
 #include "golden/rad_dino/schedules.hpp"
+#include "golden/rad_dino/text_metrics.hpp"
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/vit.hpp"
 #include "golden/text_tower.hpp"
@@ -66,6 +67,7 @@ template <class B> void check(Fixture& f) {
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
       {"schedules_ema", check_schedules_ema<B>},
+      {"text_metrics", check_text_metrics<Cpu>},  // of the host, whatever B is
       {"text_tower", check_text_tower<B>},
       {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},
