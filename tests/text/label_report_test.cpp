@@ -38,6 +38,7 @@ TEST_CASE("report_sentences: words, commas, numbers, contractions, lines") {
   CHECK(s[1] == Words{"is", "not", "it"});
   CHECK(s[2] == Words{"ground", "glass", ",", "mild", ","});
   CHECK(report_sentences("one\nline").size() == 1);
+  CHECK(report_sentences("\xE2\x80\xA2 one \xE2\x80\xA2 two").size() == 2);
   CHECK(report_sentences("").empty());
   CHECK(report_sentences(" .,;'()\n\n. ").empty());
 }

@@ -42,10 +42,10 @@ inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace detail
 
-/// Splits a report into sentences and these into words, lower-case. Sentences end with . ! ? ; and
-/// blank lines. Commas, colons and brackets are words of their own, ","; "isn't" is "is" and "not";
-/// hyphens and slashes part words; "2.5" is one. Other characters than letters, digits and
-/// apostrophes are dropped.
+/// Splits a report into sentences and these into words, lower-case. Sentences end with . ! ? ;,
+/// bullets (•) and blank lines. Commas, colons and brackets are words of their own, ","; "isn't" is
+/// "is" and "not"; hyphens and slashes part words; "2.5" is one. Other characters than letters,
+/// digits and apostrophes are dropped.
 /// @param report UTF-8 of any origin; time and memory are linear in it
 HLIP_LAZY std::vector<std::vector<std::string>> report_sentences(std::string_view report) {
   detail::SentenceBuilder out;
@@ -56,6 +56,7 @@ HLIP_LAZY std::vector<std::vector<std::string>> report_sentences(std::string_vie
     line_ends = c == '\n' ? line_ends + 1 : is_white_space(c) ? line_ends : 0;
     if (c >= 0x80) {
       if (c == 0x2019) out.word += '\'';
+      else if (c == 0x2022) out.end_sentence();
       else if (is_white_space(c) || (c >= 0x2000 && c < 0x2070) || c == replacement_character)
         out.end_word();
       else append_utf8(out.word, c);

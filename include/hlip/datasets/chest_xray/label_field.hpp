@@ -1,11 +1,13 @@
 // A field of a table of labels, as CheXpert's labeller and those after it write them.
 #pragma once
 
+#include <hlip/core/abi.hpp>
 #include <hlip/core/config.hpp>
 
 #include <charconv>
 #include <limits>
 #include <string_view>
+#include <system_error>
 
 HLIP_BEGIN
 
