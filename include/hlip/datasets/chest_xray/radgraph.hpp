@@ -59,31 +59,36 @@ inline EntityTriple radgraph_triple(const Json& entity, RadgraphNumbers& numbers
 
 }  // namespace detail
 
-/// Reads what RadGraph writes: {report: {"entities": {number: {"tokens": "effusion", "label":
+/// Triples of what RadGraph writes: {report: {"entities": {number: {"tokens": "effusion", "label":
 /// "OBS-DP", "relations": [["located_at", "2"]]}}}}. Tokens are compared in lower case; an entity
 /// has a relation if one leaves it. Other members are passed over.
+/// @param path named in errors
 /// @param numbers the same object for all files that are to be compared
 /// @throws hlip::error with file, report and entity for whatever is not of this form, and for a
 /// report named twice
 /// Source: Jain et al., "RadGraph", 2021.
-HLIP_LAZY RadgraphReports read_radgraph(const std::string& path, RadgraphNumbers& numbers,
-                                        JsonLimits limits = {}) {
+HLIP_LAZY RadgraphReports parse_radgraph(std::string_view text, const std::string& path,
+                                         RadgraphNumbers& numbers, const JsonLimits& limits = {}) {
   RadgraphReports reports;
-  each_json_member(read_file(path, limits.max_bytes), path, limits,
-                   [&](const std::string& name, const Json& report) {
-                     const std::string place = "report " + quote_text(name);
-                     if (!report.is_object())
-                       fail_file(path, place, "is a JSON {}, expected an object",
-                                 report.type_name());
-                     const auto [at, added] = reports.emplace(name, std::vector<EntityTriple>{});
-                     if (!added) fail_file(path, place, "is there twice");
-                     const Json& entities = detail::radgraph_member(
-                         report, "entities", Json::value_t::object, path, place);
-                     for (const auto& [key, entity] : entities.items())
-                       at->second.push_back(detail::radgraph_triple(
-                           entity, numbers, path, place + ", entity " + quote_text(key)));
-                   });
+  each_json_member(text, path, limits, [&](const std::string& name, const Json& report) {
+    const std::string place = "report " + quote_text(name);
+    if (!report.is_object())
+      fail_file(path, place, "is a JSON {}, expected an object", report.type_name());
+    const auto [at, added] = reports.emplace(name, std::vector<EntityTriple>{});
+    if (!added) fail_file(path, place, "is there twice");
+    const Json& entities = detail::radgraph_member(report, "entities", Json::value_t::object, path,
+                                                   place);
+    for (const auto& [key, entity] : entities.items())
+      at->second.push_back(
+          detail::radgraph_triple(entity, numbers, path, place + ", entity " + quote_text(key)));
+  });
   return reports;
+}
+
+/// Reads a file of RadGraph; see parse_radgraph.
+HLIP_LAZY RadgraphReports read_radgraph(const std::string& path, RadgraphNumbers& numbers,
+                                        const JsonLimits& limits = {}) {
+  return parse_radgraph(read_file(path, limits.max_bytes), path, numbers, limits);
 }
 
 /// F1 of the facts of each generated report (RGER), in the order of the names; their mean is the

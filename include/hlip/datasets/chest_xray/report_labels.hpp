@@ -50,23 +50,23 @@ inline Mention mention_of(float label) {
 }
 }  // namespace detail
 
-/// Reads a table of labels: 1 (positive), 0 (negative), -1 (uncertain) or nothing (blank), also as
+/// The labels of a table: 1 (positive), 0 (negative), -1 (uncertain) or nothing (blank), also as
 /// "1.0". Other columns, such as "Report Impression", "Reports" or "study_id", are passed over.
 /// @param findings the columns that are wanted, in this order
-/// @throws hlip::error when the table cannot be read, naming columns that are absent, and fields
-/// that hold anything else with their lines
-HLIP_LAZY ReportLabels read_report_labels(
-    const std::string& path, std::span<const std::string_view> findings = chexpert_findings) {
+/// @throws hlip::error naming columns that are absent, and fields that hold anything else with
+/// their lines
+HLIP_LAZY ReportLabels report_labels(
+    const CsvTable& table, std::span<const std::string_view> findings = chexpert_findings) {
   ReportLabels labels;
-  labels.path = path;
+  labels.path = table.path();
   labels.findings.assign(findings.begin(), findings.end());
-  const CsvTable table = read_csv(path, labels.findings);
+  expect_columns(table, labels.findings);
   std::vector<int> columns;
   for (const auto name : findings) columns.push_back(table.column(name));
   labels.mentions.reserve(table.rows() * columns.size());
   Problems problems;
   {
-    FileProblems faults(problems, path);
+    FileProblems faults(problems, table.path());
     for (std::size_t row = 0; row < table.rows(); ++row)
       for (const int column : columns) {
         float label = 0;
@@ -78,8 +78,15 @@ HLIP_LAZY ReportLabels read_report_labels(
         labels.mentions.push_back(detail::mention_of(label));
       }
   }
-  expect_no_problems(problems, path, "labels");
+  expect_no_problems(problems, table.path(), "labels");
   return labels;
+}
+
+/// Reads a table of labels; see report_labels.
+/// @throws hlip::error when the table cannot be read as well
+HLIP_LAZY ReportLabels read_report_labels(
+    const std::string& path, std::span<const std::string_view> findings = chexpert_findings) {
+  return report_labels(read_csv(path), findings);
 }
 
 /// F1 of the labels of generated reports against those of the reports they stand for, row by row: a
