@@ -21,6 +21,7 @@
 #include "golden/rad_dino/metrics.hpp"
 #include "golden/rad_dino/schedules.hpp"
 #include "golden/rad_dino/segmentation_heads.hpp"
+#include "golden/rad_dino/text_metrics.hpp"
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/unet.hpp"
 #include "golden/rad_dino/vit.hpp"
@@ -71,6 +72,7 @@ template <class B> void check(Fixture& f) {
       {"pretrained_text", check_pretrained_text<B>},
       {"schedules_ema", check_schedules_ema<B>},
       {"segmentation_heads", check_segmentation_heads<B>},
+      {"text_metrics", check_text_metrics<Cpu>},  // of the host, whatever B is
       {"text_tower", check_text_tower<B>},
       {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},

@@ -6,7 +6,10 @@
 #include <hlip/datasets/brain_mri/prompts.hpp>
 #include <hlip/datasets/brain_mri/samples.hpp>
 #include <hlip/datasets/brain_mri/scan.hpp>
+#include <hlip/datasets/chest_xray/label_field.hpp>
 #include <hlip/datasets/chest_xray/pictures.hpp>
+#include <hlip/datasets/chest_xray/radgraph.hpp>
+#include <hlip/datasets/chest_xray/report_labels.hpp>
 #include <hlip/datasets/chest_xray/table.hpp>
 #include <hlip/datasets/ct_rate/cache.hpp>
 #include <hlip/datasets/ct_rate/dataset.hpp>

@@ -1,6 +1,7 @@
 // Synthetic studies with reports, drawn and written as the real ones lie on disk. Needs libcsv,
-// nlohmann_json and zlib. Radiographs have headers of their own: phantoms/radiograph.hpp, and
-// phantoms/radiograph_writer.hpp, which needs libpng.
+// nlohmann_json and zlib. Radiographs have headers of their own: phantoms/radiograph.hpp,
+// phantoms/radiograph_terms.hpp (the words of their reports), and phantoms/radiograph_writer.hpp,
+// which needs libpng.
 #pragma once
 
 #include <hlip/phantoms/brain_mri.hpp>

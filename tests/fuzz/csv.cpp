@@ -2,6 +2,7 @@
 // wrong everywhere little is said.
 #include "fuzz.hpp"
 
+#include <hlip/datasets/chest_xray/report_labels.hpp>
 #include <hlip/datasets/ct_rate/tables.hpp>
 
 using namespace hlip;
@@ -24,5 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::promise(problems.size() <= 3 * (FileProblems::most + 2) &&
                   problems.count() >= problems.size());
     for (const auto& p : problems) fuzz::promise(p.size() < 1000 && visible_text(p) == p);
+    const std::string_view last = table.columns().back();
+    fuzz::promise(report_labels(table, std::span(&last, 1)).size() == table.rows());
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hlip/eval/auc.hpp>
+#include <hlip/text/mention.hpp>
 
 #include <array>
 #include <set>
@@ -54,9 +55,6 @@ HLIP_LAZY LabelF1 label_f1(std::span<const std::int64_t> reference,
   return f1;
 }
 
-/// What a labeller of reports says of a finding, by the numbers of CheXbert.
-enum class Mention : std::int64_t { blank = 0, positive = 1, negative = 2, uncertain = 3 };
-
 /// Mentions as yes/no labels: only a positive mention is a yes, an uncertain one is a no.
 /// @throws hlip::error on another number than those of Mention
 HLIP_LAZY std::vector<std::int64_t> positive_mentions(std::span<const std::int64_t> mentions) {
@@ -67,6 +65,15 @@ HLIP_LAZY std::vector<std::int64_t> positive_mentions(std::span<const std::int64
            mentions[i]);
     yes.push_back(mentions[i] == static_cast<std::int64_t>(Mention::positive));
   }
+  return yes;
+}
+
+/// The same of mentions. @param uncertain_too whether an uncertain one is a yes as well
+HLIP_LAZY std::vector<std::int64_t> positive_mentions(std::span<const Mention> mentions,
+                                                      bool uncertain_too = false) {
+  std::vector<std::int64_t> yes;
+  for (const Mention m : mentions)
+    yes.push_back(m == Mention::positive || (uncertain_too && m == Mention::uncertain));
   return yes;
 }
 

@@ -2,10 +2,10 @@
 // them. Paths and labels only; the pictures stay unread. Needs libcsv.
 #pragma once
 
+#include <hlip/datasets/chest_xray/label_field.hpp>
 #include <hlip/datasets/chest_xray/pictures.hpp>
 #include <hlip/io/csv.hpp>
 
-#include <charconv>
 #include <limits>
 #include <span>
 #include <string>
@@ -80,17 +80,6 @@ HLIP_LAZY void leave_out_absent(RadiographTable& all) {
                   all.path, absent, there.size(), absent == 1 ? "is" : "are", first,
                   absent > most ? fmt::format(" and {} more", absent - most) : ""));
   all.problems.unlisted += absent - 1;
-}
-
-/// What a field says of a finding: 0, 1, -1 (uncertain), NaN (blank), or nothing of these.
-HLIP_LAZY bool parse_label(std::string_view text, float& label) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  label = std::numeric_limits<float>::quiet_NaN();
-  if (text.empty()) return true;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), label);
-  return code == std::errc() && end == text.data() + text.size() &&
-         (label == 0 || label == 1 || label == -1);
 }
 
 }  // namespace detail
@@ -188,7 +177,7 @@ HLIP_LAZY std::vector<float> radiograph_labels(
     for (const std::size_t row : all.rows)
       for (const int column : columns) {
         float label = 0;
-        if (!detail::parse_label(all.table.at(row, column), label))
+        if (!parse_label_field(all.table.at(row, column), label))
           faults.add([&] {
             return fmt::format("{}: is {}, expected 0, 1, -1 or nothing",
                                all.table.place(row, column), quote_text(all.table.at(row, column)));
@@ -213,7 +202,7 @@ HLIP_LAZY std::vector<std::string> label_columns(const RadiographTable& all) {
     bool fits = true, negative = false, positive = false;
     for (std::size_t i = 0; fits && i < all.rows.size(); ++i) {
       float label = 0;
-      fits = detail::parse_label(all.table.at(all.rows[i], static_cast<int>(c)), label);
+      fits = parse_label_field(all.table.at(all.rows[i], static_cast<int>(c)), label);
       negative = negative || label == 0, positive = positive || label == 1;
     }
     if (fits && negative && positive) names.push_back(all.table.columns()[c]);
