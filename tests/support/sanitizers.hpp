@@ -1,5 +1,5 @@
-// Whether this is a build in which every access to memory is watched, which takes ten times as long:
-// what is counted over many draws is counted in the other builds.
+// Whether this is a build in which every access to memory is watched and all takes ten times as
+// long: what is counted over many draws is counted in the other builds.
 #pragma once
 
 namespace test {

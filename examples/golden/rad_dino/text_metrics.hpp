@@ -1,7 +1,7 @@
 // Kind text_metrics: ROUGE-L, ROUGE-N and BLEU of pairs of sentences.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/eval/average_precision.hpp>
 #include <hlip/eval/bleu.hpp>
