@@ -43,8 +43,8 @@ template <class B> void check_llama_prompt(Fixture& f, Llama<float, B>& llama) {
              rest = prompt.slice(1, 1, count).contiguous();
   const Var<float, B> embedded = splice_image(llama, bos, image,
                                               concat(std::vector{rest, target}, 1));
-  std::vector<std::int64_t> labels(
-      static_cast<std::size_t>(embedded.dim(1) - target.dim(1)), ignored_label);
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(embedded.dim(1) - target.dim(1)),
+                                   ignored_label);
   for (const std::int64_t id : target.to_vector()) labels.push_back(id);
   const Var<float, B> loss = next_token_loss(llama, llama.hidden(embedded), labels);
   f.compare("output.loss", loss.value(), llama_loss);
@@ -54,9 +54,8 @@ template <class B> void check_llama_prompt(Fixture& f, Llama<float, B>& llama) {
     if (f.contains("grad." + name)) f.compare_grad("grad." + name, p);
   });
   const auto most = size_at(f.config(), "max_new_tokens");
-  const auto greedy = generate(
-      llama, splice_image(llama, bos, image, rest),
-      {.max_new_tokens = most, .end_tokens = llama.config.end_tokens});
+  const auto greedy = generate(llama, splice_image(llama, bos, image, rest),
+                               {.max_new_tokens = most, .end_tokens = llama.config.end_tokens});
   f.compare_exact("output.greedy", greedy, {1, static_cast<index_t>(greedy.size())});
 }
 

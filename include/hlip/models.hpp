@@ -9,6 +9,8 @@
 #include <hlip/models/dino_head.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
+#include <hlip/models/llama/generate.hpp>
+#include <hlip/models/llama/splice.hpp>
 #include <hlip/models/memory_forecast.hpp>
 #include <hlip/models/vit.hpp>
 #include <hlip/models/vit_outputs.hpp>

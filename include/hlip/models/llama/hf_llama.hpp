@@ -36,8 +36,9 @@ class HfLlamaConfig {
       fail_file(path_, "num_attention_heads", "is {}, into which hidden_size {} does not divide",
                 c.num_heads, c.hidden_size);
     c.head_dim = has(json_, "head_dim") ? size("head_dim", 1 << 14) : c.hidden_size / c.num_heads;
-    c.max_positions = has(json_, "max_position_embeddings") ? size("max_position_embeddings", 1 << 24)
-                                                            : 2048;
+    c.max_positions = has(json_, "max_position_embeddings")
+                          ? size("max_position_embeddings", 1 << 24)
+                          : 2048;
     c.rms_norm_eps = number(json_, "rms_norm_eps", 1e-6, 1);
     c.rope_theta = rope_theta();
     c.attention_bias = flag("attention_bias"), c.mlp_bias = flag("mlp_bias");
@@ -45,10 +46,12 @@ class HfLlamaConfig {
     c.init_std = number(json_, "initializer_range", 0.02, 10);
     if (has(json_, "bos_token_id")) c.bos_token = tokens(json_, path_, "bos_token_id").front();
     c.end_tokens = tokens(json_, path_, "eos_token_id");
-    if (c.head_dim % 2 != 0) fail_file(path_, "head_dim", "is {}, expected an even number", c.head_dim);
+    if (c.head_dim % 2 != 0)
+      fail_file(path_, "head_dim", "is {}, expected an even number", c.head_dim);
     if (c.num_heads % c.num_kv_heads != 0)
-      fail_file(path_, "num_key_value_heads", "is {}, into which num_attention_heads {} do not divide",
-                c.num_kv_heads, c.num_heads);
+      fail_file(path_, "num_key_value_heads",
+                "is {}, into which num_attention_heads {} do not divide", c.num_kv_heads,
+                c.num_heads);
     return c;
   }
   /// Ids of special tokens: none, one or a list.
