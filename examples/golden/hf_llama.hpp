@@ -1,5 +1,5 @@
 // Kind hf_llama: a language model in the folder Hugging Face keeps it in, which lies beside the
-// fixture: logits under a mask, loss and gradients with image tokens in the prompt, greedy ids.
+// fixture: ids of texts and a text of ids, logits under a mask, loss and gradients with image tokens in the prompt, greedy ids.
 #pragma once
 
 #include "fixture.hpp"
@@ -7,12 +7,40 @@
 #include <hlip/models/llama/generate.hpp>
 #include <hlip/models/llama/hf_llama.hpp>
 #include <hlip/models/llama/splice.hpp>
+#include <hlip/text/sentencepiece.hpp>
 
 namespace golden {
 
 // Source: README.md beside the fixture.
 inline constexpr Limit llama_logits{Limit::Scale::tensor, 1e-4};
 inline constexpr Limit llama_loss{Limit::Scale::tensor, 1e-5};
+
+/// Ids of texts, and the text of those of the second.
+inline void check_llama_tokens(Fixture& f, const SentencePiece& tokenizer) {
+  const auto bytes = f.file().values<std::uint8_t>("input.utf8");
+  const auto lengths = f.integers("input.utf8_lengths");
+  const Shape shape = f.shape("input.utf8"), ids_shape = f.shape("output.ids");
+  f.require("input.utf8_lengths", {shape[0]});
+  std::vector<std::int64_t> padded;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    if (lengths[i] < 0 || lengths[i] > shape[1])
+      fail_file(f.path(), "input.utf8_lengths", "has {}, expected 0 to {}", lengths[i], shape[1]);
+    const auto row = bytes.begin() + static_cast<index_t>(i) * shape[1];
+    auto ids = tokenizer.encode(std::string(row, row + lengths[i]));
+    if (i == 1) {
+      const std::string text = tokenizer.decode(ids);
+      f.compare_exact("output.decoded_utf8",
+                      std::vector<std::int64_t>(
+                          reinterpret_cast<const unsigned char*>(text.data()),
+                          reinterpret_cast<const unsigned char*>(text.data()) + text.size()),
+                      {1, static_cast<index_t>(text.size())});
+    }
+    ids.resize(std::max(ids.size(), static_cast<std::size_t>(ids_shape.back())), -1);
+    padded.insert(padded.end(), ids.begin(), ids.end());
+  }
+  const auto rows = static_cast<index_t>(lengths.size());
+  f.compare_exact("output.ids", padded, {rows, static_cast<index_t>(padded.size()) / rows});
+}
 
 /// Logits of whole texts; what stands at padding means nothing.
 template <class B> void check_llama_logits(Fixture& f, const Llama<float, B>& llama) {
@@ -62,8 +90,9 @@ template <class B> void check_llama_prompt(Fixture& f, Llama<float, B>& llama) {
 template <class B> void check_hf_llama(Fixture& f) {
   const Json& model = entry(f.config(), "model");
   if (!model.is_string()) fail("config", "model is {}, expected a folder's name", model.dump());
-  const HfLlama folder(
-      (std::filesystem::path(f.path()).parent_path() / model.get<std::string>()).string());
+  const auto path = std::filesystem::path(f.path()).parent_path() / model.get<std::string>();
+  check_llama_tokens(f, SentencePiece((path / "tokenizer.model").string()));
+  const HfLlama folder(path.string());
   auto llama = folder.load<float, B>();
   check_llama_logits(f, llama);
   check_llama_prompt(f, llama);

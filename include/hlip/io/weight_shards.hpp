@@ -19,7 +19,7 @@ class WeightShards {
   /// The first of model.safetensors.index.json, model.safetensors, pytorch_model.bin.index.json and
   /// pytorch_model.bin that lies in the folder.
   /// @param access of the files; copy_on_write for `mapped`
-  /// @throws hlip::error naming the file, and the shard that is missing or the tensor that is not in
+  /// @throws hlip::error naming the file: a shard that is missing, or a tensor that is not in
   /// its shard
   HLIP_LAZY explicit WeightShards(const std::string& folder, MapAccess access = MapAccess::read) {
     for (const char* name : {"/model.safetensors", "/pytorch_model.bin"}) {

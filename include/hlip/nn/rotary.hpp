@@ -18,7 +18,7 @@ template <class T, class B> struct RotaryPositions {
   Tensor<T, B> cosines, sines;  ///< (positions, head_dim / 2)
 
   RotaryPositions() = default;
-  /// Positions first … first + count − 1. @param head_dim even  @param theta base of the wavelengths
+  /// Positions first … first + count − 1. @param head_dim even  @param theta base of wavelengths
   RotaryPositions(index_t first, index_t count, index_t head_dim, double theta) {
     expect(head_dim > 0 && head_dim % 2 == 0, "rotary", "head_dim is {}, expected an even number",
            head_dim);

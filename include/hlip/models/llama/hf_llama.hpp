@@ -122,8 +122,8 @@ class HfLlamaConfig {
 /// What matrices of weights become in memory.
 enum class LlamaWeights {
   widened,  ///< the model's element type, whatever they are stored as: for training
-  /// bfloat16 where the file has bfloat16, on the CPU in the file's own mapped memory, which is read
-  /// when it is needed; they do not train
+  /// bfloat16 where the file has it, on the CPU in the file's own mapped memory, which is read when
+  /// it is needed; they do not train
   as_stored
 };
 
