@@ -1,6 +1,6 @@
 // Kind hf_llama: a language model in the folder Hugging Face keeps it in, which lies beside the
-// fixture: ids of texts and a text of ids, logits under a mask, loss and gradients with image tokens
-// in the prompt, greedy ids.
+// fixture: ids of texts and a text of ids, logits under a mask, loss and gradients with pictures in
+// the prompt, greedy ids.
 #pragma once
 
 #include "fixture.hpp"
