@@ -22,7 +22,7 @@ TEST_CASE(
     "Linear: a weight that lies as bfloat16 gives what its numbers give, for any number of "
     "rows") {
   // above and below the rows for which no panel is widened; several panels; several parts of a row
-  for (const Shape& shape : {Shape{7, 5}, Shape{300, 530}, Shape{3, 2500}})
+  for (const Shape& shape : {Shape{7, 5}, Shape{70, 70000}, Shape{3, 2500}})
     for (const index_t rows : {1, 4, 5, 9}) {
       CAPTURE(to_string(shape));
       CAPTURE(rows);
@@ -30,7 +30,7 @@ TEST_CASE(
       stored.bias = plain.bias = Variable(numbers({shape[0]}, 2));
       const Variable x(numbers({rows, shape[1]}, 3)), residual(numbers({rows, shape[0]}, 4));
       CHECK(largest_difference(stored(x, {Activation::none, residual}).value(),
-                               plain(x, {Activation::none, residual}).value()) < 1e-12);
+                               plain(x, {Activation::none, residual}).value()) < 1e-9);
       CHECK(stored.weight.stored());
     }
 }
@@ -42,6 +42,15 @@ TEST_CASE("Linear: gradients flow past a weight that lies as bfloat16") {
                    return stored_linear(v[0], layer.weight.as<bfloat16>(), v[1], v[2]);
                  },
                  {numbers({2, 3, 6}, 3), numbers({300}, 4), numbers({2, 3, 300}, 5)});
+}
+
+TEST_CASE("Linear: the gradient of the input where a weight is widened in several panels") {
+  const auto [stored, plain] = stored_and_plain<Linear<double, Cpu>>({70, 70000});
+  const Array x = numbers({5, 70000}, 3), seed = numbers({5, 70}, 4);
+  const Variable a(x, true), b(x, true);
+  stored(a).backward(seed);
+  plain(b).backward(seed);
+  CHECK(largest_difference(a.grad(), b.grad()) < 1e-12);
 }
 
 TEST_CASE("Linear: what a weight that lies as bfloat16 does not know is said") {

@@ -40,15 +40,26 @@ template <class T> struct StoredRowProduct {
 /// Products of rows with a weight (out, in) that lies as bfloat16.
 template <class T, class B> struct StoredProduct {
   Tensor<bfloat16, B> weight;
-  static constexpr index_t panel = 256;   ///< rows of the weight that are widened at a time
   static constexpr index_t few_rows = 4;  ///< for which no copy of the weight is made
 
+  /// Rows of the weight that are widened at a time: some sixteen megabytes.
+  index_t panel() const {
+    return std::clamp<index_t>((index_t{1} << 22) / std::max<index_t>(1, in()), 64,
+                               std::max<index_t>(64, out()));
+  }
   index_t out() const { return weight.dim(0); }
   index_t in() const { return weight.dim(1); }
   /// fn(first, widened rows of the weight from there on)
   template <class Fn> void each_panel(Fn fn) const {
-    for (index_t o = 0; o < out(); o += panel)
-      fn(o, weight.slice(0, o, std::min(out(), o + panel)).template to<T>());
+    const index_t step = panel();
+    // one piece of memory for all: fresh pages cost more than the conversion
+    const auto wide = Tensor<T, B>::empty({std::min(step, out()), in()});
+    for (index_t o = 0; o < out(); o += step) {
+      const index_t end = std::min(out(), o + step);
+      const Tensor<T, B> some = wide.slice(0, 0, end - o);
+      some.assign(weight.slice(0, o, end));
+      fn(o, some);
+    }
   }
   /// x (rows, in) → (rows, out)
   Tensor<T, B> forward(const Tensor<T, B>& x) const {
