@@ -57,7 +57,7 @@ template <class T, class B> struct StoredProduct {
     for (index_t o = 0; o < out(); o += step) {
       const index_t end = std::min(out(), o + step);
       const Tensor<T, B> some = wide.slice(0, 0, end - o);
-      some.assign(weight.slice(0, o, end));
+      some.assign(cast<T>(weight.slice(0, o, end)));
       fn(o, some);
     }
   }
