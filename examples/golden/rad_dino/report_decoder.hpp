@@ -20,6 +20,9 @@ inline LlamaConfig report_decoder_config(const Fixture& f) {
   c.rope_theta = number_of(f.said_json("rope_theta"), "rope_theta");
   c.end_tokens = {};
   check_llama_config(c);
+  // before anything is made of a number of layers that the file does not have
+  f.require(fmt::format("param.lm.model.layers.{}.input_layernorm.weight", c.num_layers - 1),
+            {c.hidden_size});
   if (f.said("rope_layout") != "rotate-half")
     fail_file(f.path(), "rope_layout", "is {}, expected rotate-half", f.said("rope_layout"));
   for (const auto& [name, shape] : llama_parameters(c)) f.require("param.lm." + name, shape);
