@@ -5,7 +5,8 @@
 #include <hlip/models/llama/config.hpp>
 #include <hlip/ops/index.hpp>
 
-#include <algorithm>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 HLIP_BEGIN

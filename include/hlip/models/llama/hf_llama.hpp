@@ -6,8 +6,9 @@
 #include <hlip/io/weight_shards.hpp>
 #include <hlip/models/llama/llama.hpp>
 
+#include <memory>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
