@@ -15,8 +15,10 @@ if(NOT TARGET hlip::full)
   find_library(HLIP_UTF8PROC_LIBRARY utf8proc DOC "utf8proc")
   find_path(HLIP_LIBDEFLATE_INCLUDE_DIR libdeflate.h DOC "Folder of libdeflate.h")
   find_library(HLIP_LIBDEFLATE_LIBRARY deflate DOC "libdeflate")
+  find_path(HLIP_SENTENCEPIECE_INCLUDE_DIR sentencepiece_processor.h DOC "Folder of sentencepiece_processor.h")
+  find_library(HLIP_SENTENCEPIECE_LIBRARY sentencepiece DOC "SentencePiece")
   mark_as_advanced(HLIP_LIBCSV_INCLUDE_DIR HLIP_LIBCSV_LIBRARY HLIP_UTF8PROC_INCLUDE_DIR HLIP_UTF8PROC_LIBRARY
-                   HLIP_LIBDEFLATE_INCLUDE_DIR HLIP_LIBDEFLATE_LIBRARY)
+                   HLIP_LIBDEFLATE_INCLUDE_DIR HLIP_LIBDEFLATE_LIBRARY HLIP_SENTENCEPIECE_INCLUDE_DIR HLIP_SENTENCEPIECE_LIBRARY)
 
   if(NOT TARGET ZLIB::ZLIB)
     list(APPEND hlip_full_missing "zlib (zlib1g-dev)")
@@ -43,11 +45,16 @@ if(NOT TARGET hlip::full)
     list(APPEND hlip_full_missing "libdeflate (libdeflate-dev)")
   endif()
 
+  if(NOT HLIP_SENTENCEPIECE_INCLUDE_DIR OR NOT HLIP_SENTENCEPIECE_LIBRARY)
+    list(APPEND hlip_full_missing "SentencePiece (libsentencepiece-dev)")
+  endif()
+
   if(NOT hlip_full_missing)
     add_library(hlip::full INTERFACE IMPORTED GLOBAL)
     target_link_libraries(hlip::full INTERFACE hlip::hlip ZLIB::ZLIB nlohmann_json::nlohmann_json CLI11::CLI11 PNG::PNG JPEG::JPEG
-                          "${HLIP_LIBCSV_LIBRARY}" "${HLIP_UTF8PROC_LIBRARY}" "${HLIP_LIBDEFLATE_LIBRARY}")
-    target_include_directories(hlip::full INTERFACE "${HLIP_LIBCSV_INCLUDE_DIR}" "${HLIP_UTF8PROC_INCLUDE_DIR}" "${HLIP_LIBDEFLATE_INCLUDE_DIR}")
+                          "${HLIP_LIBCSV_LIBRARY}" "${HLIP_UTF8PROC_LIBRARY}" "${HLIP_LIBDEFLATE_LIBRARY}" "${HLIP_SENTENCEPIECE_LIBRARY}")
+    target_include_directories(hlip::full INTERFACE "${HLIP_LIBCSV_INCLUDE_DIR}" "${HLIP_UTF8PROC_INCLUDE_DIR}" "${HLIP_LIBDEFLATE_INCLUDE_DIR}"
+                               "${HLIP_SENTENCEPIECE_INCLUDE_DIR}")
   endif()
 endif()
 list(JOIN hlip_full_missing ", " hlip_full_missing)

@@ -5,6 +5,7 @@
 // Prints a line per file and "N passed, N failed"; exit code 0 if all passed, 1 if not, 2 for wrong
 // usage.
 #include "golden/adamw.hpp"
+#include "golden/hf_llama.hpp"
 #include "golden/interpret.hpp"
 #include "golden/losses.hpp"
 #include "golden/lr_schedules.hpp"
@@ -19,6 +20,7 @@
 #include "golden/rad_dino/logistic_regression.hpp"
 #include "golden/rad_dino/losses.hpp"
 #include "golden/rad_dino/metrics.hpp"
+#include "golden/rad_dino/report_decoder.hpp"
 #include "golden/rad_dino/schedules.hpp"
 #include "golden/rad_dino/segmentation_heads.hpp"
 #include "golden/rad_dino/text_metrics.hpp"
@@ -58,6 +60,7 @@ template <class B> void check(Fixture& f) {
       {"dino_loss_centering", check_dino_loss_centering<B>},
       {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
       {"hf_dinov2", check_hf_dinov2<B>},
+      {"hf_llama", check_hf_llama<B>},
       {"ibot_loss", check_ibot_loss<B>},
       {"interpret", check_interpret<B>},
       {"koleo", check_koleo<B>},
@@ -70,6 +73,7 @@ template <class B> void check(Fixture& f) {
       {"param_groups", check_param_groups<Cpu>},  // of the host, whatever B is
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
+      {"report_decoder", check_report_decoder<B>},
       {"schedules_ema", check_schedules_ema<B>},
       {"segmentation_heads", check_segmentation_heads<B>},
       {"text_metrics", check_text_metrics<Cpu>},  // of the host, whatever B is

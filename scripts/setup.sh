@@ -29,6 +29,7 @@ libdeflate.h libdeflate-dev
 nlohmann/json.hpp nlohmann-json3-dev
 csv.h libcsv-dev
 utf8proc.h libutf8proc-dev
+sentencepiece_processor.h libsentencepiece-dev
 CLI/CLI.hpp libcli11-dev
 png.h libpng-dev
 jpeglib.h libjpeg-dev
@@ -57,7 +58,7 @@ look() {
   need_tool python3 python3
   if [ -z "$compiler" ]; then
     need "a C++ compiler" g++
-    packages+=(libeigen3-dev libfmt-dev zlib1g-dev libdeflate-dev nlohmann-json3-dev libcsv-dev libutf8proc-dev libcli11-dev libpng-dev libjpeg-dev doctest-dev)
+    packages+=(libeigen3-dev libfmt-dev zlib1g-dev libdeflate-dev nlohmann-json3-dev libcsv-dev libutf8proc-dev libsentencepiece-dev libcli11-dev libpng-dev libjpeg-dev doctest-dev)
   else
     need_headers "$compiler"
   fi

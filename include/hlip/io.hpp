@@ -8,4 +8,5 @@
 #include <hlip/io/safetensors.hpp>
 #include <hlip/io/safetensors_writer.hpp>
 #include <hlip/io/torch_file.hpp>
+#include <hlip/io/weight_shards.hpp>
 #include <hlip/io/weights_file.hpp>

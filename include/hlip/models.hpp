@@ -1,5 +1,6 @@
 // The models. Beside them: load_weights.hpp and vit_weights.hpp for weights of other programs;
-// config_json.hpp, vit_configs.hpp, hf_text_model.hpp and hf_dinov2.hpp need nlohmann_json.
+// config_json.hpp, vit_configs.hpp, hf_text_model.hpp, hf_dinov2.hpp, llama/hf_llama.hpp and
+// llama/write_hf_llama.hpp need nlohmann_json.
 #pragma once
 
 #include <hlip/models/bert.hpp>
@@ -9,6 +10,8 @@
 #include <hlip/models/dino_head.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
+#include <hlip/models/llama/generate.hpp>
+#include <hlip/models/llama/splice.hpp>
 #include <hlip/models/memory_forecast.hpp>
 #include <hlip/models/segmentation/conv_bn_relu.hpp>
 #include <hlip/models/segmentation/feature_maps.hpp>

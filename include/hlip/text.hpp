@@ -1,5 +1,5 @@
-// Everything in text/: report clean-up, tokeniser, vocabularies, labeller of reports. Optional
-// header: needs utf8proc.
+// Text: report clean-up, tokeniser, vocabularies, labeller of reports. Optional header: needs
+// utf8proc. Beside it: sentencepiece.hpp, which needs libsentencepiece.
 #pragma once
 
 #include <hlip/core/utf8.hpp>

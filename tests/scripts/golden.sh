@@ -6,7 +6,8 @@ bin=$1
 source=${HLIP_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 shared=${HLIP_SHARED:-$source/../shared}
 
-files=("$source"/tests/golden/{hlip,rad_dino,t3d}/*.safetensors "$source"/tests/golden/interop/{wordpiece,expected}.safetensors)
+files=("$source"/tests/golden/{hlip,rad_dino,t3d}/*.safetensors "$source"/tests/golden/interop/{wordpiece,expected}.safetensors
+       "$source/tests/golden/llama_hf/expected.safetensors")
 for f in "$shared"/golden/interop/wordpiece*.safetensors; do
   [ -e "$f" ] && files+=("$f")
 done

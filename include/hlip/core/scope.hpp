@@ -18,6 +18,8 @@ inline thread_local std::vector<std::string_view> module_path;
 /// Where a layer begins, work can be given up.
 class ModuleScope {
  public:
+  explicit ModuleScope(std::string&&) = delete;
+  explicit ModuleScope(const char* name) : ModuleScope(std::string_view(name)) {}
   explicit ModuleScope(std::string_view name) {
     interruption_point();
     detail::module_path.push_back(name);

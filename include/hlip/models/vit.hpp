@@ -132,7 +132,8 @@ template <class T = float, class B = Cpu> struct Vit {
   VitTokens<T, B> run_blocks(VitTokens<T, B> tokens, const Context& context, Visit visit) const {
     PackedTokens<T, B> packed{tokens.x, tokens.layouts()};
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-      ModuleScope at("blocks." + std::to_string(i));
+      const std::string name = "blocks." + std::to_string(i);
+      ModuleScope at(name);
       packed.x = run_block(blocks[i], packed, context.child(static_cast<std::uint32_t>(i)));
       tokens.x = packed.x;
       visit(i, static_cast<const VitTokens<T, B>&>(tokens));
