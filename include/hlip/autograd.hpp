@@ -3,7 +3,6 @@
 
 #include <hlip/autograd/checkpoint.hpp>
 #include <hlip/autograd/functions/attention.hpp>
-#include <hlip/autograd/functions/causal_attention.hpp>
 #include <hlip/autograd/functions/channel_norm.hpp>
 #include <hlip/autograd/functions/conv.hpp>
 #include <hlip/autograd/functions/drop_path.hpp>
@@ -16,10 +15,8 @@
 #include <hlip/autograd/functions/patches.hpp>
 #include <hlip/autograd/functions/pool.hpp>
 #include <hlip/autograd/functions/reduce.hpp>
-#include <hlip/autograd/functions/rms_norm.hpp>
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/autograd/functions/softmax.hpp>
-#include <hlip/autograd/functions/stored_linear.hpp>
 #include <hlip/autograd/functions/weight_norm.hpp>
 #include <hlip/autograd/fused.hpp>
 #include <hlip/autograd/gradcheck.hpp>

@@ -1,4 +1,5 @@
-// The models. Beside them: load_weights.hpp and vit_weights.hpp for weights of other programs;
+// The models. Beside them: the language model (models/llama.hpp), decoders of masks
+// (models/segmentation.hpp), load_weights.hpp and vit_weights.hpp for weights of other programs;
 // config_json.hpp, vit_configs.hpp, hf_text_model.hpp, hf_dinov2.hpp, llama/hf_llama.hpp and
 // llama/write_hf_llama.hpp need nlohmann_json.
 #pragma once
@@ -10,15 +11,6 @@
 #include <hlip/models/dino_head.hpp>
 #include <hlip/models/hlip_vit.hpp>
 #include <hlip/models/interpret.hpp>
-#include <hlip/models/llama/generate.hpp>
-#include <hlip/models/llama/splice.hpp>
 #include <hlip/models/memory_forecast.hpp>
-#include <hlip/models/segmentation/conv_bn_relu.hpp>
-#include <hlip/models/segmentation/feature_maps.hpp>
-#include <hlip/models/segmentation/linear_head.hpp>
-#include <hlip/models/segmentation/simple_pyramid.hpp>
-#include <hlip/models/segmentation/u_net.hpp>
-#include <hlip/models/segmentation/uper_net.hpp>
-#include <hlip/models/segmentation/vit_feature_maps.hpp>
 #include <hlip/models/vit.hpp>
 #include <hlip/models/vit_outputs.hpp>

@@ -21,7 +21,5 @@
 #include <hlip/nn/patch_dropout.hpp>
 #include <hlip/nn/patch_embed.hpp>
 #include <hlip/nn/pos_embed.hpp>
-#include <hlip/nn/rms_norm.hpp>
-#include <hlip/nn/rotary.hpp>
 #include <hlip/nn/stochastic_depth.hpp>
 #include <hlip/nn/swiglu.hpp>

@@ -16,7 +16,7 @@ inline constexpr char32_t replacement_character = 0xFFFD;
 
 /// Reads one code point at `at` (which must be inside `text`) and moves `at` behind it. Overlong
 /// forms, surrogates, values above U+10FFFF and cut sequences give U+FFFD and consume one byte.
-inline char32_t next_code_point(std::string_view text, std::size_t& at) {
+HLIP_LAZY char32_t next_code_point(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(at);
   if (lead < 0x80) {
@@ -47,7 +47,7 @@ inline char32_t next_code_point(std::string_view text, std::size_t& at) {
 
 /// Offset of the first byte that is not well-formed UTF-8 (overlong forms and surrogates included),
 /// or npos.
-inline std::size_t find_invalid_utf8(std::string_view text) {
+HLIP_LAZY std::size_t find_invalid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t begin = at;
     // U+FFFD itself takes three
@@ -57,7 +57,7 @@ inline std::size_t find_invalid_utf8(std::string_view text) {
 }
 
 /// Appends the UTF-8 form of `c`; values that are no character are written as U+FFFD.
-inline void append_utf8(std::string& out, char32_t c) {
+HLIP_LAZY void append_utf8(std::string& out, char32_t c) {
   if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) c = replacement_character;
   const auto put = [&](char32_t b) { out += static_cast<char>(b); };
   if (c < 0x80) {
@@ -73,7 +73,7 @@ inline void append_utf8(std::string& out, char32_t c) {
 }
 
 /// All code points of `text`.
-inline std::vector<char32_t> decode_utf8(std::string_view text) {
+HLIP_LAZY std::vector<char32_t> decode_utf8(std::string_view text) {
   std::vector<char32_t> out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) out.push_back(next_code_point(text, at));
@@ -81,7 +81,7 @@ inline std::vector<char32_t> decode_utf8(std::string_view text) {
 }
 
 /// UTF-8 of a run of code points.
-inline std::string encode_utf8(const std::vector<char32_t>& points) {
+HLIP_LAZY std::string encode_utf8(const std::vector<char32_t>& points) {
   std::string out;
   for (char32_t c : points) append_utf8(out, c);
   return out;

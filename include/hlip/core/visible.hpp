@@ -14,7 +14,7 @@ namespace detail {
 /// Bytes of the character at the beginning of well-formed `text` when it acts on a terminal or on
 /// its neighbours instead of being seen: control characters of ASCII and Latin-1, separators of
 /// lines, and marks that turn the direction of writing. 0 for all others.
-inline std::size_t unseen_bytes(std::string_view text) {
+HLIP_LAZY std::size_t unseen_bytes(std::string_view text) {
   const auto c = static_cast<unsigned char>(text[0]);
   if (c < 0x20 || c == 0x7F) return 1;
   if (c < 0xC2) return 0;
@@ -34,7 +34,7 @@ inline std::size_t unseen_bytes(std::string_view text) {
 /// a command line goes through here (or quote_text) before it reaches a terminal; messages of
 /// hlip::error have.
 /// @param lines keep line breaks: for text that hlip has put together from lines
-inline std::string visible_text(std::string_view text, bool lines = false) {
+HLIP_LAZY std::string visible_text(std::string_view text, bool lines = false) {
   const bool valid = find_invalid_utf8(text) == std::string_view::npos;
   std::string out;
   out.reserve(text.size());
@@ -54,7 +54,7 @@ inline std::string visible_text(std::string_view text, bool lines = false) {
 }
 
 /// At most `limit` bytes of `text`, in whole characters.
-inline std::string_view cut_text(std::string_view text, std::size_t limit) {
+HLIP_LAZY std::string_view cut_text(std::string_view text, std::size_t limit) {
   std::string_view shown = text.substr(0, limit);
   if (shown.size() < text.size())
     while (!shown.empty() && (static_cast<unsigned char>(text[shown.size()]) & 0xC0) == 0x80)
@@ -63,7 +63,7 @@ inline std::string_view cut_text(std::string_view text, std::size_t limit) {
 }
 
 /// At most `limit` bytes of `text` in quotes, as visible_text shows them; for messages.
-inline std::string quote_text(std::string_view text, std::size_t limit = 60) {
+HLIP_LAZY std::string quote_text(std::string_view text, std::size_t limit = 60) {
   const std::string_view shown = cut_text(text, limit);
   return '"' + visible_text(shown) + (shown.size() < text.size() ? "\"..." : "\"");
 }

@@ -47,7 +47,7 @@ struct BinaryCounts {
 
 /// Counts decisions `score > threshold` against the labels.
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
-inline BinaryCounts count_binary(std::span<const double> scores,
+HLIP_LAZY BinaryCounts count_binary(std::span<const double> scores,
                                  std::span<const std::int64_t> labels, double threshold = 0.5) {
   detail::check_scores("count_binary", scores, labels);
   BinaryCounts n;

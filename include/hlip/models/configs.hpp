@@ -30,7 +30,7 @@ HLIP_LAZY std::vector<std::string> clip_config_names() {
 }
 
 /// Those names as a text: "a, b, c".
-inline std::string clip_config_list() {
+HLIP_LAZY std::string clip_config_list() {
   std::string list;
   for (const auto& name : clip_config_names()) list += (list.empty() ? "" : ", ") + name;
   return list;

@@ -48,7 +48,7 @@ template <class T, class B> struct Interpretation {
 };
 
 /// The last block that attends at a level (1 = finest), or -1.
-inline index_t last_block_of_level(const HlipVitConfig& config, int level) {
+HLIP_LAZY index_t last_block_of_level(const HlipVitConfig& config, int level) {
   const auto levels = config.levels();
   for (auto i = static_cast<index_t>(levels.size()); i-- > 0;)
     if (levels[static_cast<std::size_t>(i)] == level) return i;
@@ -132,7 +132,7 @@ Tensor<T, B> relevance_to_voxels(const Tensor<T, B>& relevance, const Shape& siz
 }
 
 /// The slice shown for each patch layer: ⌊(j+½)·pd⌋.
-inline std::vector<std::int64_t> displayed_slices(index_t layers, index_t patch_depth) {
+HLIP_LAZY std::vector<std::int64_t> displayed_slices(index_t layers, index_t patch_depth) {
   std::vector<std::int64_t> rows;
   for (index_t j = 0; j < layers; ++j) rows.push_back((2 * j + 1) * patch_depth / 2);
   return rows;

@@ -17,10 +17,8 @@ template <class T = float, class B = Cpu> struct Embedding {
   Embedding(index_t rows, index_t dim, double std, Initializer& init)
       : weight(init.normal<T, B>({rows, dim}, std)) {}
   template <class V> void visit(V&& v) { v("weight", weight); }
-  /// Of a table that lies as bfloat16 (see Var::stored), these rows alone are widened.
   /// @param ids any shape, each in [0, rows)  @return ids.shape + (dim)
   Var<T, B> operator()(const Tensor<std::int64_t, B>& ids) const {
-    if (weight.stored()) return index_select(weight.template as<bfloat16>(), ids).template to<T>();
     return index_select(weight, ids);
   }
 };

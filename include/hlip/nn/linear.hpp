@@ -1,7 +1,7 @@
 // Linear: y = x · weightᵀ + bias.
 #pragma once
 
-#include <hlip/autograd/functions/stored_linear.hpp>
+#include <hlip/autograd/functions/linear.hpp>
 #include <hlip/nn/init.hpp>
 #include <hlip/nn/module.hpp>
 
@@ -24,18 +24,8 @@ template <class T = float, class B = Cpu> struct Linear {
     v("weight", weight);
     v("bias", bias);
   }
-  /// A weight that lies as bfloat16 (see Var::stored) is read as it is, and takes no part in
-  /// training.
   /// @param x (…, in)  @return (…, out)
-  /// @throws hlip::error when shapes do not fit, and for options that such a weight does not know
   Var<T, B> operator()(const Var<T, B>& x, const LinearOptions<T, B>& options = {}) const {
-    if (weight.stored()) {
-      expect(options.activation == Activation::none && options.scale.numel() == 0 &&
-                 options.out.numel() == 0,
-             "linear",
-             "an activation, a scale or a place for the result of a weight that lies as bfloat16");
-      return stored_linear(x, weight.template as<bfloat16>(), bias, options.residual);
-    }
     return linear(x, weight, bias, options);
   }
 };

@@ -17,7 +17,7 @@ HLIP_BEGIN
 /// What training programs put in front of the names of a model: the key of a checkpoint that holds
 /// the weights ("state_dict.", "model."), then wrappers of the module ("module.", "_orig_mod."),
 /// eight at most. Empty when there is nothing of the kind.
-inline std::string wrapping_prefix(const std::vector<std::string>& names) {
+HLIP_LAZY std::string wrapping_prefix(const std::vector<std::string>& names) {
   std::string prefix;
   bool longer = true;
   // A file could be named "module." thousands of times over
@@ -123,7 +123,7 @@ class NamedWeights {
 namespace detail {
 
 /// Some names in full, many as counts by their first part: "visual. (152)".
-inline std::string few_names(const std::vector<std::string>& names) {
+HLIP_LAZY std::string few_names(const std::vector<std::string>& names) {
   constexpr std::size_t longest = 200;
   std::string text;
   if (names.size() <= 6) {

@@ -27,7 +27,7 @@ struct ScheduleOptions {
 };
 
 /// "cosine", "const" or "const-cooldown". @throws on another name
-inline LrScheduler lr_scheduler_named(std::string_view name) {
+HLIP_LAZY LrScheduler lr_scheduler_named(std::string_view name) {
   if (name == "cosine") return LrScheduler::cosine;
   if (name == "const") return LrScheduler::constant;
   if (name == "const-cooldown") return LrScheduler::constant_cooldown;
@@ -36,13 +36,13 @@ inline LrScheduler lr_scheduler_named(std::string_view name) {
 
 namespace detail {
 /// How far step `s` is in a linear warm-up that has both ends: 0 at its first step, 1 at its last.
-inline double warmed_up(std::int64_t s, std::int64_t warmup) {
+HLIP_LAZY double warmed_up(std::int64_t s, std::int64_t warmup) {
   return warmup > 1 ? static_cast<double>(s) / static_cast<double>(warmup - 1) : 0;
 }
 }  // namespace detail
 
 /// Learning rate of step `s`: linear warm-up lr·(s+1)/warmup, then the schedule.
-inline double learning_rate(const ScheduleOptions& o, std::int64_t s) {
+HLIP_LAZY double learning_rate(const ScheduleOptions& o, std::int64_t s) {
   if (s < o.warmup && o.warmup_from_zero) return o.lr * detail::warmed_up(s, o.warmup);
   if (s < o.warmup) return o.lr * static_cast<double>(s + 1) / static_cast<double>(o.warmup);
   if (o.kind == LrScheduler::cosine) {

@@ -89,8 +89,8 @@ namespace detail {
 
 /// Whether words[at…] begin with the words of `text`, which have one blank between them; how many
 /// words that were, or 0.
-inline std::size_t words_at(std::span<const std::string> words, std::size_t at,
-                            std::string_view text) {
+HLIP_LAZY std::size_t words_at(std::span<const std::string> words, std::size_t at,
+                               std::string_view text) {
   std::size_t count = 0;
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find(' '));
@@ -128,8 +128,8 @@ struct FoundCue {
 
 /// "not" and "cannot" by the words behind: "not seen", "cannot be excluded", "not enlarged".
 /// @param taken words that belong to a finding
-inline FoundCue read_not(std::span<const std::string> words, const std::vector<char>& taken,
-                         std::size_t at) {
+HLIP_LAZY FoundCue read_not(std::span<const std::string> words, const std::vector<char>& taken,
+                            std::size_t at) {
   for (std::size_t k = at + 1; k < std::min(at + 4, words.size()); ++k) {
     const std::string& word = words[k];
     if (taken[k] || word == ",") break;
@@ -145,8 +145,8 @@ inline FoundCue read_not(std::span<const std::string> words, const std::vector<c
 }
 
 /// The longest cue that begins at a word.
-inline FoundCue cue_at(std::span<const std::string> words, const std::vector<char>& taken,
-                       std::size_t at) {
+HLIP_LAZY FoundCue cue_at(std::span<const std::string> words, const std::vector<char>& taken,
+                          std::size_t at) {
   FoundCue found;
   for (const ReportCue& cue : report_cues) {
     const std::size_t count = words_at(words, at, cue.words);

@@ -21,8 +21,8 @@ struct ConvOptions {
 namespace detail {
 
 /// The option of axis `a` of `axes`.
-inline index_t conv_option(std::string_view op, std::string_view name, const Shape& option, int a,
-                           int axes, index_t least) {
+HLIP_LAZY index_t conv_option(std::string_view op, std::string_view name, const Shape& option,
+                              int a, int axes, index_t least) {
   expect(option.rank() == 1 || option.rank() == axes, located(op),
          "{} is {}, expected one number or {}", name, to_string(option), axes);
   const index_t value = option[option.rank() == 1 ? 0 : a];
@@ -33,8 +33,8 @@ inline index_t conv_option(std::string_view op, std::string_view name, const Sha
 
 /// The convolution of x (N, groups·C, …) and weight (groups·O, C, …). Transposed: the convolution
 /// whose transpose takes x (N, groups·O, …), with weight (groups·O, C, …).
-inline ConvGeometry conv_geometry(std::string_view op, const Shape& x, const Shape& weight,
-                                  const ConvOptions& o, int axes, bool transposed) {
+HLIP_LAZY ConvGeometry conv_geometry(std::string_view op, const Shape& x, const Shape& weight,
+                                     const ConvOptions& o, int axes, bool transposed) {
   const auto words = [&] {
     return fmt::format("x is {} and weight {} with groups = {}", to_string(x), to_string(weight),
                        o.groups);

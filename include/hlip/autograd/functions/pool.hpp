@@ -25,36 +25,40 @@ struct PoolWindows {
   using Axes = std::array<index_t, 3>;
   Axes in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, padding{};
 
-  PoolWindows(std::string_view op, const Shape& x, const Shape& kernels, const PoolOptions& o,
-              int axes) {
-    expect(x.rank() == axes + 2, located(op), "x is {}, expected {} axes", to_string(x), axes + 2);
-    for (const Shape* s : {&kernels, &o.stride, &o.padding})
-      expect(s->rank() == 1 || s->rank() == axes, located(op),
-             "kernel is {}, stride {}, padding {}: expected one number each, or {}",
-             to_string(kernels), to_string(o.stride), to_string(o.padding), axes);
-    const auto of = [](const Shape& s, int a) { return s[s.rank() == 1 ? 0 : a]; };
-    for (int a = 0; a < axes; ++a) {
-      const auto at = static_cast<std::size_t>(a + 3 - axes);
-      in[at] = x[a + 2], kernel[at] = of(kernels, a), padding[at] = of(o.padding, a);
-      stride[at] = of(o.stride, a) == 0 ? kernel[at] : of(o.stride, a);
-      expect(kernel[at] > 0 && stride[at] > 0 && padding[at] >= 0 && 2 * padding[at] <= kernel[at],
-             located(op),
-             "kernel {}, stride {}, padding {}: expected a padding of at most half a kernel",
-             kernel[at], stride[at], padding[at]);
-      out[at] = in[at] + 2 * padding[at] < kernel[at]
-                    ? 0
-                    : (in[at] + 2 * padding[at] - kernel[at]) / stride[at] + 1;
-      expect(out[at] > 0, located(op), "x is {}: axis {} is smaller than the window of {}",
-             to_string(x), a + 2, kernel[at]);
-    }
-  }
-  static index_t volume(const Axes& a) { return a[0] * a[1] * a[2]; }
   /// x's shape with the sizes of the result.
   Shape result(Shape x) const {
     for (int a = 2; a < x.rank(); ++a) x[a] = out[static_cast<std::size_t>(a + 3 - x.rank())];
     return x;
   }
 };
+
+/// @throws hlip::error for options that do not fit, and where nothing would be left
+HLIP_LAZY PoolWindows pool_windows(std::string_view op, const Shape& x, const Shape& kernels,
+                                   const PoolOptions& o, int axes) {
+  PoolWindows w;
+  expect(x.rank() == axes + 2, located(op), "x is {}, expected {} axes", to_string(x), axes + 2);
+  for (const Shape* s : {&kernels, &o.stride, &o.padding})
+    expect(s->rank() == 1 || s->rank() == axes, located(op),
+           "kernel is {}, stride {}, padding {}: expected one number each, or {}",
+           to_string(kernels), to_string(o.stride), to_string(o.padding), axes);
+  const auto of = [](const Shape& s, int a) { return s[s.rank() == 1 ? 0 : a]; };
+  for (int a = 0; a < axes; ++a) {
+    const auto at = static_cast<std::size_t>(a + 3 - axes);
+    w.in[at] = x[a + 2], w.kernel[at] = of(kernels, a), w.padding[at] = of(o.padding, a);
+    w.stride[at] = of(o.stride, a) == 0 ? w.kernel[at] : of(o.stride, a);
+    expect(w.kernel[at] > 0 && w.stride[at] > 0 && w.padding[at] >= 0 &&
+               2 * w.padding[at] <= w.kernel[at],
+           located(op),
+           "kernel {}, stride {}, padding {}: expected a padding of at most half a kernel",
+           w.kernel[at], w.stride[at], w.padding[at]);
+    w.out[at] = w.in[at] + 2 * w.padding[at] < w.kernel[at]
+                    ? 0
+                    : (w.in[at] + 2 * w.padding[at] - w.kernel[at]) / w.stride[at] + 1;
+    expect(w.out[at] > 0, located(op), "x is {}: axis {} is smaller than the window of {}",
+           to_string(x), a + 2, w.kernel[at]);
+  }
+  return w;
+}
 
 /// Element i of the result, and where in its plane of x it comes from: the first of the largest.
 template <class T> struct MaxPoolForward {
@@ -117,7 +121,7 @@ template <class T> struct MaxPoolPull {
 template <class T, class B>
 Var<T, B> max_pool(std::string_view op, const Var<T, B>& x, const Shape& kernel,
                    const PoolOptions& o, int axes) {
-  const PoolWindows w(op, x.shape(), kernel, o, axes);
+  const PoolWindows w = pool_windows(op, x.shape(), kernel, o, axes);
   const Tensor<T, B> in = x.value().contiguous();
   const auto y = Tensor<T, B>::empty(w.result(x.shape()));
   const auto from = Tensor<std::int64_t, B>::empty(y.shape());
@@ -151,7 +155,7 @@ Var<T, B> resample_axes(std::string_view op, const Var<T, B>& x, const Shape& re
 template <class T, class B>
 Var<T, B> avg_pool(std::string_view op, const Var<T, B>& x, const Shape& kernel,
                    const PoolOptions& o, int axes) {
-  const PoolWindows w(op, x.shape(), kernel, o, axes);
+  const PoolWindows w = pool_windows(op, x.shape(), kernel, o, axes);
   std::vector<ResampleTable<T>> tables;
   for (std::size_t a = static_cast<std::size_t>(3 - axes); a < 3; ++a) {
     ResampleTable<T>& table = tables.emplace_back();

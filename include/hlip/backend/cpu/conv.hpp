@@ -97,15 +97,15 @@ template <class T> void gathered_products(const std::vector<GatheredProduct<T>>&
 }
 
 /// What output q of an axis reads.
-inline GatherAxis forward_axis(const ConvGeometry& g, std::size_t a) {
+HLIP_LAZY GatherAxis forward_axis(const ConvGeometry& g, std::size_t a) {
   GatherAxis axis{g.out[a], g.in[a], g.stride[a], {}, g.out[a], 0, 1};
   for (index_t t = 0; t < g.kernel[a]; ++t) axis.offset.push_back(t * g.dilation[a] - g.padding[a]);
   return axis;
 }
 
 /// What inputs first, first + stride, … of an axis are read by, and at which taps.
-inline std::pair<GatherAxis, std::vector<index_t>> backward_axis(const ConvGeometry& g,
-                                                                 std::size_t a, index_t first) {
+HLIP_LAZY std::pair<GatherAxis, std::vector<index_t>> backward_axis(const ConvGeometry& g,
+                                                                    std::size_t a, index_t first) {
   const index_t stride = g.stride[a];
   GatherAxis axis{div_up(g.in[a] - first, stride), g.out[a], 1, {}, g.in[a], first, stride};
   std::vector<index_t> taps;

@@ -55,6 +55,9 @@ void multiply_panels(const std::array<TileProduct<T>, tile_rows>& products, cons
       const auto product = products[static_cast<std::size_t>(r - 1)];
       T* to = c + (i - split.begin(t0)) * ldc + j;
       if (width == nr) {
+        // c is needed after the last step alone, and by then is here
+        for (index_t x = 0; x < r; ++x)
+          __builtin_prefetch(to + x * ldc, 1), __builtin_prefetch(to + x * ldc + nr / 2, 1);
         product(packed.steps, a, r, b, nr, to, ldc, alpha, add);
       } else {
         alignas(64) T edge[tile_rows * nr];

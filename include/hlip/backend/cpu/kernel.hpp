@@ -42,8 +42,6 @@ void tile_product(index_t k, const T* a, index_t a_step, const T* b, index_t ldb
   [&]<int... I>(std::integer_sequence<int, I...>) {
     P left[R], right[R];
     ((left[I] = simd::pset1<P>(T(0)), right[I] = left[I]), ...);
-    // c is not needed before the end, and by then is here
-    ((__builtin_prefetch(c + I * ldc, 1), __builtin_prefetch(c + I * ldc + w, 1)), ...);
     for (index_t p = 0; p < k; ++p) {
       const P b0 = simd::ploadu<P>(b), b1 = simd::ploadu<P>(b + w);
       const auto row = [&](int i, P& l, P& r) __attribute__((always_inline)) {

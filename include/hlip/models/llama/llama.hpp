@@ -7,10 +7,10 @@
 #include <hlip/autograd/functions/causal_attention.hpp>
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/models/llama/cache.hpp>
-#include <hlip/nn/embedding.hpp>
 #include <hlip/nn/lora.hpp>
 #include <hlip/nn/rms_norm.hpp>
 #include <hlip/nn/rotary.hpp>
+#include <hlip/nn/stored_linear.hpp>
 
 #include <vector>
 
@@ -28,8 +28,8 @@ template <class T, class B> struct LlamaPass {
 template <class T = float, class B = Cpu> struct LlamaAttention {
   using value_type = T;
   using backend = B;
-  LoraLinear<T, B> q_proj, v_proj;
-  Linear<T, B> k_proj, o_proj;
+  LoraLinear<T, B, StoredLinear<T, B>> q_proj, v_proj;
+  StoredLinear<T, B> k_proj, o_proj;
   index_t num_heads = 1, num_kv_heads = 1, head_dim = 1;
 
   LlamaAttention() = default;
@@ -71,7 +71,7 @@ template <class T = float, class B = Cpu> struct LlamaAttention {
 template <class T = float, class B = Cpu> struct LlamaMlp {
   using value_type = T;
   using backend = B;
-  Linear<T, B> gate_proj, up_proj, down_proj;
+  StoredLinear<T, B> gate_proj, up_proj, down_proj;
 
   LlamaMlp() = default;
   LlamaMlp(const LlamaConfig& c, Initializer& init)
@@ -121,7 +121,7 @@ template <class T = float, class B = Cpu> struct LlamaLayer {
 template <class T = float, class B = Cpu> struct LlamaModel {
   using value_type = T;
   using backend = B;
-  Embedding<T, B> embed_tokens;
+  StoredEmbedding<T, B> embed_tokens;
   std::vector<LlamaLayer<T, B>> layers;
   RmsNorm<T, B> norm;
   template <class V> void visit(V&& v) {
@@ -138,7 +138,7 @@ template <class T = float, class B = Cpu> struct Llama {
   using backend = B;
   LlamaConfig config;
   LlamaModel<T, B> model;
-  Linear<T, B> lm_head;  ///< empty where embed_tokens stands for it
+  StoredLinear<T, B> lm_head;  ///< empty where embed_tokens stands for it
 
   Llama() = default;
   /// @throws hlip::error for sizes that cannot be
@@ -206,7 +206,7 @@ template <class T = float, class B = Cpu> struct Llama {
   Var<T, B> logits(const Var<T, B>& states) const {
     ModuleScope at("lm_head");
     if (lm_head.weight.numel() > 0) return lm_head(states);
-    Linear<T, B> tied;
+    StoredLinear<T, B> tied;
     tied.weight = model.embed_tokens.weight;
     return tied(states);
   }

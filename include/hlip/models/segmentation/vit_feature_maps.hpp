@@ -11,7 +11,7 @@ HLIP_BEGIN
 
 /// The last block of every quarter, counted from 1: 3, 6, 9, 12 of twelve. Of fewer than four
 /// blocks some come twice.
-inline std::vector<index_t> quarter_blocks(index_t depth) {
+HLIP_LAZY std::vector<index_t> quarter_blocks(index_t depth) {
   return {(depth + 3) / 4, (2 * depth + 3) / 4, (3 * depth + 3) / 4, depth};
 }
 

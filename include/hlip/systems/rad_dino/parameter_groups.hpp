@@ -21,7 +21,7 @@ struct LayerwiseSettings {
 /// The learning-rate factor of a parameter: decay^(depth + 1 − layer), with layer 0 for everything
 /// before the blocks, k + 1 for block k, depth + 1 for the final norm and the heads.
 /// @param name as in SelfDistillationModel, "backbone.blocks.3.attn.qkv.weight"
-inline double layerwise_lr_factor(std::string_view name, index_t depth,
+HLIP_LAZY double layerwise_lr_factor(std::string_view name, index_t depth,
                                   const LayerwiseSettings& settings) {
   index_t layer = depth + 1;
   const std::string_view backbone = "backbone.", blocks = "blocks.";

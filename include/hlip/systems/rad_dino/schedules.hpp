@@ -37,7 +37,7 @@ inline ScheduleOptions learning_rate_of(const SelfDistillationSchedule& s) {
 
 /// Everything else that changes: "weight_decay", "momentum", "teacher_temp", and "last_layer",
 /// which multiplies the learning rate of the prototypes.
-inline std::vector<NamedSchedule> schedules_of(const SelfDistillationSchedule& s) {
+HLIP_LAZY std::vector<NamedSchedule> schedules_of(const SelfDistillationSchedule& s) {
   NamedSchedule decay{.name = "weight_decay", .from = s.weight_decay, .to = s.end_weight_decay};
   NamedSchedule momentum{.name = "momentum", .from = s.momentum, .to = s.end_momentum};
   NamedSchedule temperature{.name = "teacher_temp", .from = s.teacher_temp, .to = s.teacher_temp};

@@ -1,7 +1,6 @@
 #include "../support/gradients.hpp"
 
-#include <hlip/nn/embedding.hpp>
-#include <hlip/nn/linear.hpp>
+#include <hlip/nn/stored_linear.hpp>
 
 using namespace test;
 
@@ -26,7 +25,7 @@ TEST_CASE(
     for (const index_t rows : {1, 4, 5, 9}) {
       CAPTURE(to_string(shape));
       CAPTURE(rows);
-      auto [stored, plain] = stored_and_plain<Linear<double, Cpu>>(shape);
+      auto [stored, plain] = stored_and_plain<StoredLinear<double, Cpu>>(shape);
       stored.bias = plain.bias = Variable(numbers({shape[0]}, 2));
       const Variable x(numbers({rows, shape[1]}, 3)), residual(numbers({rows, shape[0]}, 4));
       CHECK(largest_difference(stored(x, {Activation::none, residual}).value(),
@@ -36,7 +35,7 @@ TEST_CASE(
 }
 
 TEST_CASE("Linear: gradients flow past a weight that lies as bfloat16") {
-  const auto layer = stored_and_plain<Linear<double, Cpu>>({300, 6}).first;
+  const auto layer = stored_and_plain<StoredLinear<double, Cpu>>({300, 6}).first;
   check_gradient("stored linear",
                  [&](const std::vector<Variable>& v) {
                    return stored_linear(v[0], layer.weight.as<bfloat16>(), v[1], v[2]);
@@ -45,7 +44,7 @@ TEST_CASE("Linear: gradients flow past a weight that lies as bfloat16") {
 }
 
 TEST_CASE("Linear: the gradient of the input where a weight is widened in several panels") {
-  const auto [stored, plain] = stored_and_plain<Linear<double, Cpu>>({70, 70000});
+  const auto [stored, plain] = stored_and_plain<StoredLinear<double, Cpu>>({70, 70000});
   const Array x = numbers({5, 70000}, 3), seed = numbers({5, 70}, 4);
   const Variable a(x, true), b(x, true);
   stored(a).backward(seed);
@@ -54,7 +53,7 @@ TEST_CASE("Linear: the gradient of the input where a weight is widened in severa
 }
 
 TEST_CASE("Linear: what a weight that lies as bfloat16 does not know is said") {
-  const auto layer = stored_and_plain<Linear<double, Cpu>>({7, 6}).first;
+  const auto layer = stored_and_plain<StoredLinear<double, Cpu>>({7, 6}).first;
   CHECK(error_of([&] {
           layer(Variable(Array::ones({2, 5})));
         }) == "linear: x is (2, 5), expected (…, in = 6)");
@@ -64,7 +63,7 @@ TEST_CASE("Linear: what a weight that lies as bfloat16 does not know is said") {
 }
 
 TEST_CASE("Embedding: rows of a table that lies as bfloat16") {
-  const auto [stored, plain] = stored_and_plain<Embedding<double, Cpu>>({5, 3});
+  const auto [stored, plain] = stored_and_plain<StoredEmbedding<double, Cpu>>({5, 3});
   const auto ids = Tensor<std::int64_t, Cpu>::from_values({2, 2}, {4, 0, 1, 4});
   CHECK(same_bits(stored(ids).value(), plain(ids).value()));
 }
