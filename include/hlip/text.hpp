@@ -1,6 +1,5 @@
-// Text: report clean-up, tokeniser, vocabularies. Optional header: needs
-// utf8proc. Beside it: label_report.hpp, the labeller of reports, and sentencepiece.hpp, which needs
-// libsentencepiece.
+// Text: report clean-up, tokeniser, vocabularies. Optional header: needs utf8proc. Beside it:
+// label_report.hpp, the labeller of reports, and sentencepiece.hpp, which needs libsentencepiece.
 #pragma once
 
 #include <hlip/core/utf8.hpp>

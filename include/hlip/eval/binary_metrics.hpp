@@ -48,7 +48,7 @@ struct BinaryCounts {
 /// Counts decisions `score > threshold` against the labels.
 /// @throws hlip::error on NaN scores, other labels than 0 and 1, or lengths that differ
 HLIP_LAZY BinaryCounts count_binary(std::span<const double> scores,
-                                 std::span<const std::int64_t> labels, double threshold = 0.5) {
+                                    std::span<const std::int64_t> labels, double threshold = 0.5) {
   detail::check_scores("count_binary", scores, labels);
   BinaryCounts n;
   for (std::size_t i = 0; i < scores.size(); ++i) {

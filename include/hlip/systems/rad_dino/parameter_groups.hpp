@@ -22,7 +22,7 @@ struct LayerwiseSettings {
 /// before the blocks, k + 1 for block k, depth + 1 for the final norm and the heads.
 /// @param name as in SelfDistillationModel, "backbone.blocks.3.attn.qkv.weight"
 HLIP_LAZY double layerwise_lr_factor(std::string_view name, index_t depth,
-                                  const LayerwiseSettings& settings) {
+                                     const LayerwiseSettings& settings) {
   index_t layer = depth + 1;
   const std::string_view backbone = "backbone.", blocks = "blocks.";
   const bool below = name.starts_with(backbone);
