@@ -2,7 +2,7 @@
 // gradients, greedy ids.
 #pragma once
 
-#include "tolerances.hpp"
+#include "../tolerances.hpp"
 
 #include <hlip/models/llama/generate.hpp>
 #include <hlip/models/llama/splice.hpp>
