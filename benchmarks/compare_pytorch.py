@@ -309,6 +309,36 @@ def row_gemm(run, table):
                   [mean(i) for i in range(run.a.rounds)], target)
 
 
+def row_conv(run, table):
+    """Convolutions of a U-Net and of a 3-D ResNet-50, forward and backward: the geometric mean over their shapes."""
+    repeats, seconds = max(run.a.steps, 5), lambda lines: [line["seconds_per_step"] for line in lines]
+    for net, words in (("u_net", "a U-Net, 4 × 224²"), ("resnet50_3d", "a 3-D ResNet-50, 2 × 96³")):
+        shapes = [{key: line[key] for key in ("batch", "in", "out", "size", "kernel", "stride", "first", "transposed")} for line in run.hlip("conv", "--net", net, steps=1)]
+        variants = {"torch": lambda: seconds(run.torch("conv", "--shapes", json.dumps(shapes), steps=repeats))}
+        variants |= {name: lambda f=f: seconds(f()) for name, f in run.hlips("conv", ("--net", net), steps=repeats).items()}
+        results = run.rounds(variants)
+        for name, mine in results.items():
+            row = f"convolutions of {words}, forward and backward: PyTorch (oneDNN) ÷ {name}"
+            if name == "torch" or isinstance(mine, Failed) or isinstance(results["torch"], Failed):
+                if name != "torch":
+                    table.missing(row, "≥ 0.9", str(mine if isinstance(mine, Failed) else results["torch"]))
+                continue
+            each = [[torch / ours for torch, ours in zip(*turn)] for turn in zip(results["torch"], mine)]
+            medians = [statistics.median(column) for column in zip(*each)]
+            worst = shapes[medians.index(min(medians))]
+            table.add(row + f" (geometric mean of {len(shapes)} shapes; worst {worst['in']} to {worst['out']} channels, kernel {worst['kernel']}, at {'×'.join(map(str, worst['size']))} {min(medians):.2f})",
+                      [math.exp(statistics.fmean(map(math.log, turn))) for turn in each], "≥ 0.9")
+
+
+def row_u_net(run, table):
+    what, options = "training step of a U-Net, 5 levels from 32 channels, 4 × 224²", ("--batch", 4, "--size", 224, "--width", 32, "--classes", 4)
+    results = run.rounds({"torch": lambda: run.torch("u-net", *options)} | run.hlips("u-net", options))
+    best = best_provider(results)
+    table.ratio(f"{what}: PyTorch ÷ {best}", results["torch"], results[best], "≥ 1.0", memory=memory_text(results))
+    if not any(isinstance(results[side], Failed) for side in (best, "torch")):
+        table.ratio(f"{what}, peak memory: {best} ÷ PyTorch", results[best], results["torch"], "≤ 0.7", field=memory_field(results))
+
+
 def row_attention(run, table):
     for sequences, tokens in ((1, 2744), (14, 197)):
         sizes = ("--sequences", sequences, "--tokens", tokens, "--heads", 12, "--head-dim", 64)
@@ -410,7 +440,7 @@ def device_table():
     return {"infer": device_rows("infer", "inference"), "train": device_rows("train", "training step"), "attention": row_device_attention, "text": row_device_text}
 
 
-ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "self_distillation": row_self_distillation, "encode": row_encode, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
+ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "self_distillation": row_self_distillation, "encode": row_encode, "conv": row_conv, "u_net": row_u_net, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
         "tokenize": row_tokenize, "start": row_start}
 
 

@@ -2,8 +2,8 @@
 //
 //   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2
 //              --provider eigen --steps 3
-//   hlip_bench infer | text | self-distillation | encode | attention | gemm | layernorm |
-//              elementwise | preprocess | load | tokenize | start | checkpoint
+//   hlip_bench infer | text | self-distillation | encode | u-net | conv | attention | gemm |
+//              layernorm | elementwise | preprocess | load | tokenize | start | checkpoint
 //              (--help after any of them)
 //
 // `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for
@@ -11,6 +11,7 @@
 // GFLOP/s count multiply-adds as two. In a build for a device, `--device cuda` measures that: it is
 // waited for, and `peak_device_bytes` is what its memory pool had in use at most.
 // docs/performance.md says what is compared with PyTorch and how.
+#include "bench/conv.hpp"
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
 #include "bench/models.hpp"
@@ -50,6 +51,8 @@ int main(int argc, char** argv) {
   bench::add_text(app, subjects);
   bench::add_self_distillation(app, subjects);
   bench::add_encode(app, subjects);
+  bench::add_u_net(app, subjects);
+  bench::add_conv(app, subjects);
   bench::add_attention(app, subjects);
   bench::add_gemm(app, subjects);
   bench::add_layernorm(app, subjects);

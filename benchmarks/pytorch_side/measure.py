@@ -240,6 +240,73 @@ def gemm(torch, a):
             report("gemm", a, timed_kernel(a, (lambda: torch.mm(x, y)) if a.precision == "bf16" else (lambda: torch.mm(x, y, out=out))), shape=shape)
 
 
+def conv(torch, a):
+    """Forward and backward of convolutions, to everything that needs a gradient; a.shapes are what hlip_bench says of each."""
+    functional = torch.nn.functional
+    for shape in a.shapes:
+        flat, kernel = shape["size"][0] == 1, shape["kernel"]
+        sides = shape["size"][1:] if flat else shape["size"]
+        x = torch.rand(shape["batch"], shape["in"], *sides, requires_grad=not shape["first"])
+        ends = (shape["in"], shape["out"]) if shape["transposed"] else (shape["out"], shape["in"])
+        w = torch.rand(*ends, *[kernel] * len(sides), requires_grad=True)
+        function = getattr(functional, ("conv_transpose" if shape["transposed"] else "conv") + ("2d" if flat else "3d"))
+        padding = 0 if shape["transposed"] else kernel // 2
+        forward = lambda: function(x, w, None, shape["stride"], padding)
+        dy = torch.rand_like(forward())
+
+        def both():
+            x.grad = w.grad = None
+            forward().backward(dy)
+
+        report("conv", a, timed_kernel(a, both), **shape)
+
+
+def u_net(torch, a):
+    """One training step of the U-Net of hlip_bench: soft Dice and cross-entropy, AdamW."""
+    nn = torch.nn
+
+    def level(channels, out):
+        return nn.Sequential(*(layer for i in (channels, out) for layer in (nn.Conv2d(i, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))))
+
+    class UNet(nn.Module):
+        def __init__(self, width, levels=5):
+            super().__init__()
+            channels = [width << i for i in range(levels)]
+            self.enc = nn.ModuleList(level(i, o) for i, o in zip([1, *channels], channels))
+            self.up = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, 2) for c in channels[:-1])
+            self.dec = nn.ModuleList(level(2 * c, c) for c in channels[:-1])
+            self.cls = nn.Conv2d(width, a.classes, 1)
+
+        def forward(self, x):
+            skips = []
+            for i, enc in enumerate(self.enc):
+                x = enc(x if i == 0 else nn.functional.max_pool2d(x, 2))
+                skips.append(x)
+            for up, dec, skip in zip(reversed(self.up), reversed(self.dec), reversed(skips[:-1])):
+                x = dec(torch.cat((skip, up(x)), 1))
+            return self.cls(x)
+
+    torch.manual_seed(1)
+    net = UNet(a.width).train()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
+    pictures = torch.rand(a.batch, 1, a.size, a.size)
+    labels = (torch.arange(a.size) * a.classes // a.size).view(1, -1, 1).expand(a.batch, a.size, a.size).contiguous()
+    truth = nn.functional.one_hot(labels, a.classes).permute(0, 3, 1, 2).float()
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        logits = net(pictures)
+        p = logits.softmax(1)
+        sums = lambda x: x.sum((2, 3))
+        dice = 1 - ((2 * sums(p * truth) + 1e-5) / (sums(p) + sums(truth) + 1e-5)).mean()
+        loss = dice + nn.functional.cross_entropy(logits, labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    report("u-net", a, timed_steps(a.steps, step, a.warmup), batch=a.batch, size=a.size, width=a.width)
+
+
 def peak(torch, a):
     """A large square product, operands in the type that is multiplied: what a card that no table has is measured by."""
     x, y = (torch.randn(a.size, a.size, device=a.device, dtype=torch.bfloat16 if a.precision == "bf16" else torch.float32) for _ in range(2))
@@ -347,6 +414,8 @@ def main():
     command("text", model=str, batch=int, tokens=int, compile=bool)
     command("self-distillation", batch=int, size=int, local_size=int, local_crops=int, prototypes=int, drop_path=float, centering=str, public=bool)
     command("encode", batch=int, size=int, runtime=str)
+    command("conv", shapes=json.loads)
+    command("u-net", batch=int, size=int, width=int, classes=int)
     command("attention", sequences=int, tokens=int, heads=int, head_dim=int)
     command("gemm", shapes=shape_list)
     command("preprocess", file=str, slope=float, intercept=float)
@@ -372,7 +441,7 @@ def main():
     report.imported = peak_rss_bytes()
     torch.manual_seed(1)
     torch.set_num_threads(a.threads)
-    return {"train": train, "infer": infer, "text": text, "self-distillation": self_distillation, "encode": encode, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
+    return {"train": train, "infer": infer, "text": text, "self-distillation": self_distillation, "encode": encode, "conv": conv, "u-net": u_net, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
 
 
 if __name__ == "__main__":
