@@ -4,6 +4,7 @@
 #include <hlip/backend/cpu.hpp>
 #endif
 #include <hlip/hlip.hpp>
+#include <hlip/models/memory_forecast.hpp>
 
 #include <doctest/doctest.h>
 

@@ -24,15 +24,15 @@ namespace detail {
 }
 
 /// Throws for the first index outside [0, table_rows), naming its position and value.
-inline void expect_row_indices(std::string_view operation, const std::int64_t* index, index_t n,
-                               index_t table_rows) {
+HLIP_LAZY void expect_row_indices(std::string_view operation, const std::int64_t* index, index_t n,
+                                  index_t table_rows) {
   for (index_t i = 0; i < n; ++i)
     if (index[i] < 0 || index[i] >= table_rows)
       fail_row_index(located(operation), i, index[i], table_rows);
 }
 
 /// Throws for the first label outside [0, classes), naming its row and value.
-inline void expect_labels(const std::int64_t* labels, index_t rows, index_t classes) {
+HLIP_LAZY void expect_labels(const std::int64_t* labels, index_t rows, index_t classes) {
   for (index_t i = 0; i < rows; ++i)
     if (labels[i] < 0 || labels[i] >= classes)
       fail_label(located("cross_entropy"), i, labels[i], classes);

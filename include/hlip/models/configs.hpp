@@ -38,7 +38,7 @@ HLIP_LAZY std::string clip_config_list() {
 
 /// The variant with two text targets: a register token beside the class token, each an output
 /// together with the mean of the patch tokens. Source: reference document HLIP §1.11.
-inline void with_dual_text(ClipConfig& c) {
+HLIP_LAZY void with_dual_text(ClipConfig& c) {
   c.dual_text = true;
   c.vision.reg_tokens = 1;
   c.vision.pooling = VisualPooling::token_and_mean;

@@ -70,8 +70,8 @@ struct ForecastPeak {
 };
 
 /// @param besides_there, besides_back what is held besides on the way there and back
-inline ForecastPeak forecast_peak(const std::vector<ForecastStage>& stages,
-                                  double besides_there = 0, double besides_back = 0) {
+HLIP_LAZY ForecastPeak forecast_peak(const std::vector<ForecastStage>& stages,
+                                     double besides_there = 0, double besides_back = 0) {
   ForecastPeak peak;
   double kept = besides_there, gradients = 0;
   for (const ForecastStage& s : stages) {

@@ -141,7 +141,7 @@ inline bool has_tensorfloat32_products(Cpu) { return false; }
 /// What float matrix products of this process round their operands to from now on; sums are always
 /// float.
 /// @throws hlip::error for a precision this build has no products of
-inline void set_matrix_precision(Cpu, MatrixPrecision precision) {
+HLIP_LAZY void set_matrix_precision(Cpu, MatrixPrecision precision) {
   if (precision == MatrixPrecision::tensorfloat32)
     fail("set_matrix_precision",
          "a processor has no TF32 products, only some GPUs do (hint: float32 or bfloat16)");

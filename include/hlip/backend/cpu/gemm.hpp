@@ -1,6 +1,7 @@
-// Matrix products on the CPU: fixed output tiles handed to OpenMP threads, operands packed per
-// tile, the epilogue applied while the tile is in cache. Tiles and K blocks depend on the shape
-// alone, so every thread count and every cache size gives the same bits.
+// Matrix products on the CPU: fixed output tiles handed to OpenMP threads, operands packed for each
+// tile or, of large products, once for all; the epilogue is applied while a tile is in cache. Tiles
+// and K blocks depend on the shape alone, so every thread count and every cache size gives the same
+// bits.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -9,6 +10,7 @@
 #include <hlip/backend/cpu/gemm_tiles.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
+#include <hlip/backend/cpu/packed_gemm.hpp>
 
 HLIP_BEGIN
 
@@ -17,6 +19,9 @@ namespace detail {
 /// K is cut into equal blocks of at most this: a packed panel of B (gemm_k · tile_cols) stays in
 /// the first-level cache.
 inline constexpr index_t gemm_k = 256;
+template <class T> index_t gemm_k_block(index_t k) {
+  return round_up(div_up(k, std::max<index_t>(1, div_up(k, gemm_k))), packet_width<T>);
+}
 
 /// Rows [0, m) of op(A), columns [0, k), as panels of register-tile height: panel t holds [p][row].
 template <class T> void pack_a(index_t m, index_t k, const T* a, index_t lda, bool trans, T* to) {
@@ -72,8 +77,7 @@ template <class T>
   const T* b = g.b + matrix * g.stride_b + (g.trans_b ? j0 * g.ldb : j0);
   T* c = g.c + matrix * g.stride_c + i0 * g.ldc + j0;
 
-  const index_t blocks = std::max<index_t>(1, div_up(g.k, gemm_k)),
-                depth = round_up(div_up(g.k, blocks), packet_width<T>);
+  const index_t depth = gemm_k_block<T>(g.k);
   T* packed_a = thread_scratch().get<T>(depth * (rows + round_up(cols, nr)) + 4 * nr);
   T* packed_b = packed_a + round_up(depth * rows + nr, nr);
 
@@ -89,6 +93,19 @@ template <class T>
   }
   gemm_epilogue(g, matrix * g.stride_c + i0 * g.ldc + j0, rows, cols);
 }
+
+/// gemm with operands packed once, four blocks of K at a time.
+template <class T> void plain_packed_gemm(const GemmArgs<T>& g) {
+  const auto a = [](index_t k, index_t rows, const T* from, index_t ld, bool trans, T* to) {
+    pack_a(rows, k, from, ld, trans, to);
+  };
+  const index_t block = gemm_k_block<T>(g.k);
+  packed_gemm(g,
+              Packing<T>{4 * block, block, 1, packet_width<T>, a, pack_b<T>, tile_products<1, T>});
+}
+
+/// Below, packing an operand more than once costs less than waiting for all of it.
+inline constexpr double products_worth_packing = 1 << 23;
 
 }  // namespace detail
 
@@ -117,6 +134,9 @@ template <class T> void gemm(Cpu, const GemmArgs<T>& g) {
     return;
   }
 #endif
+  if (static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >=
+      detail::products_worth_packing)
+    return detail::plain_packed_gemm(g);
   const auto tiles = detail::gemm_tiles(g.m, g.n, g.batch, detail::tile_cols<T>);
   const index_t down = detail::div_up(g.m, tiles.rows), across = detail::div_up(g.n, tiles.cols),
                 count = g.batch * down * across;
