@@ -42,8 +42,8 @@ void packed_gemm_part(const GemmArgs<T>& g, const Packing<T>& p, index_t matrix,
   const std::size_t elements = static_cast<std::size_t>(depth) *
                                static_cast<std::size_t>(m + panels_b * nr),
                     bytes = elements * sizeof(T);
-  T* packed_a = static_cast<T*>(allocate(Cpu{}, bytes));
-  T* packed_b = packed_a + depth * m;
+  T* packed_b = static_cast<T*>(allocate(Cpu{}, bytes));  // whose rows are whole cache lines
+  T* packed_a = packed_b + depth * panels_b * nr;
 
   const auto tiles = gemm_tiles(m, n, 1, nr);
   const index_t panels_down = std::max<index_t>(1, tiles.rows / tile_rows),
@@ -83,7 +83,7 @@ void packed_gemm_part(const GemmArgs<T>& g, const Packing<T>& p, index_t matrix,
       if (k0 + k >= g.k) gemm_epilogue(g, tile_at, rows, cols);
     }
   }
-  deallocate(Cpu{}, packed_a, bytes);
+  deallocate(Cpu{}, packed_b, bytes);
 }
 
 /// All matrices of a batch, in parts that depend on the shape alone: the same bits for every number
