@@ -99,13 +99,36 @@ template <class T> void plain_packed_gemm(const GemmArgs<T>& g) {
   const auto a = [](index_t k, index_t rows, const T* from, index_t ld, bool trans, T* to) {
     pack_a(rows, k, from, ld, trans, to);
   };
-  const index_t block = gemm_k_block<T>(g.k);
+  const index_t block = std::max<index_t>(1, gemm_k_block<T>(g.k));
   packed_gemm(g,
               Packing<T>{4 * block, block, 1, packet_width<T>, a, pack_b<T>, tile_products<1, T>});
 }
 
-/// Below, packing an operand more than once costs less than waiting for all of it.
-inline constexpr double products_worth_packing = 1 << 23;
+/// gemm with operands packed for each tile.
+template <class T> void tiled_gemm(const GemmArgs<T>& g) {
+  const auto tiles = gemm_tiles(g.m, g.n, g.batch, tile_cols<T>);
+  const index_t down = div_up(g.m, tiles.rows), across = div_up(g.n, tiles.cols),
+                count = g.batch * down * across;
+  const bool worth_threads = count > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) *
+                                                  static_cast<double>(g.k + 8) *
+                                                  static_cast<double>(g.batch) >
+                                              1e5;
+#pragma omp parallel for schedule(dynamic) if (worth_threads)
+  for (index_t tile = 0; tile < count; ++tile) {
+    const index_t matrix = tile / (down * across), i = tile / across % down * tiles.rows,
+                  j = tile % across * tiles.cols;
+    gemm_tile(g, matrix, i, std::min(tiles.rows, g.m - i), j, std::min(tiles.cols, g.n - j));
+  }
+}
+
+/// Whether tiles would pack operands so often that packing them once, and waiting for that, costs
+/// less (measured).
+template <class T> bool packs_once(const GemmArgs<T>& g) {
+  const auto tiles = gemm_tiles(g.m, g.n, g.batch, tile_cols<T>);
+  const index_t down = div_up(g.m, tiles.rows), across = div_up(g.n, tiles.cols);
+  return static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) > 1e7 &&
+         10 * (g.m * across + g.n * down) > 32 * (g.m + g.n);
+}
 
 }  // namespace detail
 
@@ -134,23 +157,8 @@ template <class T> void gemm(Cpu, const GemmArgs<T>& g) {
     return;
   }
 #endif
-  if (static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >=
-      detail::products_worth_packing)
-    return detail::plain_packed_gemm(g);
-  const auto tiles = detail::gemm_tiles(g.m, g.n, g.batch, detail::tile_cols<T>);
-  const index_t down = detail::div_up(g.m, tiles.rows), across = detail::div_up(g.n, tiles.cols),
-                count = g.batch * down * across;
-  const bool worth_threads = count > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) *
-                                                  static_cast<double>(g.k + 8) *
-                                                  static_cast<double>(g.batch) >
-                                              1e5;
-#pragma omp parallel for schedule(dynamic) if (worth_threads)
-  for (index_t tile = 0; tile < count; ++tile) {
-    const index_t matrix = tile / (down * across), i = tile / across % down * tiles.rows,
-                  j = tile % across * tiles.cols;
-    detail::gemm_tile(g, matrix, i, std::min(tiles.rows, g.m - i), j,
-                      std::min(tiles.cols, g.n - j));
-  }
+  if (detail::packs_once(g)) detail::plain_packed_gemm(g);
+  else detail::tiled_gemm(g);
 }
 
 HLIP_END
