@@ -4,6 +4,7 @@
 //   index.hpp        index_select scatter_add      interpolate.hpp  nearest linear cubic in 1-3 D
 #pragma once
 
+#include <hlip/ops/channels.hpp>
 #include <hlip/ops/elementwise.hpp>
 #include <hlip/ops/index.hpp>
 #include <hlip/ops/interpolate.hpp>

@@ -14,7 +14,7 @@ HLIP_BEGIN
 /// @param fn called as `Var fn(const Var&…)`, kept until backward  @param inputs Vars
 template <class Fn, class T, class B, class... Rest>
 Var<T, B> checkpoint(Fn fn, const Var<T, B>& first, const Rest&... rest) {
-  if (!detail::recording) return fn(first, rest...);
+  if (!is_grad_enabled()) return fn(first, rest...);
   const std::vector<Var<T, B>> inputs{first, rest...};
   Tensor<T, B> y;
   {

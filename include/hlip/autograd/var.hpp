@@ -19,6 +19,9 @@ namespace detail {
 inline thread_local bool recording = true;
 }
 
+/// Whether operations are recorded on this thread, as torch.is_grad_enabled.
+inline bool is_grad_enabled() { return detail::recording; }
+
 /// While alive, nothing is recorded on this thread: inference costs no graph.
 class NoGrad {
  public:

@@ -71,7 +71,9 @@ template <class T, class B> struct CausalAttention {
     const index_t seen = seen_by(last - 1);
     const Tensor<T, B> scores = matmul(some, k.slice(2, 0, seen).transpose(-1, -2));
     const Tensor<T, B> apart = scores.reshape({batch, groups, heads / groups, last - first, seen});
-    apart.assign(apart * scale + hidden(first, last));
+    // The last token of a text sees all of it: nothing is hidden while a text is continued
+    if (last - first == 1 && key_mask.empty()) apart.assign(apart * scale);
+    else apart.assign(apart * scale + hidden(first, last));
     const auto p = Tensor<T, B>::empty(scores.shape());
     softmax_forward(B{}, scores.data(), p.data(), scores.numel() / seen, seen);
     return p;

@@ -4,21 +4,13 @@
 
 #include <hlip/autograd/functions/shape.hpp>
 #include <hlip/autograd/var.hpp>
+#include <hlip/ops/channels.hpp>
 #include <hlip/tensor/check.hpp>
 
 HLIP_BEGIN
 
 namespace detail {
 
-/// x (N, C, …) as (N, C, elements).
-template <class T, class B> Tensor<T, B> as_channels(const Tensor<T, B>& x) {
-  const index_t n = x.dim(0), c = x.dim(1);
-  return x.contiguous().reshape({n, c, n * c > 0 ? x.numel() / (n * c) : 0});
-}
-/// Sums of the channels of x (N, C, elements): along what is neighbours in memory first.
-template <class T, class B> Tensor<T, B> channel_sums(const Tensor<T, B>& x) {
-  return sum(sum(x, {2}), {0});
-}
 /// (C) so that it broadcasts along the channels of (N, C, elements).
 template <class T, class B> Tensor<T, B> by_channel(const Tensor<T, B>& v) {
   return v.reshape({1, v.numel(), 1});

@@ -3,8 +3,8 @@
 // Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
 #pragma once
 
-#include <hlip/autograd/functions/channel_norm.hpp>
 #include <hlip/autograd/var.hpp>
+#include <hlip/ops/channels.hpp>
 #include <hlip/tensor/check.hpp>
 
 #include <algorithm>

@@ -183,7 +183,7 @@ template <class T = float, class B = Cpu> struct Llama {
     expect(pass.past + pass.tokens <= config.max_positions, "llama",
            "{} tokens, expected at most {} (max_position_embeddings)", pass.past + pass.tokens,
            config.max_positions);
-    expect(cache == nullptr || (cache->batch() == pass.batch && !detail::recording), "llama",
+    expect(cache == nullptr || (cache->batch() == pass.batch && !is_grad_enabled()), "llama",
            "{} texts beside a cache of {}, expected as many, inside NoGrad", pass.batch,
            cache != nullptr ? cache->batch() : 0);
     pass.positions = {pass.past, pass.tokens, config.head_dim, config.rope_theta};
@@ -196,7 +196,7 @@ template <class T = float, class B = Cpu> struct Llama {
       const auto run = [pass, layer, number](const Var<T, B>& in) {
         return layer(in, pass, number);
       };
-      x = config.grad_checkpointing && detail::recording ? checkpoint(run, x) : run(x);
+      x = config.grad_checkpointing ? checkpoint(run, x) : run(x);
       ++number;
     }
     if (cache != nullptr) cache->advance(pass.tokens);

@@ -24,15 +24,15 @@ Var<T, B> resize_map(const Var<T, B>& x, index_t rows, index_t columns) {
   return interpolate(x, sizes, Interpolation::linear);
 }
 
-namespace detail {
-
 /// Maps in the size of the first, as channels of one.
+/// @param maps (N, C_i, h_i, w_i)  @return (N, Σ C_i, h_0, w_0)
 template <class T, class B> Var<T, B> concat_at_finest(FeatureMaps<T, B> maps) {
   for (auto& map : maps) map = resize_map(map, maps[0].dim(2), maps[0].dim(3));
   return concat(maps, 1);
 }
 
-/// The last of the maps, of which a decoder that works on one alone needs one.
+/// The last of the maps, for a decoder that works on one alone.
+/// @throws hlip::error naming the decoder where there is none or it has other channels
 template <class T, class B>
 const Var<T, B>& last_map(std::string_view decoder, const FeatureMaps<T, B>& maps,
                           index_t channels) {
@@ -41,7 +41,5 @@ const Var<T, B>& last_map(std::string_view decoder, const FeatureMaps<T, B>& map
                {{"N"}, {"C", channels}, {"h"}, {"w"}});
   return maps.back();
 }
-
-}  // namespace detail
 
 HLIP_END

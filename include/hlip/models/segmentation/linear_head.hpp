@@ -27,7 +27,7 @@ template <class T = float, class B = Cpu> struct LinearHead {
   /// @return logits (N, classes, h, w), which resize_map brings to the size of the picture
   /// @throws hlip::error for no map or one of other channels
   Var<T, B> operator()(const FeatureMaps<T, B>& maps, const Context& context = {}) const {
-    return conv(bn(detail::last_map("linear_head", maps, bn.weight.numel()), context));
+    return conv(bn(last_map("linear_head", maps, bn.weight.numel()), context));
   }
 };
 

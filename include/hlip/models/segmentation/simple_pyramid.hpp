@@ -60,7 +60,7 @@ template <class T = float, class B = Cpu> struct SimplePyramid {
   /// @return (N, width, 4·h, 4·w) … (N, width, h / 2, w / 2)
   /// @throws hlip::error for no map or one of other channels
   FeatureMaps<T, B> operator()(const FeatureMaps<T, B>& maps) const {
-    const Var<T, B>& x = detail::last_map("simple_pyramid", maps, up2.weight.dim(0));
+    const Var<T, B>& x = last_map("simple_pyramid", maps, up2.weight.dim(0));
     FeatureMaps<T, B> scales = {up4b(gelu(up4n(up4a(x)))), up2(x), x, max_pool2d(x, {2})};
     for (std::size_t i = 0; i < levels; ++i)
       scales[i] = out_norm[i](out[i](lat_norm[i](lat[i](scales[i]))));
@@ -88,7 +88,7 @@ template <class T = float, class B = Cpu> struct SimplePyramidHead {
   /// @param maps the last is (N, dim, h, w)  @return logits (N, classes, 4·h, 4·w)
   /// @throws hlip::error for no map or one of other channels
   Var<T, B> operator()(const FeatureMaps<T, B>& maps, const Context& = {}) const {
-    return cls(detail::concat_at_finest(pyramid(maps)));
+    return cls(concat_at_finest(pyramid(maps)));
   }
 };
 

@@ -99,7 +99,7 @@ template <class T = float, class B = Cpu> struct UPerHead {
                    {{"N", maps[0].dim(0)}, {"C", channels(i)}, {"h"}, {"w"}});
     FeatureMaps<T, B> level = top_down(maps, context);
     for (std::size_t i = 0; i < fpn.size(); ++i) level[i] = fpn[i](level[i], context);
-    return cls(drop_channels(fuse(detail::concat_at_finest(std::move(level)), context), context));
+    return cls(drop_channels(fuse(concat_at_finest(std::move(level)), context), context));
   }
 
  private:
@@ -111,7 +111,7 @@ template <class T = float, class B = Cpu> struct UPerHead {
     FeatureMaps<T, B> parts = {coarsest};
     for (std::size_t i = 0; i < ppm.size(); ++i)
       parts.push_back(ppm[i](adaptive_avg_pool(coarsest, {bins[i], bins[i]}), context));
-    return bottleneck(detail::concat_at_finest(std::move(parts)), context);
+    return bottleneck(concat_at_finest(std::move(parts)), context);
   }
   /// Every level with what the coarser ones say.
   FeatureMaps<T, B> top_down(const FeatureMaps<T, B>& maps, const Context& context) const {
