@@ -339,6 +339,26 @@ def row_u_net(run, table):
         table.ratio(f"{what}, peak memory: {best} ÷ PyTorch", results[best], results["torch"], "≤ 0.7", field=memory_field(results))
 
 
+def row_decode(run, table):
+    """Tokens of a language model of random numbers, beside transformers; in fp32 both have to give the same answer."""
+    for precision in ("fp32", "bf16"):
+        what = f"greedy answer of 32 tokens to 32, Llama of 1.1 billion parameters in {precision}"
+        if importlib.util.find_spec("transformers") is None:
+            table.missing(what, "≥ 1.2", "transformers is not installed")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--folder", folder, "--prompt", 32, "--tokens", 32)
+            run.lines("transformers", [sys.executable, "-m", "pytorch_side.measure", "llama-folder", "--folder", folder, "--precision", precision,
+                                       "--threads", str(run.a.threads), "--steps", "1"])
+            results = run.rounds({"torch": lambda: run.torch("decode", *options, who="transformers")} | run.hlips("decode", options))
+        best = best_provider(results)
+        table.ratio(f"{what}: transformers ÷ {best}", results["torch"], results[best], "≥ 1.2", memory=memory_text(results))
+        if precision == "fp32" and not any(isinstance(results[side], Failed) for side in (best, "torch")):
+            theirs, ours = results["torch"][0][0]["answer"], results[best][0][0]["answer"]
+            if theirs != ours:
+                table.failures.append(f"{what}: the answers part at token {next(i for i, pair in enumerate(zip(theirs, ours)) if pair[0] != pair[1])}")
+
+
 def row_attention(run, table):
     for sequences, tokens in ((1, 2744), (14, 197)):
         sizes = ("--sequences", sequences, "--tokens", tokens, "--heads", 12, "--head-dim", 64)
@@ -440,7 +460,7 @@ def device_table():
     return {"infer": device_rows("infer", "inference"), "train": device_rows("train", "training step"), "attention": row_device_attention, "text": row_device_text}
 
 
-ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "self_distillation": row_self_distillation, "encode": row_encode, "conv": row_conv, "u_net": row_u_net, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
+ROWS = {"train": row_train, "train_multiscan": row_train_multiscan, "infer": row_infer, "text": row_text, "self_distillation": row_self_distillation, "encode": row_encode, "conv": row_conv, "u_net": row_u_net, "decode": row_decode, "gemm": row_gemm, "attention": row_attention, "preprocess": row_preprocess,
         "tokenize": row_tokenize, "start": row_start}
 
 

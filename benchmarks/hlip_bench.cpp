@@ -2,8 +2,8 @@
 //
 //   hlip_bench train --model vit_base_singlescan_h2_token2744 --batch 1 --scans 1 --threads 2
 //              --provider eigen --steps 3
-//   hlip_bench infer | text | self-distillation | encode | u-net | conv | attention | gemm |
-//              layernorm | elementwise | preprocess | load | tokenize | start | checkpoint
+//   hlip_bench infer | text | self-distillation | encode | u-net | conv | decode | attention |
+//              gemm | layernorm | elementwise | preprocess | load | tokenize | start | checkpoint
 //              (--help after any of them)
 //
 // `seconds_per_step` is the median of the timed steps and `best` the fastest, both only good for
@@ -14,6 +14,7 @@
 #include "bench/conv.hpp"
 #include "bench/data.hpp"
 #include "bench/kernels.hpp"
+#include "bench/llama.hpp"
 #include "bench/models.hpp"
 #include "bench/rad_dino.hpp"
 #include "bench/start.hpp"
@@ -53,6 +54,7 @@ int main(int argc, char** argv) {
   bench::add_encode(app, subjects);
   bench::add_u_net(app, subjects);
   bench::add_conv(app, subjects);
+  bench::add_decode(app, subjects);
   bench::add_attention(app, subjects);
   bench::add_gemm(app, subjects);
   bench::add_layernorm(app, subjects);

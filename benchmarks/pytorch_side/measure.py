@@ -212,6 +212,33 @@ def encode(torch, a):
         report("encode", a, timed_steps(a.steps, lambda: run(pictures), a.warmup), a.runtime, batch=a.batch, size=a.size)
 
 
+def llama_folder(torch, a):
+    """Writes the language model that `decode` asks, of random numbers, as Hugging Face keeps it: the sizes of TinyLlama (1.1 billion parameters)."""
+    import transformers
+
+    torch.manual_seed(1)
+    config = transformers.LlamaConfig(vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4,
+                                      max_position_embeddings=2048, rms_norm_eps=1e-5, initializer_range=0.1)
+    transformers.LlamaForCausalLM(config).to(torch.bfloat16 if a.precision == "bf16" else torch.float32).save_pretrained(a.folder)
+
+
+def decode(torch, a):
+    """The greedy answer of hlip_bench decode, by transformers."""
+    import transformers
+
+    model = transformers.LlamaForCausalLM.from_pretrained(a.folder, dtype="auto").eval()
+    prompt = torch.tensor([[3 + i * 7919 % (model.config.vocab_size - 3) for i in range(a.prompt)]])
+    options = dict(max_new_tokens=a.tokens, min_new_tokens=a.tokens, do_sample=False, use_cache=True, pad_token_id=0)
+    answer = []
+
+    def step():
+        answer[:] = model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)[0, a.prompt:].tolist()
+
+    with torch.inference_mode():
+        seconds = timed_steps(a.steps, step, a.warmup)
+    report("decode", a, seconds, "transformers", prompt=a.prompt, tokens=a.tokens, answer=answer)
+
+
 def attention(torch, a):
     """From the (rows, 3C) matrix of q, k and v to the (rows, C) result, and back to the gradient of that matrix."""
     width = a.heads * a.head_dim
@@ -414,6 +441,8 @@ def main():
     command("text", model=str, batch=int, tokens=int, compile=bool)
     command("self-distillation", batch=int, size=int, local_size=int, local_crops=int, prototypes=int, drop_path=float, centering=str, public=bool)
     command("encode", batch=int, size=int, runtime=str)
+    command("llama-folder", folder=str)
+    command("decode", folder=str, prompt=int, tokens=int)
     command("conv", shapes=json.loads)
     command("u-net", batch=int, size=int, width=int, classes=int)
     command("attention", sequences=int, tokens=int, heads=int, head_dim=int)
