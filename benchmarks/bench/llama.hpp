@@ -20,8 +20,9 @@ inline void add_decode(CLI::App& root, Subjects& subjects) {
   };
   auto o = std::make_shared<Options>();
   auto* app = root.add_subcommand(
-      "decode", "greedy answer of a language model to a prompt of noise, with a cache; weights as "
-                "the folder has them");
+      "decode",
+      "greedy answer of a language model to a prompt of noise, with a cache; weights as "
+      "the folder has them");
   app->add_option("--folder", o->folder, "Llama as Hugging Face keeps it")
       ->required()
       ->check(CLI::ExistingDirectory);
@@ -41,8 +42,9 @@ inline void add_decode(CLI::App& root, Subjects& subjects) {
     for (const int threads : o->threads) {
       set_threads(threads);
       std::vector<std::int64_t> answer;
-      const Seconds seconds = seconds_of_steps(
-          o->steps, [&] { answer = generate(llama, std::span<const std::int64_t>(prompt), options); });
+      const Seconds seconds = seconds_of_steps(o->steps, [&] {
+        answer = generate(llama, std::span<const std::int64_t>(prompt), options);
+      });
       print("decode",
             {{"prompt", o->prompt}, {"tokens", o->tokens}, {"parameters", count_parameters(llama)}},
             threads, o->steps, seconds, {{"answer", answer}});
