@@ -6,6 +6,8 @@
 
 #include <omp.h>
 
+#include <set>
+
 using namespace test;
 
 namespace {
@@ -109,6 +111,26 @@ TEST_CASE("generate: ends after the end token, which is the last") {
                              {.max_new_tokens = 12, .end_tokens = ends});
     CHECK(got == Ids(free.begin(), first + 1));
     CHECK(got == greedy_without_cache(llama, prompt, 12, ends));
+  }
+}
+
+TEST_CASE("generate_each: of each prompt what it gets alone, whenever the others end") {
+  for (const index_t beams : {1, 3}) {
+    const Model llama = model(tiny(), 3);
+    const Ids texts{1, 5, 3, 9, 9, 2, 7, 22, 1, 0, 11, 12};
+    NoGrad guard;
+    const Variable prompts = llama.embed(ids({4, 3}, texts));
+    GenerateOptions o{.max_new_tokens = 9, .beams = beams};
+    std::set<std::size_t> lengths;
+    for (std::int64_t end = 0; end < 23; ++end) {
+      o.end_tokens = {end};
+      const auto all = generate_each(llama, prompts, o);
+      for (index_t i = 0; i < 4; ++i) {
+        CHECK(all[static_cast<std::size_t>(i)] == generate(llama, slice(prompts, 0, i, i + 1), o));
+        lengths.insert(all[static_cast<std::size_t>(i)].size());
+      }
+    }
+    CHECK(lengths.size() > 2);
   }
 }
 

@@ -120,6 +120,12 @@ class HfLlamaConfig {
 
 }  // namespace detail
 
+/// The sizes that a config.json says. @throws hlip::error naming file and entry for what is missing
+/// or asks for what hlip does not do
+HLIP_LAZY LlamaConfig hf_llama_config(const std::string& file) {
+  return detail::HfLlamaConfig(file).config();
+}
+
 /// What matrices of weights become in memory.
 enum class LlamaWeights {
   widened,  ///< the model's element type, whatever they are stored as: for training
@@ -179,7 +185,7 @@ class HfLlama {
       fail_file(path, "",
                 "is not there; expected a folder with config.json and model.safetensors, or shards "
                 "and model.safetensors.index.json");
-    LlamaConfig c = detail::HfLlamaConfig(path).config();
+    LlamaConfig c = hf_llama_config(path);
     const std::string generation = folder + "/generation_config.json";
     if (!is_file(generation)) return c;
     const Json json = read_json(generation, {.max_bytes = std::size_t{1} << 20});
