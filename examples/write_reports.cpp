@@ -64,8 +64,7 @@ template <class B> int train(B, const TrainOptions& o, const std::string& resolv
                                                               problems);
   report_problems(o, folder, problems, o.images, "reports");
   run.say("{} radiographs with reports; {} patches and {} words of the prompt go before a report\n",
-          samples->size(), writer.prompt_tokens() - writer.prompt.tokens(),
-          writer.prompt.tokens());
+          samples->size(), writer.prompt_tokens() - writer.prompt.tokens(), writer.prompt.tokens());
   run.say("decoder {}: {} tokens, {} parameters; {} train\n", o.writer.decoder,
           writer.decoder.config.vocab_size, count_parameters(writer.decoder),
           count_parameters(trained));
@@ -101,8 +100,8 @@ void collect(const ApplyOptions& o, const std::string& argument, std::vector<std
   if (!o.skip_bad) expect_no_problems(table);
   for (const std::size_t i : pictures_of_split(table, o.split)) {
     files.push_back(table.images[i]), all.names.push_back(table.names[i]);
-    all.reports.emplace_back(
-        table.has(o.table.report_column) ? table.text(i, o.table.report_column) : "");
+    all.reports.emplace_back(table.has(o.table.report_column) ? table.text(i, o.table.report_column)
+                                                              : "");
   }
 }
 
@@ -110,6 +109,7 @@ template <class B> int apply(B, const ApplyOptions& o) {
   std::vector<std::string> files;
   Written given;
   for (const auto& argument : o.pictures) collect(o, argument, files, given);
+  expect_reports(o, given);
   make_folder(o.out);
   const LoadedWriter<B> writer = load_report_writer<B>(o.model, o.encoder, o.decoder);
   ProgressLine progress;
@@ -125,6 +125,8 @@ template <class B> int apply(B, const ApplyOptions& o) {
     all.names.push_back(given.names[made.pictures[i]]);
     all.reports.push_back(given.reports[made.pictures[i]]);
     all.generated.push_back(made.texts[i]);
+    // a table holds none
+    std::replace(all.generated.back().begin(), all.generated.back().end(), char(0), char(32));
   }
   write_table(o.out, all);
   fmt::print("{} pictures of {} given -> {}/reports.csv\n", all.names.size(), files.size(),
@@ -159,8 +161,9 @@ int main(int argc, char** argv) {
   auto* writing = app.add_subcommand("apply", "write reports of pictures, and score them");
   add_apply_options(*writing, o);
   ScoreTableOptions table;
-  auto* scoring = app.add_subcommand("score", "score written reports, also by what other programs "
-                                              "have read in them");
+  auto* scoring = app.add_subcommand("score",
+                                     "score written reports, also by what other programs "
+                                     "have read in them");
   add_score_table_options(*scoring, table);
   return run_program(app, argc, argv, [&] {
     if (scoring->parsed()) return score(table);

@@ -127,9 +127,10 @@ inline void tiny_recipe(CLI::App& app, TrainOptions& o) {
 inline std::string train_fault(const CLI::App& app, const TrainOptions& o) {
   const bool tiny = o.writer.decoder == "tiny";
   if (tiny && o.writer.train != "all")
-    return fmt::format("--train {} means nothing without --decoder FOLDER: a decoder that is made "
-                       "for the reports has nothing to keep",
-                       o.writer.train);
+    return fmt::format(
+        "--train {} means nothing without --decoder FOLDER: a decoder that is made "
+        "for the reports has nothing to keep",
+        o.writer.train);
   if (o.decoder_width % 32 != 0)
     return fmt::format("--decoder-width is {}, expected a multiple of 32", o.decoder_width);
   for (const auto& fault :
@@ -144,16 +145,16 @@ inline std::string train_fault(const CLI::App& app, const TrainOptions& o) {
 
 inline void add_score_options(CLI::App& app, ScoreOptions& o) {
   const char* group = "Scores";
-  auto* reference =
-      app.add_option("--labels-reference", o.read.labels_reference,
-                     "table of CheXbert for the reports, row by row (default: rules read the "
-                     "findings of the phantoms)")
-          ->check(CLI::ExistingFile)
-          ->group(group);
-  auto* generated =
-      app.add_option("--labels-generated", o.read.labels_generated, "the same, generated reports")
-          ->check(CLI::ExistingFile)
-          ->group(group);
+  auto* reference = app.add_option(
+                           "--labels-reference", o.read.labels_reference,
+                           "table of CheXbert for the reports, row by row (default: rules read the "
+                           "findings of the phantoms)")
+                        ->check(CLI::ExistingFile)
+                        ->group(group);
+  auto* generated = app.add_option("--labels-generated", o.read.labels_generated,
+                                   "the same, generated reports")
+                        ->check(CLI::ExistingFile)
+                        ->group(group);
   reference->needs(generated), generated->needs(reference);
   reference = app.add_option("--radgraph-reference", o.read.radgraph_reference,
                              "what RadGraph has found in the reports (JSON), for relation F1")

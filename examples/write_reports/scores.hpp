@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -32,6 +33,20 @@ inline void write_table(const std::string& folder, const Written& all) {
   atomic_write(folder + "/reports.csv", csv);
 }
 
+/// Before anything is written: what is asked of scores needs reports.
+inline void expect_reports(const ScoreOptions& o, const Written& all) {
+  const bool asked = o.shuffle_images || !o.read.labels_reference.empty() ||
+                     !o.read.radgraph_reference.empty();
+  const auto have = std::count_if(all.reports.begin(), all.reports.end(), [](const auto& text) {
+    return !white_space_words(text).empty();
+  });
+  if (asked && have < 2)
+    fail("scores",
+         "{} of {} pictures have a report to compare with, expected two or more (hint: "
+         "a table with a column of reports, --report-column)",
+         have, all.reports.size());
+}
+
 /// Prints the scores of the rows that have a report, and writes them to scores.csv.
 inline void write_scores(const ScoreOptions& o, const Written& all) {
   std::vector<std::string> names, references, hypotheses;
@@ -46,13 +61,9 @@ inline void write_scores(const ScoreOptions& o, const Written& all) {
   const ComparedReports compared = compare_reports(names, references, hypotheses, o.read);
   const auto scores = score_reports(compared, o.bootstrap);
   std::vector<ReportScore> control;
-  if (o.shuffle_images) {
-    if (names.size() < 2)
-      fail("--shuffle-images", "there is one report, expected two or more: the other picture's "
-           "report is what it compares with");
+  if (o.shuffle_images)
     control = score_reports(compared.with_hypotheses_of(derangement(names.size(), o.shuffle_seed)),
                             o.bootstrap);
-  }
   fmt::print("{}", report_score_text(scores, control));
   atomic_write(o.out + "/scores.csv", report_score_csv(scores, control));
   const auto label = static_cast<std::size_t>(2);
@@ -73,6 +84,7 @@ inline int score(const ScoreTableOptions& o) {
   };
   column(o.table.image_column, all.names), column(o.table.report_column, all.reports);
   column(o.generated_column, all.generated);
+  expect_reports(o, all);
   make_folder(o.out);
   write_scores(o, all);
   return 0;

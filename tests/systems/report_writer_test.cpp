@@ -84,13 +84,11 @@ TEST_CASE("report writer: the loss is that of the reports, however they are batc
     // by hand: the log-probability of each token behind those before it
     double total = 0;
     for (std::size_t t = 0; t < both.reports[i].size(); ++t) {
-      const std::vector<std::int64_t> before(both.reports[i].begin(),
-                                             both.reports[i].begin() +
-                                                 static_cast<std::ptrdiff_t>(t));
-      const Var<float> states = w.decoder.hidden(
-          w.prompts(one.pictures, Tensor<std::int64_t>::from_values(
-                                      {1, static_cast<index_t>(t)},
-                                      std::span<const std::int64_t>(before))));
+      const std::vector<std::int64_t> before(
+          both.reports[i].begin(), both.reports[i].begin() + static_cast<std::ptrdiff_t>(t));
+      const Var<float> states = w.decoder.hidden(w.prompts(
+          one.pictures, Tensor<std::int64_t>::from_values({1, static_cast<index_t>(t)},
+                                                          std::span<const std::int64_t>(before))));
       const auto logits = w.decoder.logits(select(states, 1, states.dim(1) - 1)).value();
       double all = 0;
       for (const float v : logits.to_vector()) all += std::exp(static_cast<double>(v));
@@ -191,8 +189,7 @@ TEST_CASE("compare_reports: findings by rules, or from tables; facts by number o
   const ComparedReports both = compare_reports(
       names, wanted, said, {"", "", folder / "numbered.json", folder / "named.json"});
   CHECK((both.references[0].facts.size() == 1 && both.references[1].facts.empty()));
-  CHECK((both.hypotheses[0].facts.empty() &&
-         both.hypotheses[1].facts == both.references[0].facts));
+  CHECK((both.hypotheses[0].facts.empty() && both.hypotheses[1].facts == both.references[0].facts));
   atomic_write(folder / "short.json", facts("a.png", "c.png"));
   CHECK(has(error_of([&] {
               compare_reports(names, wanted, said,

@@ -51,10 +51,10 @@ class ReportStatistics {
   explicit ReportStatistics(const ComparedReports& all) : all_(all) {
     for (std::size_t i = 0; i < all.references.size(); ++i) {
       const ReportContent &wanted = all.references[i], &said = all.hypotheses[i];
-      expect(wanted.labels.size() == all.findings.size() &&
-                 said.labels.size() == all.findings.size(),
-             "score_reports", "report {} has {} and {} labels of {} findings", i,
-             wanted.labels.size(), said.labels.size(), all.findings.size());
+      expect(
+          wanted.labels.size() == all.findings.size() && said.labels.size() == all.findings.size(),
+          "score_reports", "report {} has {} and {} labels of {} findings", i, wanted.labels.size(),
+          said.labels.size(), all.findings.size());
       rouge_.push_back(rouge_l(wanted.text, said.text).f1);
       bleu_.push_back(bleu_counts(wanted.text, said.text));
       if (all.facts) facts_.push_back(triples_f1(wanted.facts, said.facts));
@@ -94,8 +94,7 @@ class ReportStatistics {
   double label(std::size_t k, std::span<const std::int64_t> weights) const {
     std::int64_t hit = 0, alarm = 0, miss = 0;
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      const std::int64_t wanted = all_.references[i].labels[k],
-                         said = all_.hypotheses[i].labels[k];
+      const std::int64_t wanted = all_.references[i].labels[k], said = all_.hypotheses[i].labels[k];
       hit += weights[i] * (wanted & said);
       alarm += weights[i] * (said & ~wanted), miss += weights[i] * (wanted & ~said);
     }
@@ -143,9 +142,9 @@ HLIP_LAZY std::string report_score_text(const std::vector<ReportScore>& scores,
                                         const std::vector<ReportScore>& control = {}) {
   std::size_t width = 5;
   for (const auto& s : scores) width = std::max(width, s.name.size());
-  std::string text = fmt::format("{:<{}}  {}\n", "score", width,
-                                 control.empty() ? "median (95 % CI)"
-                                                 : "median (95 % CI)     of other pictures");
+  std::string text = fmt::format(
+      "{:<{}}  {}\n", "score", width,
+      control.empty() ? "median (95 % CI)" : "median (95 % CI)     of other pictures");
   for (std::size_t k = 0; k < scores.size(); ++k)
     text += control.empty()
                 ? fmt::format("{:<{}}  {}\n", scores[k].name, width, report_score_cell(scores[k]))

@@ -85,8 +85,7 @@ class WordTokenizer {
       }
       const bool letter = c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
                           (c >= 'a' && c <= 'z');
-      if (!letter || before != word)
-        all.emplace_back(before == word || before == mark ? "##" : "");
+      if (!letter || before != word) all.emplace_back(before == word || before == mark ? "##" : "");
       append_utf8(all.back(), c);
       before = letter ? word : mark;
     }

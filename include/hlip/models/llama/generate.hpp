@@ -22,8 +22,8 @@ std::vector<float> last_logits(const Llama<T, B>& llama, const Var<T, B>& states
 
 }  // namespace detail
 
-/// The most probable continuation of each of several prompts of one length, as greedy or beam search
-/// finds it. Nothing is drawn. All go on together; one that has ended takes no more work.
+/// The most probable continuation of each of several prompts of one length, as greedy or beam
+/// search finds it. Nothing is drawn. All go on together; one that has ended takes no more work.
 ///
 /// @param prompts (batch, tokens, hidden_size): of Llama::embed or splice_image
 /// @return the new tokens of each, an end token included
@@ -40,8 +40,7 @@ std::vector<std::vector<std::int64_t>> generate_each(const Llama<T, B>& llama,
   std::vector<std::size_t> texts(searches.size(), 1);  // of each search, side by side in the cache
   const auto vocabulary = static_cast<std::size_t>(llama.config.vocab_size);
   // the last token is never read again
-  LlamaCache<T, B> cache(llama.config, prompts.dim(0),
-                         prompts.dim(1) + options.max_new_tokens - 1);
+  LlamaCache<T, B> cache(llama.config, prompts.dim(0), prompts.dim(1) + options.max_new_tokens - 1);
   Var<T, B> states = llama.hidden(prompts, {}, &cache);
   for (;;) {
     const std::vector<float> logits = detail::last_logits(llama, states);

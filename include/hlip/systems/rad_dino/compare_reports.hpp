@@ -41,17 +41,18 @@ HLIP_LAZY void add_facts(std::vector<ReportContent>& reports, const std::string&
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const auto at = facts.find(numbered ? std::to_string(i) : names[i]);
     if (at == facts.end())
-      fail_file(path, "", "has no report {}; expected those of all {} pictures, called 0, 1, … or "
-                "as the pictures", quote_text(numbered ? std::to_string(i) : names[i]),
-                reports.size());
+      fail_file(path, "",
+                "has no report {}; expected those of all {} pictures, called 0, 1, … or "
+                "as the pictures",
+                quote_text(numbered ? std::to_string(i) : names[i]), reports.size());
     reports[i].facts = std::move(at->second);
   }
 }
 
 }  // namespace detail
 
-/// Reports and what was generated for them, with their findings and facts. Where there are no tables
-/// of labels, rules read the findings of phantom radiographs (radiograph_finding_terms).
+/// Reports and what was generated for them, with their findings and facts. Where there are no
+/// tables of labels, rules read the findings of phantom radiographs (radiograph_finding_terms).
 /// @param names of the pictures  @throws hlip::error naming the file that does not fit
 HLIP_LAZY ComparedReports compare_reports(const std::vector<std::string>& names,
                                           const std::vector<std::string>& references,

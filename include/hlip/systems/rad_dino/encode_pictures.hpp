@@ -92,8 +92,8 @@ EncodedPictures encode_pictures(const PictureEncoder<B>& encoder,
     const auto begin = static_cast<std::size_t>(first),
                count = static_cast<std::size_t>(std::min(o.batch_size, size - first));
     std::vector<std::string> faults;
-    const auto prepared = prepare_pictures(encoder, std::span(files).subspan(begin, count),
-                                                   first, o, faults);
+    const auto prepared = prepare_pictures(encoder, std::span(files).subspan(begin, count), first,
+                                           o, faults);
     std::vector<Tensor<float, B>> batch;
     for (std::size_t i = 0; i < count; ++i) {
       if (faults[i].empty()) {

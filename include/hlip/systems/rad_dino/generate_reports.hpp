@@ -42,8 +42,8 @@ GeneratedReports generate_reports(const LoadedWriter<B>& from,
     const auto begin = static_cast<std::size_t>(first),
                count = static_cast<std::size_t>(std::min(batch_size, size - first));
     std::vector<std::string> faults;
-    const auto prepared = prepare_pictures(
-        writer.encoder, std::span(files).subspan(begin, count), first, {}, faults);
+    const auto prepared = prepare_pictures(writer.encoder, std::span(files).subspan(begin, count),
+                                           first, {}, faults);
     std::vector<Tensor<float, B>> batch;
     for (std::size_t i = 0; i < count; ++i) {
       if (!faults[i].empty() && !skip_bad) throw error(faults[i]);

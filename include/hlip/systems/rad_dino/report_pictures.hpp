@@ -31,7 +31,8 @@ HLIP_LAZY ReportRows rows_with_reports(const RadiographTable& table, const std::
       const std::string_view text = table.text(i, column);
       if (white_space_words(text).empty()) {
         faults.add([&] {
-          return fmt::format("{}: is empty, expected a report", table.table.place(table.rows[i], reports));
+          return fmt::format("{}: is empty, expected a report",
+                             table.table.place(table.rows[i], reports));
         });
         continue;
       }

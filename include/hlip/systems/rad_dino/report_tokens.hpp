@@ -46,8 +46,8 @@ class ReportTokens {
   std::variant<WordTokenizer, SentencePiece> of_;
 };
 
-/// What is asked of the decoder. `<image>` in it stands for the image tokens, which come first where
-/// it is absent.
+/// What is asked of the decoder. `<image>` in it stands for the image tokens, which come first
+/// where it is absent.
 inline constexpr std::string_view report_request =
     "<image> Provide a description of the findings in the radiology image.";
 

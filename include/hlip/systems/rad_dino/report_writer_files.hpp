@@ -8,8 +8,8 @@
 #include <hlip/nn/trained_part.hpp>
 #include <hlip/systems/rad_dino/report_writer.hpp>
 
+#include <cmath>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,6 +45,8 @@ HLIP_LAZY LlamaConfig tiny_decoder_config(index_t width, index_t layers,
   c.vocab_size = tokens.vocab_size(), c.hidden_size = width, c.num_layers = layers;
   c.intermediate_size = 3 * width, c.head_dim = 32;
   c.num_heads = c.num_kv_heads = std::max<index_t>(1, width / c.head_dim);
+  // narrow layers that begin small pass on little of a picture
+  c.init_std = 1 / std::sqrt(static_cast<double>(width));
   c.bos_token = tokens.bos(), c.end_tokens = {tokens.eos()};
   return c;
 }
@@ -69,8 +71,10 @@ template <class B>
 void finish_writer(ReportWriter<B>& w, const WriterDescription& d, const ReportTokens& tokens,
                    Initializer& init) {
   const auto anything = [](const std::string&) { return true; };
-  w.projector = ImageProjector<float, B>(w.encoder.vit.config.embed_dim,
-                                         w.decoder.config.hidden_size, 0.02, init);
+  const index_t in = w.encoder.vit.config.embed_dim;
+  // as large as PyTorch's linear layers begin
+  w.projector = ImageProjector<float, B>(in, w.decoder.config.hidden_size,
+                                         1 / std::sqrt(3.0 * static_cast<double>(in)), init);
   const WriterTraining training = writer_training_named(d.train);
   if (training != WriterTraining::all)
     each_parameter(w.decoder, [](const std::string&, auto& p) {
@@ -90,10 +94,8 @@ void finish_writer(ReportWriter<B>& w, const WriterDescription& d, const ReportT
 HLIP_LAZY ReportTokens writer_tokens(const WriterDescription& d,
                                      std::span<const std::string> reports,
                                      std::int64_t min_word_count) {
-  if (d.decoder != "tiny") {
-    const LlamaConfig config = hf_llama_config(d.decoder + "/config.json");
-    return detail::folder_tokens(d.decoder, config);
-  }
+  if (d.decoder != "tiny")
+    return detail::folder_tokens(d.decoder, hf_llama_folder_config(d.decoder));
   std::vector<std::string> texts(reports.begin(), reports.end());
   // often enough to be known
   for (std::int64_t i = 0; i < min_word_count; ++i) texts.push_back(d.request);
@@ -124,8 +126,9 @@ void write_writer_files(const std::string& folder, const ReportWriter<B>& w,
                         const WriterDescription& d, const ReportTokens& tokens) {
   Json j;
   j["format"] = 1;
-  j["decoder"] = d.decoder == "tiny" ? d.decoder
-                                     : std::filesystem::absolute(d.decoder).lexically_normal().string();
+  j["decoder"] = d.decoder == "tiny"
+                     ? d.decoder
+                     : std::filesystem::absolute(d.decoder).lexically_normal().string();
   j["train"] = d.train;
   j["lora"] = {{"rank", d.lora_rank}, {"alpha", d.lora_alpha}};
   j["request"] = d.request;
@@ -177,8 +180,8 @@ LoadedWriter<B> load_report_writer(const std::string& from, const std::string& e
   if (!decoder.empty() && own)
     fail_file(path, "", "holds the whole decoder, expected no other beside it");
   if (!decoder.empty()) d.decoder = decoder;
-  const LlamaConfig config = hf_llama_config(own ? path + "/decoder_config.json"
-                                                 : d.decoder + "/config.json");
+  const LlamaConfig config = own ? hf_llama_config(path + "/decoder_config.json")
+                                 : hf_llama_folder_config(d.decoder);
   ReportTokens tokens = is_file(path + "/vocab.txt")
                             ? ReportTokens(WordTokenizer(Vocabulary::load(path + "/vocab.txt")))
                             : detail::folder_tokens(own ? path : d.decoder, config);
@@ -192,8 +195,7 @@ LoadedWriter<B> load_report_writer(const std::string& from, const std::string& e
   detail::finish_writer(w, d, tokens, init);
 
   const bool averaged = is_file(path + "/model_ema.safetensors");
-  const SafetensorsFile stored(path +
-                               (averaged ? "/model_ema.safetensors" : "/model.safetensors"));
+  const SafetensorsFile stored(path + (averaged ? "/model_ema.safetensors" : "/model.safetensors"));
   const index_t width = w.encoder.vit.config.embed_dim;
   const char* first = "projector.0.weight";
   if (stored.contains(first) && stored.info(first).shape.rank() == 2 &&
