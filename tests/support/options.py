@@ -63,6 +63,8 @@ def value_for(name, spec):
         return ["fp32"]  # others depend on the machine
     if name in ("global-size", "local-size"):
         return ["112" if name == "local-size" else "224"]  # multiples of every encoder's patches
+    if name == "epochs-cooldown":
+        return ["2"]  # no longer than the shortest run
     if name == "warmup-teacher-temp":
         return ["0.05"]  # below --teacher-temp
     if choices := re.search(r"\{(.*?)\}", spec):
