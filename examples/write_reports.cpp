@@ -59,6 +59,7 @@ template <class B> int train(B, const TrainOptions& o, const std::string& resolv
   ReportWriter<B> writer = make_report_writer(
       std::move(encoder), o.writer, tokens,
       tiny_decoder_config(o.decoder_width, o.decoder_layers, tokens), init);
+  writer.decoder.config.grad_checkpointing = o.grad_checkpointing;
   TrainedPart<ReportWriter<B>> trained{&writer};
   const auto samples = std::make_shared<const ReportPictures>(rows, tokens, writer, o.images,
                                                               problems);

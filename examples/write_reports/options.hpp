@@ -25,6 +25,7 @@ struct TrainOptions : RunOptions {
   WriterDescription writer;
   std::int64_t min_word_count = 1;
   index_t decoder_width = 128, decoder_layers = 3;
+  bool grad_checkpointing = false;
 };
 
 struct ScoreOptions {
@@ -60,16 +61,7 @@ inline void add_table_options(CLI::App& app, TableOptions& o, const char* group)
       ->group(group);
 }
 
-inline void add_train_options(CLI::App& app, TrainOptions& o) {
-  app.add_option("--images", o.images, "table (CSV) with a column of pictures and one of reports")
-      ->required()
-      ->group("Data");
-  add_table_options(app, o.table, "Data");
-  app.add_option("--split", o.split,
-                 "rows to learn from, where there is a column split; '' for all")
-      ->capture_default_str()
-      ->group("Data");
-  add_loading_options(app, o, "Data");
+inline void add_model_options(CLI::App& app, TrainOptions& o) {
   const char* group = "Model";
   app.add_option("--encoder", o.encoder,
                  "of the pictures, frozen: a run of train_rad_dino, a Hugging Face folder, a file "
@@ -98,6 +90,9 @@ inline void add_train_options(CLI::App& app, TrainOptions& o) {
                  "what is asked of the decoder; <image> stands for the picture")
       ->capture_default_str()
       ->group(group);
+  app.add_flag("--grad-checkpointing", o.grad_checkpointing,
+               "recompute the decoder's layers in backward: less memory, more time")
+      ->group(group);
   app.add_option("--min-word-count", o.min_word_count,
                  "decoder tiny: words seen less often in the reports are unknown")
       ->check(CLI::Range(1, 1000000))
@@ -111,6 +106,19 @@ inline void add_train_options(CLI::App& app, TrainOptions& o) {
       ->check(CLI::Range(1, 128))
       ->capture_default_str()
       ->group(group);
+}
+
+inline void add_train_options(CLI::App& app, TrainOptions& o) {
+  app.add_option("--images", o.images, "table (CSV) with a column of pictures and one of reports")
+      ->required()
+      ->group("Data");
+  add_table_options(app, o.table, "Data");
+  app.add_option("--split", o.split,
+                 "rows to learn from, where there is a column split; '' for all")
+      ->capture_default_str()
+      ->group("Data");
+  add_loading_options(app, o, "Data");
+  add_model_options(app, o);
   add_schedule_options(app, o, "Schedule");
   app.get_option("--warmup")
       ->default_str("")

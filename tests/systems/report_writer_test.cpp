@@ -60,6 +60,7 @@ TEST_CASE("report writer: the prompt has the picture where <image> stands, or fi
   CHECK((tokens.decode(p.before) == "Look:" && tokens.decode(p.after) == "findings?"));
   const ReportPrompt q = report_prompt(tokens, "findings?");
   CHECK((q.before.size() == 1 && q.after == p.after));
+  CHECK(tokens.decode({p.after[0], 9999}) == "findings");
   CHECK(has(error_of([&] { report_prompt(tokens, "<image> <image>"); }), "second <image>"));
 }
 

@@ -83,9 +83,9 @@ HLIP_LAZY std::string radiograph_phantom_row(const RadiographPlan& plan, const s
       "images/" + name, fmt::format("synthetic_{:06d}", plan.subject),
       std::string(to_string(plan.view)), std::string(radiograph_phantom_split(plan.subject))};
   for (const int l : plan.labels) fields.emplace_back(l ? "1" : "0");
-  fields.insert(fields.end(), {plan.female ? "F" : "M", fmt::format("{}", plan.age),
-                               fmt::format("{:.3f}", plan.size), picture.findings,
-                                picture.impression});
+  fields.insert(fields.end(),
+                {plan.female ? "F" : "M", fmt::format("{}", plan.age),
+                 fmt::format("{:.3f}", plan.size), picture.findings, picture.impression});
   return csv_row(fields);
 }
 
@@ -136,7 +136,8 @@ void write_phantom_radiographs(const RadiographPhantomDataset& result,
 /// Writes phantom radiographs below `root`, or finds them complete there: root/images/*.png (8-bit
 /// grey), root/radiographs.csv (image, subject, view, split, a column of 0 and 1 for each of
 /// radiograph_finding_names, sex, age, size, report (its findings section), impression), masks if
-/// wanted, and root/README.txt, which says that they are synthetic. The splits are of subjects: see radiograph_phantom_split.
+/// wanted, and root/README.txt, which says that they are synthetic. The splits are of subjects: see
+/// radiograph_phantom_split.
 /// Settings, continued and foreign folders are as for write_phantom_dataset.
 /// @param n_threads at least 1; the files do not depend on it
 /// @param progress called as progress(done, total) after each picture, one call at a time

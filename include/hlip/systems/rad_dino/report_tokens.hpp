@@ -33,7 +33,10 @@ class ReportTokens {
   std::vector<std::int64_t> encode(std::string_view text) const {
     return std::visit([&](const auto& of) { return of.encode(text); }, of_);
   }
-  std::string decode(const std::vector<std::int64_t>& ids) const {
+  /// The text of ids. Those beyond the vocabulary, which a decoder may have so that its size is a
+  /// round one, are nothing in it.
+  std::string decode(std::vector<std::int64_t> ids) const {
+    std::erase_if(ids, [&](std::int64_t id) { return id >= vocab_size(); });
     return std::visit([&](const auto& of) { return of.decode(ids); }, of_);
   }
   /// The vocabulary, if it is one of words.
