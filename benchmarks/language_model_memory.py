@@ -47,6 +47,7 @@ def write_safetensors(path, tensors, dtype):
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size * count]}
         at += size * count
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # as safetensors does: what is not aligned is copied, not mapped
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)
         for name, shape in tensors:

@@ -6,8 +6,6 @@
 
 #include <omp.h>
 
-#include <set>
-
 using namespace test;
 
 namespace {
@@ -115,22 +113,21 @@ TEST_CASE("generate: ends after the end token, which is the last") {
 }
 
 TEST_CASE("generate_each: of each prompt what it gets alone, whenever the others end") {
+  NoGrad guard;
+  const Model llama = model(tiny(), 3);
+  const Variable prompts = llama.embed(ids({3, 3}, {1, 5, 3, 9, 9, 2, 7, 22, 1}));
   for (const index_t beams : {1, 3}) {
-    const Model llama = model(tiny(), 3);
-    const Ids texts{1, 5, 3, 9, 9, 2, 7, 22, 1, 0, 11, 12};
-    NoGrad guard;
-    const Variable prompts = llama.embed(ids({4, 3}, texts));
     GenerateOptions o{.max_new_tokens = 9, .beams = beams};
-    std::set<std::size_t> lengths;
-    for (std::int64_t end = 0; end < 23; ++end) {
-      o.end_tokens = {end};
-      const auto all = generate_each(llama, prompts, o);
-      for (index_t i = 0; i < 4; ++i) {
-        CHECK(all[static_cast<std::size_t>(i)] == generate(llama, slice(prompts, 0, i, i + 1), o));
-        lengths.insert(all[static_cast<std::size_t>(i)].size());
-      }
+    const auto endless = generate_each(llama, prompts, o);
+    o.end_tokens = {endless[0][2], endless[1][5]};
+    const auto all = generate_each(llama, prompts, o);
+    REQUIRE(all.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto at = static_cast<index_t>(i);
+      CHECK(all[i] == generate(llama, slice(prompts, 0, at, at + 1), o));
+      CHECK((endless[i].size() == 9 && all[i].size() >= 1));
     }
-    CHECK(lengths.size() > 2);
+    CHECK((all[0].size() <= 3 || beams > 1));
   }
 }
 

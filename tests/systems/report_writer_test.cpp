@@ -145,6 +145,12 @@ TEST_CASE("report writer: learns four reports by heart, and writes them from its
             "untrained:radiograph_phantom have 128 (hint: --encoder"));
   CHECK(has(error_of([&] { load_report_writer<Cpu>(run, "", "elsewhere"); }),
             "holds the whole decoder"));
+  const std::string sizes = run + "/step_1/decoder_config.json";
+  std::string text = read_file(sizes);
+  text.replace(text.find("\"hidden_size\": 32"), 17, "\"hidden_size\": 96000");
+  atomic_write(sizes, text);
+  CHECK(has(error_of([&] { load_report_writer<Cpu>(run); }),
+            "model.safetensors: decoder.model.embed_tokens.weight: is ("));
 }
 
 TEST_CASE("report writer: rows without a report, and reports that are too long, are told") {

@@ -5,6 +5,7 @@
 #include <hlip/datasets/chest_xray/table.hpp>
 #include <hlip/imaging/read_radiograph.hpp>
 #include <hlip/systems/rad_dino/report_writer.hpp>
+#include <hlip/text/words.hpp>
 
 #include <string>
 #include <utility>

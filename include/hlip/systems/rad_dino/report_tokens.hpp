@@ -54,6 +54,8 @@ class ReportTokens {
 inline constexpr std::string_view report_request =
     "<image> Provide a description of the findings in the radiology image.";
 
+inline constexpr std::string_view image_mark = "<image>";
+
 /// Ids before and behind the image tokens.
 struct ReportPrompt {
   std::vector<std::int64_t> before, after;
@@ -63,11 +65,10 @@ struct ReportPrompt {
 
 /// A prompt in ids, after bos. @throws hlip::error when the request has a second `<image>`
 HLIP_LAZY ReportPrompt report_prompt(const ReportTokens& tokens, std::string_view request) {
-  constexpr std::string_view mark = "<image>";
-  const auto at = request.find(mark);
+  const auto at = request.find(image_mark);
   const bool marked = at != std::string_view::npos;
-  const std::string_view behind = marked ? request.substr(at + mark.size()) : request;
-  expect(behind.find(mark) == std::string_view::npos, "prompt",
+  const std::string_view behind = marked ? request.substr(at + image_mark.size()) : request;
+  expect(behind.find(image_mark) == std::string_view::npos, "prompt",
          "has a second <image>, expected one place for the image tokens");
   ReportPrompt prompt;
   if (tokens.bos() >= 0) prompt.before.push_back(tokens.bos());

@@ -97,8 +97,11 @@ HLIP_LAZY ReportTokens writer_tokens(const WriterDescription& d,
   if (d.decoder != "tiny")
     return detail::folder_tokens(d.decoder, hf_llama_folder_config(d.decoder));
   std::vector<std::string> texts(reports.begin(), reports.end());
+  std::string request = d.request;
+  if (const auto at = request.find(image_mark); at != request.npos)
+    request.erase(at, image_mark.size());
   // often enough to be known
-  for (std::int64_t i = 0; i < min_word_count; ++i) texts.push_back(d.request);
+  for (std::int64_t i = 0; i < min_word_count; ++i) texts.push_back(request);
   return ReportTokens(WordTokenizer::learn(texts, min_word_count));
 }
 
@@ -157,6 +160,34 @@ HLIP_LAZY WriterDescription read_writer_description(const std::string& folder) {
   return d;
 }
 
+namespace detail {
+
+/// Throws unless a projector takes features of this width. @param encoder where they come from
+HLIP_LAZY void expect_width(const SafetensorsFile& stored, index_t width,
+                            const std::string& encoder) {
+  const char* first = "projector.0.weight";
+  if (!stored.contains(first)) fail_file(stored.path(), first, "is not there");
+  const Shape shape = stored.info(first).shape;
+  if (shape.rank() != 2 || shape[1] != width)
+    fail_file(stored.path(), first,
+              "takes features of width {}, those of {} have {} (hint: --encoder with the one that "
+              "it was trained with)",
+              shape.rank() == 2 ? shape[1] : 0, encoder, width);
+}
+
+/// Throws unless a decoder of these sizes is stored, before memory is asked for it.
+HLIP_LAZY void expect_decoder(const SafetensorsFile& stored, const LlamaConfig& config) {
+  for (const auto& [own, shape] : llama_parameters(config)) {
+    const std::string name = "decoder." + own;
+    if (!stored.contains(name)) fail_file(stored.path(), name, "is not there");
+    if (!(stored.info(name).shape == shape))
+      fail_file(stored.path(), name, "is {}, decoder_config.json says {}",
+                to_string(stored.info(name).shape), to_string(shape));
+  }
+}
+
+}  // namespace detail
+
 /// A writer to be used, with its tokens.
 template <class B> struct LoadedWriter {
   ReportWriter<B> writer;
@@ -185,25 +216,18 @@ LoadedWriter<B> load_report_writer(const std::string& from, const std::string& e
   ReportTokens tokens = is_file(path + "/vocab.txt")
                             ? ReportTokens(WordTokenizer(Vocabulary::load(path + "/vocab.txt")))
                             : detail::folder_tokens(own ? path : d.decoder, config);
+  const bool averaged = is_file(path + "/model_ema.safetensors");
+  const SafetensorsFile stored(path + (averaged ? "/model_ema.safetensors" : "/model.safetensors"));
   ReportWriter<B> w;
   const std::string run = std::filesystem::path(path).parent_path().string();
   const std::string where = encoder.empty() ? writer_encoder_folder(run) : encoder;
   w.encoder = load_picture_encoder<B>(where);
+  detail::expect_width(stored, w.encoder.vit.config.embed_dim, where);
   Initializer init = Initializer::without_values();
+  if (own) detail::expect_decoder(stored, config);
   if (own) w.decoder = Llama<float, B>(config, init);
   else w.decoder = HfLlama(d.decoder).load<float, B>(LlamaWeights::as_stored);
   detail::finish_writer(w, d, tokens, init);
-
-  const bool averaged = is_file(path + "/model_ema.safetensors");
-  const SafetensorsFile stored(path + (averaged ? "/model_ema.safetensors" : "/model.safetensors"));
-  const index_t width = w.encoder.vit.config.embed_dim;
-  const char* first = "projector.0.weight";
-  if (stored.contains(first) && stored.info(first).shape.rank() == 2 &&
-      stored.info(first).shape[1] != width)
-    fail_file(stored.path(), first,
-              "takes features of width {}, those of {} have {} (hint: --encoder with the one that "
-              "it was trained with)",
-              stored.info(first).shape[1], where, width);
   TrainedPart<ReportWriter<B>> trained{&w};
   load_state_dict(trained, stored);
   return {std::move(w), std::move(tokens), path};
