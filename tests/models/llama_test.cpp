@@ -112,6 +112,25 @@ TEST_CASE("generate: ends after the end token, which is the last") {
   }
 }
 
+TEST_CASE("generate_each: of each prompt what it gets alone, whenever the others end") {
+  NoGrad guard;
+  const Model llama = model(tiny(), 3);
+  const Variable prompts = llama.embed(ids({3, 3}, {1, 5, 3, 9, 9, 2, 7, 22, 1}));
+  for (const index_t beams : {1, 3}) {
+    GenerateOptions o{.max_new_tokens = 9, .beams = beams};
+    const auto endless = generate_each(llama, prompts, o);
+    o.end_tokens = {endless[0][2], endless[1][5]};
+    const auto all = generate_each(llama, prompts, o);
+    REQUIRE(all.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto at = static_cast<index_t>(i);
+      CHECK(all[i] == generate(llama, slice(prompts, 0, at, at + 1), o));
+      CHECK((endless[i].size() == 9 && all[i].size() >= 1));
+    }
+    CHECK((all[0].size() <= 3 || beams > 1));
+  }
+}
+
 TEST_CASE("generate: beams find what exhaustive search finds, and never less than fewer beams") {
   LlamaConfig c = tiny();
   c.vocab_size = 4, c.bos_token = 0;

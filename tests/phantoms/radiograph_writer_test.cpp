@@ -55,6 +55,7 @@ TEST_CASE("radiograph writer: the table reads back as the pictures it came from"
     CHECK(table_number<double>(all.table, i, all.column_of("size")) ==
           doctest::Approx(plan.size).epsilon(1e-3));
     CHECK(all.text(i, "report") == picture.findings);
+    CHECK(all.text(i, "impression") == picture.impression);
     for (std::size_t f = 0; f < names.size(); ++f)
       CHECK(labels[i * names.size() + f] == static_cast<float>(plan.labels[f]));
     CHECK(read_file(all.images[i]) == encode_grey_png(picture.pixels, 32, 32));

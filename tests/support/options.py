@@ -29,7 +29,8 @@ pathlib.Path(hard_json).write_text('{"name": "phantom"}')
 
 
 def run(program, *arguments):
-    done = subprocess.run([str(bin_folder / program), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    program, *subcommand = program.split()
+    done = subprocess.run([str(bin_folder / program), *subcommand, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 
@@ -62,6 +63,8 @@ def value_for(name, spec):
         return ["fp32"]  # others depend on the machine
     if name in ("global-size", "local-size"):
         return ["112" if name == "local-size" else "224"]  # multiples of every encoder's patches
+    if name == "epochs-cooldown":
+        return ["2"]  # no longer than the shortest run
     if name == "warmup-teacher-temp":
         return ["0.05"]  # below --teacher-temp
     if choices := re.search(r"\{(.*?)\}", spec):
@@ -82,11 +85,12 @@ def value_for(name, spec):
 
 
 def round_trip(program, name, words):
-    """An option with whatever it means nothing without, written and read back."""
+    """An option with whatever it means nothing without, written and read back. `program` may be a program and its subcommand."""
     said = ""
-    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."]):
+    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."],
+                 ["--images", ".", "--encoder", "untrained:x"]):
         given = [f"--{name}", *words]
-        given += [] if base[:1] == [f"--{name}"] else base
+        given += [word for pair in zip(base[::2], base[1::2]) if pair[0] != f"--{name}" for word in pair]
         given += [] if name == "out" else ["--out", "run"]
         for _ in range(4):
             code, first, said = run(program, *given, "--print-config")
@@ -107,6 +111,25 @@ def round_trip(program, name, words):
         check(stored == (words if len(words) > 1 else words[0] if words else "true"), f"{program}: a TOML reader finds {stored!r} for --{name} {words}")
 
 
+def check_files(program, options):
+    """Options of a program that reads them from files: each comes back, what is no option or no TOML is refused."""
+    names = dict(options)
+    check(len(options) > (50 if "phantom" in names else 25), f"{program} --help: only {len(options)} options understood")
+    start = (["--phantom", "16"] if "phantom" in names else []) + ["--out", "run"]
+    for name, spec in options:
+        if name in ("help", "version", "config", "resume", "dry-run", "print-config"):
+            pathlib.Path("refused.toml").write_text(f'{name} = "x"\n')
+            code, _, said = run(program, *start, "--config", "refused.toml")
+            check(code == 2 and "refused.toml: line 1: " in said and name in said, f"{program}: a file may not hold {name}, exit code {code}: {said}")
+        else:
+            round_trip(program, name, value_for(name, spec))
+    for text, wanted in (('epochz = "3"', "line 1: \"epochz\" is no option"), ('\nlr = "fast"', "line 2: --lr"), ("this is no TOML", "line 1: no ="), ("[table]\n", "line 1: a table"),
+                         ('lr = "0.1"\nlr = "0.1"', "line 2: \"lr\" a second time"), ("lr = 0.1 0.2", "line 1: something after"), ('out = "x', "line 1: a text without"), ("skip-bad = maybe", "line 1: ")):
+        pathlib.Path("bad.toml").write_text(text)
+        code, _, said = run(program, *start, "--config", "bad.toml", "--print-config")
+        check(code == 2 and "bad.toml: " + wanted in said, f"{program} --config of {text!r}: exit code {code}: {said.strip()}")
+
+
 programs = [p.stem for p in sorted((source / "examples").glob("*.cpp")) if (bin_folder / p.stem).exists()]
 version = re.search(r'HLIP_VERSION "(.*)"', (source / "include/hlip/version.hpp").read_text())[1]
 checked = 0
@@ -121,24 +144,9 @@ for program in programs:
                 code, _, said = run(program, *subcommand, f"--{name}", *["nan"] * several)
                 check(code == 2 and f"--{name}: " in said, f"{program} --{name} nan: exit code {code}: {said.strip()}")
                 checked += 1
-    if "config" not in dict(options):
-        continue
-    names = dict(options)
-    check(len(options) > (50 if "phantom" in names else 25), f"{program} --help: only {len(options)} options understood")
-    start = (["--phantom", "16"] if "phantom" in names else []) + ["--out", "run"]
-    for name, spec in options:
-        checked += 1
-        if name in ("help", "version", "config", "resume", "dry-run", "print-config"):
-            pathlib.Path("refused.toml").write_text(f'{name} = "x"\n')
-            code, _, said = run(program, *start, "--config", "refused.toml")
-            check(code == 2 and "refused.toml: line 1: " in said and name in said, f"{program}: a file may not hold {name}, exit code {code}: {said}")
-        else:
-            round_trip(program, name, value_for(name, spec))
-    for text, wanted in (('epochz = "3"', "line 1: \"epochz\" is no option"), ('\nlr = "fast"', "line 2: --lr"), ("this is no TOML", "line 1: no ="), ("[table]\n", "line 1: a table"),
-                         ('lr = "0.1"\nlr = "0.1"', "line 2: \"lr\" a second time"), ("lr = 0.1 0.2", "line 1: something after"), ('out = "x', "line 1: a text without"), ("skip-bad = maybe", "line 1: ")):
-        pathlib.Path("bad.toml").write_text(text)
-        code, _, said = run(program, *start, "--config", "bad.toml", "--print-config")
-        check(code == 2 and "bad.toml: " + wanted in said, f"{program} --config of {text!r}: exit code {code}: {said.strip()}")
+        if "config" in dict(known):
+            checked += len(known)
+            check_files(" ".join([program, *subcommand]), known)
 
 for program, arguments in (("preprocess_ct_rate", ["--data-root", ".", "--out", "o", "--spacing", "1,1"]), ("preprocess_ct_rate", ["--data-root", ".", "--out", "o", "--spacing", "0,1,1"]),
                            ("preprocess_ct_rate", ["--data-root", ".", "--out", "o", "--spacing", "3,1,1 mode=resize"]), ("zero_shot_ct_rate", ["--model", "phantom", "--volume", "v", "--rescale", "1"]),

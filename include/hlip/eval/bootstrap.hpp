@@ -82,7 +82,14 @@ std::vector<std::vector<double>> resampled(std::int64_t studies, std::int64_t re
 }
 }  // namespace detail
 
-/// Percentile intervals of several statistics of the same studies, all from the same resamples.
+/// What a statistic was over resamples.
+struct ResampledStatistic {
+  double median = not_a_number;
+  Interval interval;
+};
+
+/// Medians and percentile intervals of several statistics of the same studies, all from the same
+/// resamples.
 /// @param studies how many there are; @param statistics how many values `statistic` writes
 /// @param statistic called as statistic(std::span<const std::int64_t> weights, std::span<double>
 /// out), where weights[i] says
@@ -91,9 +98,9 @@ std::vector<std::vector<double>> resampled(std::int64_t studies, std::int64_t re
 /// @throws hlip::error if an option makes no sense
 /// Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
 template <class Statistic>
-std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t statistics,
-                                          Statistic&& statistic,
-                                          const BootstrapOptions& options = {}) {
+std::vector<ResampledStatistic> bootstrap_statistics(std::int64_t studies, std::size_t statistics,
+                                                     Statistic&& statistic,
+                                                     const BootstrapOptions& options = {}) {
   expect(studies >= 0, "bootstrap", "{} studies", studies);
   expect(options.resamples >= 1, "bootstrap", "{} resamples, expected at least 1",
          options.resamples);
@@ -104,19 +111,25 @@ std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t stat
     for (std::int64_t i = 0; i < studies; ++i)
       ++weights[static_cast<std::size_t>(random.below(studies))];
   };
-  std::vector<Interval> intervals;
+  std::vector<ResampledStatistic> all;
   const double tail = (1 - options.confidence) / 2;
   for (const auto& values :
        detail::resampled(studies, options.resamples, statistics, statistic, draw))
-    intervals.push_back({quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)});
-  return intervals;
+    all.push_back({quantile_of_sorted(values, 0.5),
+                   {quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)}});
+  return all;
 }
 
-/// What a statistic was over given resamples.
-struct ResampledStatistic {
-  double median = not_a_number;
-  Interval interval;
-};
+/// The intervals alone; see bootstrap_statistics.
+template <class Statistic>
+std::vector<Interval> bootstrap_intervals(std::int64_t studies, std::size_t statistics,
+                                          Statistic&& statistic,
+                                          const BootstrapOptions& options = {}) {
+  std::vector<Interval> intervals;
+  for (const auto& s : bootstrap_statistics(studies, statistics, statistic, options))
+    intervals.push_back(s.interval);
+  return intervals;
+}
 
 /// The median and the percentile interval of one statistic over resamples that somebody has drawn,
 /// for numbers that are to be those of another program.

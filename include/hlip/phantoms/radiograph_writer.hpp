@@ -42,7 +42,7 @@ namespace detail {
 
 // Raise it with every change that makes the same settings draw other pictures; it keeps old data
 // sets from being reused.
-inline constexpr int radiograph_phantom_version = 1;
+inline constexpr int radiograph_phantom_version = 2;
 
 inline constexpr std::string_view radiograph_phantom_readme =
     "Everything in this folder is SYNTHETIC.\n\n"
@@ -73,18 +73,19 @@ HLIP_LAZY std::string radiograph_phantom_settings(const RadiographPhantomSet& se
 HLIP_LAZY std::string radiograph_phantom_header() {
   std::vector<std::string_view> columns = {"image", "subject", "view", "split"};
   columns.insert(columns.end(), radiograph_finding_names.begin(), radiograph_finding_names.end());
-  columns.insert(columns.end(), {"sex", "age", "size", "report"});
+  columns.insert(columns.end(), {"sex", "age", "size", "report", "impression"});
   return csv_row(columns);
 }
 
 HLIP_LAZY std::string radiograph_phantom_row(const RadiographPlan& plan, const std::string& name,
-                                             const std::string& report) {
+                                             const PhantomRadiograph& picture) {
   std::vector<std::string> fields = {
       "images/" + name, fmt::format("synthetic_{:06d}", plan.subject),
       std::string(to_string(plan.view)), std::string(radiograph_phantom_split(plan.subject))};
   for (const int l : plan.labels) fields.emplace_back(l ? "1" : "0");
-  fields.insert(fields.end(), {plan.female ? "F" : "M", fmt::format("{}", plan.age),
-                               fmt::format("{:.3f}", plan.size), report});
+  fields.insert(fields.end(),
+                {plan.female ? "F" : "M", fmt::format("{}", plan.age),
+                 fmt::format("{:.3f}", plan.size), picture.findings, picture.impression});
   return csv_row(fields);
 }
 
@@ -101,7 +102,7 @@ HLIP_LAZY std::string write_phantom_radiograph(const std::string& root,
   write(root + "/images/" + name, picture.pixels);
   for (std::size_t m = 0; m < picture.masks.size() && set.masks; ++m)
     write(fmt::format("{}/masks/{}/{}", root, radiograph_mask_names[m], name), picture.masks[m]);
-  return radiograph_phantom_row(plan, name, picture.findings);
+  return radiograph_phantom_row(plan, name, picture);
 }
 
 /// A folder for pictures, without the unfinished ones that a killed run has left.
@@ -134,8 +135,9 @@ void write_phantom_radiographs(const RadiographPhantomDataset& result,
 
 /// Writes phantom radiographs below `root`, or finds them complete there: root/images/*.png (8-bit
 /// grey), root/radiographs.csv (image, subject, view, split, a column of 0 and 1 for each of
-/// radiograph_finding_names, sex, age, size, report), masks if wanted, and root/README.txt, which
-/// says that they are synthetic. The splits are of subjects: see radiograph_phantom_split.
+/// radiograph_finding_names, sex, age, size, report (its findings section), impression), masks if
+/// wanted, and root/README.txt, which says that they are synthetic. The splits are of subjects: see
+/// radiograph_phantom_split.
 /// Settings, continued and foreign folders are as for write_phantom_dataset.
 /// @param n_threads at least 1; the files do not depend on it
 /// @param progress called as progress(done, total) after each picture, one call at a time

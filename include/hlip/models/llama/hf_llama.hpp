@@ -120,6 +120,30 @@ class HfLlamaConfig {
 
 }  // namespace detail
 
+/// The sizes that a config.json says. @throws hlip::error naming file and entry for what is missing
+/// or asks for what hlip does not do
+HLIP_LAZY LlamaConfig hf_llama_config(const std::string& file) {
+  return detail::HfLlamaConfig(file).config();
+}
+
+/// The sizes of the model in a folder, and what ends its texts.
+/// @throws hlip::error naming file and entry
+HLIP_LAZY LlamaConfig hf_llama_folder_config(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  if (!is_file(path))
+    fail_file(path, "",
+              "is not there; expected a folder with config.json and model.safetensors, or shards "
+              "and model.safetensors.index.json");
+  LlamaConfig c = hf_llama_config(path);
+  const std::string generation = folder + "/generation_config.json";
+  if (!is_file(generation)) return c;
+  const Json json = read_json(generation, {.max_bytes = std::size_t{1} << 20});
+  if (!json.is_object()) fail_file(generation, "", "is no object");
+  if (auto ends = detail::HfLlamaConfig::tokens(json, generation, "eos_token_id"); !ends.empty())
+    c.end_tokens = std::move(ends);
+  return c;
+}
+
 /// What matrices of weights become in memory.
 enum class LlamaWeights {
   widened,  ///< the model's element type, whatever they are stored as: for training
@@ -134,7 +158,7 @@ class HfLlama {
   /// @throws hlip::error naming file and entry, or file and tensor, for what is missing, does not
   /// fit, or asks for what hlip does not do
   HLIP_LAZY explicit HfLlama(const std::string& folder)
-      : config_(read_config(folder)), weights_(folder, MapAccess::copy_on_write) {
+      : config_(hf_llama_folder_config(folder)), weights_(folder, MapAccess::copy_on_write) {
     for (const auto& [name, shape] : llama_parameters(config_)) {
       if (!weights_.contains(name))
         fail_file(weights_.path(), quote_text(name),
@@ -173,21 +197,6 @@ class HfLlama {
   }
 
  private:
-  HLIP_LAZY static LlamaConfig read_config(const std::string& folder) {
-    const std::string path = folder + "/config.json";
-    if (!is_file(path))
-      fail_file(path, "",
-                "is not there; expected a folder with config.json and model.safetensors, or shards "
-                "and model.safetensors.index.json");
-    LlamaConfig c = detail::HfLlamaConfig(path).config();
-    const std::string generation = folder + "/generation_config.json";
-    if (!is_file(generation)) return c;
-    const Json json = read_json(generation, {.max_bytes = std::size_t{1} << 20});
-    if (!json.is_object()) fail_file(generation, "", "is no object");
-    if (auto ends = detail::HfLlamaConfig::tokens(json, generation, "eos_token_id"); !ends.empty())
-      c.end_tokens = std::move(ends);
-    return c;
-  }
   template <class M> void fill(M& module, const std::string& prefix, LlamaWeights as) const {
     using T = typename M::value_type;
     using B = typename M::backend;

@@ -28,9 +28,10 @@ struct EncodedPictures {
   std::vector<std::string> problems;  ///< of pictures left out
 };
 
-namespace detail {
-
 /// Some pictures, prepared by all threads. Faults keep their place and are told in order.
+/// @param first number of the first of them, which the order of its patches depends on
+/// @param faults gets what is wrong with each picture, or nothing
+/// @return (1, in_chans, S, S) each, nothing for one that is faulty
 template <class B>
 std::vector<Tensor<float, B>> prepare_pictures(const PictureEncoder<B>& encoder,
                                                std::span<const std::string> files, index_t first,
@@ -55,6 +56,8 @@ std::vector<Tensor<float, B>> prepare_pictures(const PictureEncoder<B>& encoder,
   }
   return prepared;
 }
+
+namespace detail {
 
 /// Appends the features of a batch. @throws hlip::error naming the picture for what is not finite
 HLIP_LAZY void append_features(std::vector<float>& all, const std::vector<float>& batch,
@@ -89,8 +92,8 @@ EncodedPictures encode_pictures(const PictureEncoder<B>& encoder,
     const auto begin = static_cast<std::size_t>(first),
                count = static_cast<std::size_t>(std::min(o.batch_size, size - first));
     std::vector<std::string> faults;
-    const auto prepared = detail::prepare_pictures(encoder, std::span(files).subspan(begin, count),
-                                                   first, o, faults);
+    const auto prepared = prepare_pictures(encoder, std::span(files).subspan(begin, count), first,
+                                           o, faults);
     std::vector<Tensor<float, B>> batch;
     for (std::size_t i = 0; i < count; ++i) {
       if (faults[i].empty()) {
