@@ -62,6 +62,10 @@ def value_for(name, spec):
         return ["fp32"]  # others depend on the machine
     if name in ("global-size", "local-size"):
         return ["112" if name == "local-size" else "224"]  # multiples of every encoder's patches
+    if name == "local-voxels":
+        return ["48", "48", "72"]  # multiples of patches
+    if name == "ct-preset":
+        return ["spacing=9,5,5 mode=resize"]
     if name == "warmup-teacher-temp":
         return ["0.05"]  # below --teacher-temp
     if choices := re.search(r"\{(.*?)\}", spec):
@@ -84,7 +88,7 @@ def value_for(name, spec):
 def round_trip(program, name, words):
     """An option with whatever it means nothing without, written and read back."""
     said = ""
-    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."]):
+    for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."], ["--volumes", "."]):
         given = [f"--{name}", *words]
         given += [] if base[:1] == [f"--{name}"] else base
         given += [] if name == "out" else ["--out", "run"]

@@ -7,6 +7,7 @@
 #include <hlip/imaging/augment/multi_crop.hpp>
 #include <hlip/ops/interpolate.hpp>
 #include <hlip/ops/shape.hpp>
+#include <hlip/tensor/check.hpp>
 
 #include <algorithm>
 #include <array>
