@@ -56,7 +56,7 @@ expect 0 "$bin/train_rad_dino" --resume latest --threads 1 --out "$work/volumes"
 expect 0 "${train[@]}" --steps 2 --pretrained "$work/volumes/encoder/model.safetensors" --out "$work/begun"
 says "^  loaded   "
 expect 0 "${volumes[@]}" --pretrained "$work/volumes/encoder/model.safetensors" --dry-run --out "$work/on"
-brain=("$bin/train_rad_dino" --volumes "$work/brain/phantom/train_studies.json" --model brain_phantom --batch-size 4 --steps 2 --warmup 1 --num-scans 3)
+brain=("$bin/train_rad_dino" --volumes "$work/brain/phantom/train_phantom.json" --model brain_phantom --batch-size 4 --steps 2 --warmup 1 --num-scans 3)
 expect 0 "${brain[@]}" --local-voxels 4 16 16 --out "$work/brain_volumes"
 says "^8 studies (.* scans); encoder brain_phantom"
 expect 2 "${brain[@]}" --ct-preset spacing=1,1,1 --out "$work/x"
