@@ -1,10 +1,12 @@
 // Command line of train_rad_dino.
 #pragma once
 
+#include <hlip/datasets/brain_mri/dataset.hpp>
 #include <hlip/systems/rad_dino/options.hpp>
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 namespace train_rad_dino {
 
@@ -15,11 +17,16 @@ inline void add_data_options(CLI::App& app, RadDinoOptions& o) {
   app.add_option("--images", o.images,
                  "radiographs: a table (CSV) with a column of paths, or a folder; PNG, JPEG, DICOM")
       ->group(group);
+  app.add_option("--volumes", o.volumes,
+                 "studies of volumes instead: a CT-RATE tree, or a JSON of studies beside their "
+                 "voxels as train_brain_mri reads them; reports and labels are not read")
+      ->group(group);
   app.add_option("--image-column", o.image_column, "the table's column of paths")
       ->capture_default_str()
       ->group(group);
   app.add_option("--split", o.split,
-                 "rows to learn from, where the table has a column named split; '' for all")
+                 "rows to learn from, where the table has a column named split; '' for all; "
+                 "of volumes the split's folder")
       ->capture_default_str()
       ->group(group);
   app.add_option("--phantom", o.phantom,
@@ -40,6 +47,21 @@ inline void add_data_options(CLI::App& app, RadDinoOptions& o) {
   app.add_flag("--shuffle-patches", o.shuffle_patches,
                "the control: every picture has its patches in random order")
       ->group(group);
+  app.add_option("--ct-preset", o.ct_preset,
+                 "how CT is prepared, where not as for HLIP: spacing=D,H,W window_hu=LOW,HIGH "
+                 "mode=crop|resize already_hu=yes|no")
+      ->group(group);
+  app.add_option("--num-scans", o.num_scans,
+                 "scans of a study in a large view (half of them in a small one): drawn at random, "
+                 "repeated where there are fewer")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--cache-gib", o.cache_gib,
+                 "keep prepared volumes in memory as float16 if all fit in this")
+      ->check(CLI::Range(0.0, 4096.0))
+      ->capture_default_str()
+      ->group(group);
   add_loading_options(app, o, group);
 }
 
@@ -58,11 +80,18 @@ inline void add_view_options(CLI::App& app, RadDinoOptions& o) {
       ->check(CLI::Range(8, 4096))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--local-crops", o.local_crops, "small views of a picture, 0: none")
+  app.add_option("--local-voxels", o.local_voxels,
+                 "voxels (D, H, W) of a small view of volumes; large ones are of the encoder's own "
+                 "size (default: half of that)")
+      ->expected(3)
+      ->check(CLI::Range(1, 4096))
+      ->group(group);
+  app.add_option("--local-crops", o.local_crops, "small views of a picture or study, 0: none")
       ->check(CLI::Range(0, 64))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--global-scale", o.global_scale, "from and to: share of the picture they show")
+  app.add_option("--global-scale", o.global_scale,
+                 "from and to: share of the picture or volume they show")
       ->expected(2)
       ->check(CLI::Range(0.001, 1.0))
       ->capture_default_str()
@@ -83,15 +112,23 @@ inline void add_view_options(CLI::App& app, RadDinoOptions& o) {
       ->group(group);
 }
 
+/// Encoders of volumes, then those of pictures.
+inline std::vector<std::string> encoder_names() {
+  std::vector<std::string> names = clip_config_names();
+  for (const auto& name : vit_config_names()) names.push_back(name);
+  return names;
+}
+
 inline void add_encoder_options(CLI::App& app, RadDinoOptions& o) {
   const char* group = "Encoder";
   app.add_option("--model", o.model, "what is trained")
-      ->check(CLI::IsMember(vit_config_names()))
+      ->check(CLI::IsMember(encoder_names()))
       ->capture_default_str()
       ->group(group);
   app.add_option("--pretrained", o.pretrained,
                  "weights to go on from: a run, a Hugging Face folder, .safetensors or .pth of "
-                 "DINOv2 or timm; the heads begin at random")
+                 "DINOv2 or timm; of volumes a file of weights of HLIP or of this program; the "
+                 "heads begin at random")
       ->group(group);
   app.add_option("--drop-path", o.drop_path, "rate of stochastic depth of the student")
       ->check(below_one())
@@ -213,28 +250,14 @@ inline void add_rad_dino_schedule_options(CLI::App& app, RadDinoOptions& o) {
       ->group(group);
 }
 
-/// What was measured to learn on phantoms, for every option that was not given.
-inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
-  if (o.phantom == 0) return;
+/// Heads and schedules for encoders as small as the demos'.
+inline void small_recipe(CLI::App& app, RadDinoOptions& o, std::int64_t steps) {
   const auto set = [&](const char* name, auto& option, auto value) {
     recipe_default(app, name, option, value);
   };
-  set("--phantom-root", o.phantom_root, o.out + "/phantom");
-  // Minutes on two cores are a hundred thousand pictures of 32 pixels, and too few of any other.
-  set("--model", o.model, std::string("radiograph_phantom_tiny"));
-  set("--global-size", o.global_size, index_t{32});
-  set("--local-size", o.local_size, index_t{16});
-  set("--local-crops", o.local_crops, index_t{4});
-  set("--global-scale", o.global_scale, std::vector<double>{0.75, 1});
-  set("--local-scale", o.local_scale, std::vector<double>{0.4, 0.75});
   set("--head-prototypes", o.head_prototypes, index_t{512});
   set("--head-hidden", o.head_hidden, index_t{256});
   set("--head-bottleneck", o.head_bottleneck, index_t{64});
-  set("--batch-size", o.batch_size, std::min<std::int64_t>(64, o.phantom / 2));
-  if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{10});
-  const std::int64_t steps = o.steps > 0 ? o.steps
-                                         : std::max<std::int64_t>(
-                                               1, o.epochs * o.phantom * 7 / 10 / o.batch_size);
   set("--lr", o.lr, 1e-2);
   set("--end-wd", o.end_wd, o.wd);
   set("--layerwise-decay", o.layerwise_decay, 1.0);
@@ -249,6 +272,60 @@ inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
   set("--warmup-teacher-temp", o.warmup_teacher_temp, 0.01);
   set("--koleo-weight", o.koleo_weight, 0.05);
   set("--drop-path", o.drop_path, 0.1);
+}
+
+/// What was measured to learn on phantoms, for every option that was not given.
+inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
+  const auto set = [&](const char* name, auto& option, auto value) {
+    recipe_default(app, name, option, value);
+  };
+  set("--phantom-root", o.phantom_root, o.out + "/phantom");
+  // Minutes on two cores are a hundred thousand pictures of 32 pixels, and too few of any other.
+  set("--model", o.model, std::string("radiograph_phantom_tiny"));
+  set("--global-size", o.global_size, index_t{32});
+  set("--local-size", o.local_size, index_t{16});
+  set("--local-crops", o.local_crops, index_t{4});
+  set("--global-scale", o.global_scale, std::vector<double>{0.75, 1});
+  set("--local-scale", o.local_scale, std::vector<double>{0.4, 0.75});
+  set("--batch-size", o.batch_size, std::min<std::int64_t>(64, o.phantom / 2));
+  if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{10});
+  const std::int64_t steps = o.steps > 0 ? o.steps
+                                         : std::max<std::int64_t>(
+                                               1, o.epochs * o.phantom * 7 / 10 / o.batch_size);
+  small_recipe(app, o, steps);
+}
+
+/// What studies of volumes take instead of RAD-DINO's pictures. What was measured is that of the
+/// phantoms' encoders alone.
+inline void volumes_recipe(CLI::App& app, RadDinoOptions& o) {
+  const auto set = [&](const char* name, auto& option, auto value) {
+    recipe_default(app, name, option, value);
+  };
+  const bool json = o.volumes.ends_with(".json");
+  set("--model", o.model,
+      std::string(json ? "vit_base_multiscan_h3_token1176" : "vit_base_singlescan_h2_token2744"));
+  const bool brain = o.model == "brain_phantom";
+  if (json) {
+    set("--split", o.split, brain_split(o.volumes));
+    set("--num-scans", o.num_scans, index_t{brain ? 4 : 10});
+  }
+  if (!brain && o.model != "phantom") {
+    set("--batch-size", o.batch_size, std::int64_t{8});
+    return;
+  }
+  if (!json) set("--ct-preset", o.ct_preset, std::string("spacing=9,5,5"));
+  set("--batch-size", o.batch_size, std::int64_t{32});
+  if (app.count("--epochs") == 0) set("--steps", o.steps, std::int64_t{1000});
+  set("--local-crops", o.local_crops, index_t{4});
+  set("--global-scale", o.global_scale, std::vector<double>{0.75, 1});
+  set("--local-scale", o.local_scale, std::vector<double>{0.4, 0.75});
+  small_recipe(app, o, o.steps > 0 ? o.steps : 1000);
+}
+
+/// The recipe of what is learned from, for every option that was not given.
+inline void recipe(CLI::App& app, RadDinoOptions& o) {
+  if (o.phantom > 0) phantom_recipe(app, o);
+  else if (!o.volumes.empty()) volumes_recipe(app, o);
 }
 
 }  // namespace train_rad_dino

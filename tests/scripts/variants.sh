@@ -45,6 +45,23 @@ expect 0 "$bin/train_brain_mri" --phantom 8 --phantom-valid 6 --steps 2 --text-s
 says "^macro AUC"
 stored "$work/brain" '"max_num_scans": 0'
 
+# Self-distillation of volumes, CT and MRI: stopped and resumed in the same bits, and a start for training with reports.
+volumes=("$bin/train_rad_dino" --volumes "$work/phantom/dataset" --model phantom --batch-size 4 --local-crops 2 --steps 4 --warmup 1 --workers 0)
+expect 0 "${volumes[@]}" --save-frequency-steps 2 --out "$work/volumes"
+says "^12 studies (12 scans); encoder phantom"
+want=$(bits "$work/volumes")
+rm -r "$work/volumes/step_4"
+expect 0 "$bin/train_rad_dino" --resume latest --threads 1 --out "$work/volumes"
+[ "$(bits "$work/volumes")" = "$want" ] || fail "self-distillation of volumes gives other bits on one thread, resumed"
+expect 0 "${train[@]}" --steps 2 --pretrained "$work/volumes/encoder/model.safetensors" --out "$work/begun"
+says "^  loaded   "
+expect 0 "${volumes[@]}" --pretrained "$work/volumes/encoder/model.safetensors" --dry-run --out "$work/on"
+brain=("$bin/train_rad_dino" --volumes "$work/brain/phantom/train_phantom.json" --model brain_phantom --batch-size 4 --steps 2 --warmup 1 --num-scans 3)
+expect 0 "${brain[@]}" --local-voxels 4 16 16 --out "$work/brain_volumes"
+says "^8 studies (.* scans); encoder brain_phantom"
+expect 2 "${brain[@]}" --ct-preset spacing=1,1,1 --out "$work/x"
+says "means nothing without a tree of CT"
+
 printf '{"name": "phantom", "dual_text": true}' >"$work/bad.json"
 expect 1 "${train[@]}" --steps 2 --model "$work/bad.json" --out "$work/x"
 says "two text targets need an encoder with 2 outputs, this one has 1"

@@ -65,6 +65,10 @@ def value_for(name, spec):
         return ["112" if name == "local-size" else "224"]  # multiples of every encoder's patches
     if name == "epochs-cooldown":
         return ["2"]  # no longer than the shortest run
+    if name == "local-voxels":
+        return ["48", "48", "72"]  # multiples of patches
+    if name == "ct-preset":
+        return ["spacing=9,5,5 mode=resize"]
     if name == "warmup-teacher-temp":
         return ["0.05"]  # below --teacher-temp
     if choices := re.search(r"\{(.*?)\}", spec):
@@ -88,7 +92,7 @@ def round_trip(program, name, words):
     """An option with whatever it means nothing without, written and read back. `program` may be a program and its subcommand."""
     said = ""
     for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."],
-                 ["--images", ".", "--encoder", "untrained:x"]):
+                 ["--images", ".", "--encoder", "untrained:x"], ["--volumes", "."]):
         given = [f"--{name}", *words]
         given += [word for pair in zip(base[::2], base[1::2]) if pair[0] != f"--{name}" for word in pair]
         given += [] if name == "out" else ["--out", "run"]

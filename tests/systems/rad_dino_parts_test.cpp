@@ -18,12 +18,12 @@ index_t count(const std::vector<std::uint8_t>& mask) {
 std::vector<std::uint8_t> mask_of(index_t rows, index_t columns, index_t target,
                                   const MaskingOptions& options, std::uint64_t draw) {
   RandomStream stream({draw, 3, 0});
-  return block_mask(rows, columns, target, options, [&] { return stream.uniform(); });
+  return block_mask({1, rows, columns}, target, options, [&] { return stream.uniform(); });
 }
 BatchMasks masks_of(index_t pictures, index_t rows, index_t columns, const MaskingOptions& options,
                     std::uint64_t draw) {
   RandomStream stream({draw, 4, 0});
-  return batch_masks(pictures, rows, columns, options, [&] { return stream.uniform(); });
+  return batch_masks(pictures, {1, rows, columns}, options, [&] { return stream.uniform(); });
 }
 
 using Named = std::vector<std::pair<std::string, double>>;
@@ -60,7 +60,50 @@ TEST_CASE("block masks: grids of a usual size come near the target, in blocks") 
 TEST_CASE("block masks: one key draws one mask; a grid without cells is an error") {
   CHECK(mask_of(8, 8, 20, {}, 1) == mask_of(8, 8, 20, {}, 1));
   CHECK(mask_of(8, 8, 20, {}, 1) != mask_of(8, 8, 20, {}, 2));
-  CHECK(error_of([] { mask_of(0, 8, 20, {}, 1); }) == "block_mask: a grid of 0 x 8");
+  CHECK(error_of([] { mask_of(0, 8, 20, {}, 1); }) == "block_mask: a grid of 1 x 0 x 8");
+}
+
+TEST_CASE(
+    "block masks of volumes: of any grid they end and never hide more than was asked; one key "
+    "draws "
+    "one mask") {
+  for (const MaskGrid& grid :
+       std::vector<MaskGrid>{{2, 1, 1}, {9, 1, 2}, {3, 2, 2}, {4, 4, 4}, {2, 14, 14}, {7, 3, 5}})
+    for (index_t target = 0; target <= grid.cells(); target += 1 + target / 8)
+      for (std::uint64_t draw = 0; draw < 10; ++draw) {
+        const auto drawn = [&] {
+          return block_mask(grid, target, {},
+                            [s = RandomStream({draw, 5, 0})]() mutable { return s.uniform(); });
+        };
+        const auto mask = drawn();
+        REQUIRE(static_cast<index_t>(mask.size()) == grid.cells());
+        REQUIRE(count(mask) <= target);
+        REQUIRE(mask == drawn());
+      }
+}
+
+TEST_CASE(
+    "block masks of volumes: grids of usual sizes come near the target in boxes, which extend in "
+    "depth as well") {
+  for (const MaskGrid& grid : {MaskGrid{14, 14, 14}, MaskGrid{4, 4, 4}, MaskGrid{3, 14, 14}}) {
+    CAPTURE(grid.depth);
+    const index_t target = grid.cells() / 3, slice = grid.rows * grid.columns;
+    double hidden = 0, behind = 0, beside = 0, pairs = 0;
+    for (std::uint64_t draw = 0; draw < 100; ++draw) {
+      RandomStream stream({draw, 6, 0});
+      const auto mask = block_mask(grid, target, {}, [&] { return stream.uniform(); });
+      hidden += static_cast<double>(count(mask)) / 100;
+      for (index_t i = 0; i + slice < grid.cells(); ++i) {
+        const auto at = static_cast<std::size_t>(i), next = at + static_cast<std::size_t>(slice);
+        behind += mask[at] & mask[next], pairs += mask[at];
+        if (i % grid.columns + 1 < grid.columns) beside += mask[at] & mask[at + 1];
+      }
+    }
+    CHECK(hidden > 0.8 * static_cast<double>(target));
+    // of cells strewn at random a third have a hidden one behind them
+    CHECK(behind / pairs > 0.5);
+    CHECK(beside / pairs > 0.4);
+  }
 }
 
 TEST_CASE(

@@ -55,7 +55,8 @@ inline void check_mask_statistics(Fixture& f, const std::string& grid, index_t s
   double hits = 0;
   for (index_t d = 0; d < draws; ++d) {
     RandomStream stream({static_cast<std::uint64_t>(d), 77u, static_cast<std::uint64_t>(target)});
-    const auto mask = block_mask(side, side, target, options, [&] { return stream.uniform(); });
+    const auto mask = block_mask({1, side, side}, target, options,
+                                 [&] { return stream.uniform(); });
     double count = 0, adjacent = 0;
     for (index_t y = 0; y < side; ++y)
       for (index_t x = 0; x < side; ++x) {
@@ -110,7 +111,8 @@ inline void check_masks_of_grid(Fixture& f, const std::string& grid, index_t sid
   std::vector<std::int64_t> masks;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     tape.seek(starts.at(i));
-    for (const std::uint8_t cell : block_mask(side, side, targets[i], masking_options(f), tape))
+    for (const std::uint8_t cell :
+         block_mask({1, side, side}, targets[i], masking_options(f), tape))
       masks.push_back(cell);
   }
   f.demand(tape.over(), "{}: numbers of the tape are left", grid);
@@ -137,7 +139,7 @@ template <class B> void check_block_masking(Fixture& f) {
   const Shape shape = f.shape("output.collate.masks");
   const auto side = static_cast<index_t>(
       std::llround(std::sqrt(static_cast<double>(shape.back()))));
-  const BatchMasks batch = batch_masks(shape[0], side, side, masking_options(f), tape);
+  const BatchMasks batch = batch_masks(shape[0], {1, side, side}, masking_options(f), tape);
   f.demand(tape.over(), "numbers of the collate tape are left");
   f.compare_exact("output.collate.masks",
                   std::vector<std::int64_t>(batch.masks.begin(), batch.masks.end()), shape);

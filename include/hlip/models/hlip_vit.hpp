@@ -167,15 +167,40 @@ template <int Levels = 3, class T = float, class B = Cpu> struct HlipVit {
   Var<T, B> operator()(const Var<T, B>& x, const Context& context = {},
                        const HlipVitInput<B>& input = {}, Observe observe = {}) const {
     constexpr bool observed = !std::is_same_v<Observe, detail::NoObserver>;
-    expect_shape("hlip_vit", "x", x.shape(),
-                 {{"B"}, {"N"}, {"in_chans", config.in_chans}, {"D"}, {"H"}, {"W"}});
-    const index_t studies = x.dim(0), scans = x.dim(1), c = config.embed_dim;
-    const index_t d = x.dim(3) / config.patch_size[0], h = x.dim(4) / config.patch_size[1],
-                  w = x.dim(5) / config.patch_size[2];
-    Var<T, B> patches = patch_embed(
-        reshape(x, {studies * scans, x.dim(2), x.dim(3), x.dim(4), x.dim(5)}));
-    if constexpr (observed) observe("patch_embed", reshape(patches, {studies, scans, d, h, w, c}));
+    const Shape grid = grid_of(x.shape());
+    const Var<T, B> patches = embed(x);
+    if constexpr (observed)
+      observe("patch_embed",
+              reshape(patches, {grid[0], grid[1], grid[2], grid[3], grid[4], config.embed_dim}));
+    const Tokens<Levels, T, B> tokens = run_blocks(patches, grid, context, input, observe);
+    ModuleScope at("norm");
+    if constexpr (observed) {
+      Tokens<Levels, T, B> normed = tokens;
+      normed.x = norm(tokens.x);
+      observe("tokens_out", normed);
+    }
+    return pool(tokens);
+  }
 
+  /// (B, N, d, h, w) of studies: patches of each axis. @throws hlip::error for what are none
+  Shape grid_of(const Shape& studies) const {
+    expect_shape("hlip_vit", "x", studies,
+                 {{"B"}, {"N"}, {"in_chans", config.in_chans}, {"D"}, {"H"}, {"W"}});
+    const Shape& p = config.patch_size;
+    return {studies[0], studies[1], studies[3] / p[0], studies[4] / p[1], studies[5] / p[2]};
+  }
+  /// Patches of studies without positions. @param x as above  @return (B·N·d·h·w, C)
+  Var<T, B> embed(const Var<T, B>& x) const {
+    return patch_embed(reshape(x, {x.dim(0) * x.dim(1), x.dim(2), x.dim(3), x.dim(4), x.dim(5)}));
+  }
+  /// Tokens of studies after the last block, at the top level, before the last norm.
+  /// @param patches as `embed` gives them  @param grid as `grid_of` does
+  template <class Observe = detail::NoObserver>
+  Tokens<Levels, T, B> run_blocks(const Var<T, B>& patches, const Shape& grid,
+                                  const Context& context = {}, const HlipVitInput<B>& input = {},
+                                  Observe observe = {}) const {
+    constexpr bool observed = !std::is_same_v<Observe, detail::NoObserver>;
+    const index_t studies = grid[0], scans = grid[1], d = grid[2], h = grid[3], w = grid[4];
     Tokens<Levels, T, B> tokens;
     tokens.hierarchy = Hierarchy<Levels>::from_sizes(studies, config.prefix_tokens(),
                                                      group_sizes(scans, d, h * w));
@@ -193,14 +218,7 @@ template <int Levels = 3, class T = float, class B = Cpu> struct HlipVit {
       tokens = run_block(blocks[i], tokens, context.child(100 + static_cast<std::uint32_t>(i)));
       if constexpr (observed) observe("block" + std::to_string(i), tokens);
     }
-    tokens = move_to_level(tokens, Levels);
-    ModuleScope at("norm");
-    if constexpr (observed) {
-      Tokens<Levels, T, B> normed = tokens;
-      normed.x = norm(tokens.x);
-      observe("tokens_out", normed);
-    }
-    return pool(tokens);
+    return move_to_level(tokens, Levels);
   }
 
   /// The outputs of studies from their tokens at the top level. Normalisation works row by row, so

@@ -10,7 +10,8 @@
 
 HLIP_BEGIN
 
-/// Crops of B pictures, crop by crop: all first ones, then all second ones.
+/// Crops of B pictures, crop by crop: all first ones, then all second ones. Those of studies are
+/// (N, in_chans, D, H, W), N scans, in place of (in_chans, S, S).
 template <class T, class B> struct CropBatch {
   Tensor<T, B> global;              ///< (2B, in_chans, S, S)
   Tensor<T, B> local;               ///< (L·B, in_chans, s, s), or empty

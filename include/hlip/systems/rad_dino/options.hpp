@@ -1,15 +1,19 @@
-// Options of a program that pre-trains encoders on radiographs, and what they come to.
-// Needs CLI11 and nlohmann_json.
+// Options of a program that pre-trains encoders on radiographs or on volumes, and what they come
+// to. Needs CLI11 and nlohmann_json.
 #pragma once
 
 #include <hlip/cli/run_options.hpp>
 #include <hlip/imaging/augment/multi_crop.hpp>
+#include <hlip/imaging/augment/volume_views.hpp>
 #include <hlip/imaging/prepare_radiograph.hpp>
+#include <hlip/imaging/preprocess_ct.hpp>
 #include <hlip/models/vit_configs.hpp>
 #include <hlip/systems/rad_dino/schedules.hpp>
 #include <hlip/systems/rad_dino/self_distillation.hpp>
+#include <hlip/systems/rad_dino/study_backbone.hpp>
 #include <hlip/train/run.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,7 +28,11 @@ struct RadDinoOptions : RunOptions {
   std::uint64_t phantom_seed = 2611;
   std::string phantom_root, images, image_column = "image", split = "train";
   bool shuffle_patches = false;
+  std::string volumes, ct_preset;
+  index_t num_scans = 1;
+  double cache_gib = 4;
   // views
+  std::vector<index_t> local_voxels;  // none: half of what the encoder is made for
   std::string crops = "rad_dino", crop_mode = "area";
   index_t global_size = 518, local_size = 196, local_crops = 8;
   std::vector<double> global_scale = {0.5, 1}, local_scale = {0.2, 0.5};
@@ -54,13 +62,11 @@ struct RadDinoOptions : RunOptions {
   }
 };
 
-/// The encoder and heads that the options name.
-HLIP_LAZY SelfDistillationConfig model_config(const RadDinoOptions& o) {
-  SelfDistillationConfig c;
-  c.backbone = vit_config(o.model);
+/// An encoder with the options that change it and the heads that they describe.
+template <class C> SelfDistillationConfigOf<C> with_heads(C backbone, const RadDinoOptions& o) {
+  SelfDistillationConfigOf<C> c;
+  c.backbone = std::move(backbone);
   c.backbone.drop_path = o.drop_path;
-  c.backbone.drop_path_form = o.drop_path_form == "by_subset" ? DropPath::by_subset
-                                                              : DropPath::by_sequence;
   c.backbone.grad_checkpointing = o.grad_checkpointing;
   c.dino_head.in_dim = c.backbone.embed_dim;
   c.dino_head.prototypes = o.head_prototypes;
@@ -70,6 +76,19 @@ HLIP_LAZY SelfDistillationConfig model_config(const RadDinoOptions& o) {
   c.separate_heads = o.separate_heads;
   c.ibot_head = c.dino_head;
   return c;
+}
+
+/// The encoder of pictures and heads that the options name.
+HLIP_LAZY SelfDistillationConfig model_config(const RadDinoOptions& o) {
+  VitConfig vit = vit_config(o.model);
+  vit.drop_path_form = o.drop_path_form == "by_subset" ? DropPath::by_subset
+                                                       : DropPath::by_sequence;
+  return with_heads(vit, o);
+}
+
+/// The encoder of studies and heads that they name.
+HLIP_LAZY StudyDistillationConfig study_model_config(const RadDinoOptions& o) {
+  return with_heads(clip_config(o.model).vision, o);
 }
 
 /// The objective that they describe.
@@ -122,6 +141,31 @@ HLIP_LAZY MultiCropOptions crop_options(const RadDinoOptions& o, const VitConfig
   return c;
 }
 
+/// The views of studies.
+HLIP_LAZY VolumeViewOptions volume_view_options(const RadDinoOptions& o, const HlipVitConfig& v) {
+  VolumeViewOptions views;
+  for (int d = 0; d < 3; ++d) {
+    const auto at = static_cast<std::size_t>(d);
+    const index_t patch = v.patch_size[d];
+    views.global_size[at] = v.img_size[d];
+    views.local_size[at] = o.local_voxels.empty()
+                               ? std::max<index_t>(patch, v.img_size[d] / 2 / patch * patch)
+                               : o.local_voxels[at];
+  }
+  views.local_count = o.local_crops;
+  views.local_scans = (o.num_scans + 1) / 2;
+  views.global_scale = {o.global_scale[0], o.global_scale[1]};
+  views.local_scale = {o.local_scale[0], o.local_scale[1]};
+  return views;
+}
+
+/// How CT is prepared for an encoder of studies. @throws hlip::error for what --ct-preset cannot be
+HLIP_LAZY CtPreset ct_preset_of(const RadDinoOptions& o, const HlipVitConfig& v) {
+  CtPreset preset = parse_ct_preset(o.ct_preset);
+  for (int d = 0; d < 3; ++d) preset.size[static_cast<std::size_t>(d)] = v.img_size[d];
+  return preset;
+}
+
 /// How pictures are prepared for the encoder that comes out of the run.
 HLIP_LAZY RadiographPreparation preparation_of(const RadDinoOptions& o) {
   RadiographPreparation p;
@@ -137,16 +181,62 @@ HLIP_LAZY std::string view_fault(const char* option, index_t size, index_t patch
   return fmt::format("{} {} is no multiple of the encoder's patches of {} (hint: {})", option, size,
                      patch, std::max<index_t>(patch, size / patch * patch));
 }
+
+/// What is wrong with options that studies of volumes have, or nothing.
+HLIP_LAZY std::string volume_options_fault(const CLI::App& app, const RadDinoOptions& o) {
+  const auto known = clip_config_names();
+  if (std::find(known.begin(), known.end(), o.model) == known.end())
+    return fmt::format("--model {} is an encoder of pictures, --volumes wants one of {}", o.model,
+                       clip_config_list());
+  const bool json = o.volumes.ends_with(".json");
+  const HlipVitConfig v = clip_config(o.model).vision;
+  for (int d = 0; d < 3 && !o.local_voxels.empty(); ++d)
+    if (const auto fault = view_fault("--local-voxels", o.local_voxels[static_cast<std::size_t>(d)],
+                                      v.patch_size[d]);
+        !fault.empty())
+      return fault;
+  if (json && v.img_size[1] != v.img_size[2])
+    return fmt::format("--model {} wants slices of {} x {} voxels, those of {} are squares",
+                       o.model, v.img_size[1], v.img_size[2], o.volumes);
+  if (v.max_num_scans > 1 && o.num_scans > v.max_num_scans)
+    return fmt::format("--model {} knows {} scan positions, --num-scans is {}", o.model,
+                       v.max_num_scans, o.num_scans);
+  try {
+    ct_preset_of(o, v);
+  } catch (const error& e) {
+    return fmt::format("--ct-preset: {}", e.what());
+  }
+  return means_nothing_without(app, !json, {"--ct-preset"}, "a tree of CT in --volumes");
+}
+
+/// What is wrong with options that pictures have, or nothing.
+HLIP_LAZY std::string picture_options_fault(const CLI::App& app, const RadDinoOptions& o) {
+  const auto known = vit_config_names();
+  if (std::find(known.begin(), known.end(), o.model) == known.end())
+    return fmt::format("--model {} means nothing without --volumes", o.model);
+  const index_t patch = vit_config(o.model).patch_size;
+  for (const auto& fault :
+       {view_fault("--global-size", o.global_size, patch),
+        view_fault("--local-size", o.local_size, patch),
+        means_nothing_without(app, false,
+                              {"--local-voxels", "--num-scans", "--ct-preset", "--cache-gib"},
+                              "--volumes")})
+    if (!fault.empty()) return fault;
+  return "";
+}
 }  // namespace detail
 
 /// What is wrong with the options taken together, recipes included, or nothing.
 HLIP_LAZY std::string rad_dino_options_fault(const CLI::App& app, const RadDinoOptions& o) {
-  if ((o.phantom > 0) == !o.images.empty())
-    return "one of --phantom and --images is wanted: what to learn from";
-  const index_t patch = vit_config(o.model).patch_size;
+  const bool volumes = !o.volumes.empty();
+  if ((o.phantom > 0) + !o.images.empty() + volumes != 1)
+    return "one of --phantom, --images and --volumes is wanted: what to learn from";
   for (const auto& fault :
-       {detail::view_fault("--global-size", o.global_size, patch),
-        detail::view_fault("--local-size", o.local_size, patch),
+       {volumes ? detail::volume_options_fault(app, o) : detail::picture_options_fault(app, o),
+        means_nothing_without(app, !volumes,
+                              {"--shuffle-patches", "--crops", "--global-size", "--local-size",
+                               "--crop-mode", "--complement-blur", "--drop-path-form"},
+                              "--images or --phantom"),
         means_nothing_without(app, o.phantom > 0,
                               {"--phantom-size", "--phantom-seed", "--phantom-root"}, "--phantom"),
         means_nothing_without(app, !o.images.empty(), {"--image-column"}, "--images")})

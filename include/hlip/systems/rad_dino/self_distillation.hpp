@@ -1,6 +1,6 @@
-// RAD-DINO's objective: a student sees parts of a picture and is to say what its slow average, the
-// teacher, says of the whole. Source: reference document RAD-DINO §4–§6; Oquab et al. 2023
-// (DINOv2).
+// RAD-DINO's objective: a student sees parts of a picture (or of a study of volumes) and is to say
+// what its slow average, the teacher, says of the whole. Source: reference document RAD-DINO §4–§6;
+// Oquab et al. 2023 (DINOv2).
 #pragma once
 
 #include <hlip/losses/contrastive.hpp>
@@ -35,19 +35,22 @@ struct SelfDistillationSettings {
 
 /// The objective. It reads the schedules "teacher_temp" and "momentum", and its parameters
 /// "last_layer" and "weight_decay".
-template <class T = float, class B = Cpu, Communicator C = SingleProcess>
+/// @tparam Backbone the encoder, see SelfDistillationModel
+template <class T = float, class B = Cpu, Communicator C = SingleProcess,
+          class Backbone = Vit<T, B>>
 class SelfDistillationObjective {
  public:
   using value_type = T;
   using backend = B;
-  using Model = SelfDistillationModel<T, B>;
+  using Model = SelfDistillationModel<T, B, Backbone>;
+  using Config = typename Model::Config;
 
   /// @param model the student; must outlive the objective. The teacher starts as its copy.
-  SelfDistillationObjective(Model& model, const SelfDistillationConfig& config,
+  SelfDistillationObjective(Model& model, const Config& config,
                             const SelfDistillationSettings& settings, const C& communicator = {})
       : student_(model), settings_(settings), communicator_(communicator) {
     Initializer empty = Initializer::without_values();
-    SelfDistillationConfig still = config;
+    Config still = config;
     still.backbone.drop_path = 0;
     teacher_ = Model(still, empty);
     pairs(
@@ -149,13 +152,10 @@ class SelfDistillationObjective {
 
   /// Checks a batch and draws its masks. Those of all ranks are drawn as one batch.
   Crops crops_of(const CropBatch<T, B>& batch, const Context& shared) const {
-    const VitConfig& v = student_.backbone.config;
-    expect_shape("self_distillation", "global", batch.global.shape(),
-                 {{"2B"}, {"in_chans", v.in_chans}, {"H"}, {"W"}});
+    const CropGrid grid = mask_grid(student_.backbone, batch.global.shape());
     Crops c;
     c.batch = &batch;
-    const index_t images = batch.global.dim(0), rows = batch.global.dim(2) / v.patch_size,
-                  columns = batch.global.dim(3) / v.patch_size, patches = rows * columns;
+    const index_t images = grid.crops, patches = grid.patches();
     expect(images > 0 && images % 2 == 0, "self_distillation", "{} global crops, expected two each",
            images);
     c.pictures = images / 2;
@@ -168,7 +168,7 @@ class SelfDistillationObjective {
     if (c.masks.empty()) {
       const index_t all = c.pictures * communicator_.size();
       const BatchMasks drawn = batch_masks(
-          2 * all, rows, columns, settings_.masking,
+          2 * all * grid.parts, grid.part, settings_.masking,
           [stream = RandomStream(shared.child(0).key)]() mutable { return stream.uniform(); });
       for (index_t view = 0; view < 2; ++view) {
         const auto first = drawn.masks.begin() +
@@ -193,8 +193,8 @@ class SelfDistillationObjective {
   /// What the teacher says, of unmasked global crops.
   Targets targets_of(const Crops& crops, double temperature) {
     NoGrad guard;
-    const VitTokens<T, B> tokens = teacher_.backbone({Var<T, B>(crops.batch->global)});
-    const VitGrid& g = tokens.grids[0];
+    const auto tokens = teacher_.backbone({Var<T, B>(crops.batch->global)});
+    const auto& g = tokens.grids[0];
     std::vector<std::int64_t> cls, patches;
     for (index_t i = 0; i < g.images; ++i) cls.push_back(g.cls(i));
     for (const auto& [image, patch] : crops.masked) patches.push_back(g.patch(image, patch));
@@ -237,11 +237,11 @@ class SelfDistillationObjective {
     inputs[0].masks = Tensor<std::uint8_t, B>::from_values(
         {images, patches}, std::span<const std::uint8_t>(crops.masks));
     if (locals > 0) inputs.emplace_back(Var<T, B>(crops.batch->local));
-    const VitTokens<T, B> tokens = student_.backbone(inputs, context);
+    const auto tokens = student_.backbone(inputs, context);
 
     // class tokens of global crops, those of local ones, masked patches
     std::vector<std::int64_t> rows;
-    for (const VitGrid& g : tokens.grids)
+    for (const auto& g : tokens.grids)
       for (index_t i = 0; i < g.images; ++i) rows.push_back(g.cls(i));
     for (const auto& [image, patch] : crops.masked)
       rows.push_back(tokens.grids[0].patch(image, patch));
