@@ -6,31 +6,28 @@
 //   segment_radiographs train --phantom 1000 --head unet --out runs/s     synthetic radiographs
 //   segment_radiographs apply picture.png study.dcm --model runs/s --out marked
 //
-// Read it from top to bottom: data, training, what it was worth; then the use of what was trained.
+// Read it from top to bottom: data, what a decoder is worth, training. Its use is in apply.hpp.
+#include "segment_radiographs/apply.hpp"
 #include "segment_radiographs/options.hpp"
 
 #include <hlip/hlip.hpp>
 
 #include <hlip/cli/draw_phantoms.hpp>
 #include <hlip/eval/picture_table.hpp>
-#include <hlip/io/png.hpp>
 #include <hlip/losses/dice_cross_entropy.hpp>
 #include <hlip/phantoms/radiograph_writer.hpp>
-#include <hlip/report/html.hpp>
-#include <hlip/systems/rad_dino/segmentation/figures.hpp>
 #include <hlip/systems/rad_dino/segmentation/segment_pictures.hpp>
 #include <hlip/train/report_problems.hpp>
 #include <hlip/train/run.hpp>
 #include <hlip/train/validated.hpp>
 
-#include <filesystem>
+#include <array>
 #include <memory>
+#include <utility>
 
 using namespace segment;
 
 namespace {
-
-// ---- train ----------------------------------------------------------------------------------
 
 /// The pictures of each split with their masks: of the column split, or 70, 15 and 15 % of the
 /// subjects.
@@ -136,111 +133,6 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   fmt::print("best after step {} of {}, validation loss {:.4f}; the model is in {}/model\n",
              objective.best_step(), done.step, objective.lowest_loss(), o.out);
   measure(o, segmenter, std::move(test));
-  return 0;
-}
-
-// ---- apply ----------------------------------------------------------------------------------
-
-/// Adds what one argument stands for: a table, a folder, or a picture.
-void collect(const ApplyOptions& o, const std::string& argument, MaskedFiles& all) {
-  std::vector<std::string> unknown;
-  for (const auto& s : all.structures) unknown.resize(unknown.size() + s.columns.size());
-  if (!argument.ends_with(".csv") && !std::filesystem::is_directory(argument)) {
-    all.names.push_back(argument), all.pictures.push_back(argument), all.masks.push_back(unknown);
-    return;
-  }
-  RadiographTableOptions reading;
-  reading.image_column = o.image_column;
-  RadiographTable table = read_radiograph_table(argument, reading);
-  bool has_masks = true;
-  for (const auto& s : all.structures)
-    for (const auto& column : s.columns) has_masks = has_masks && table.has(column);
-  const auto masks = has_masks ? mask_files(table, all.structures, table.problems)
-                               : std::vector<std::vector<std::string>>(table.size(), unknown);
-  if (!o.skip_bad) expect_no_problems(table);
-  for (const auto& problem : table.problems) fmt::print(stderr, "left out: {}\n", problem);
-  for (const std::size_t i : pictures_of_split(table, o.split)) {
-    all.names.push_back(table.names[i]), all.pictures.push_back(table.images[i]);
-    all.masks.push_back(masks[i]);
-  }
-}
-
-/// Names of files for pictures: the last part of each, or the whole path where that is not enough.
-std::vector<std::string> file_names(const std::vector<std::string>& pictures) {
-  std::vector<std::string> short_names, long_names;
-  for (const auto& name : pictures) {
-    const auto path = std::filesystem::path(name);
-    short_names.push_back(path.stem().string());
-    std::string whole = path.parent_path().relative_path() / path.stem();
-    for (char& c : whole) c = c == '/' ? '_' : c;
-    long_names.push_back(whole);
-  }
-  for (auto* names : {&short_names, &long_names}) {
-    std::vector<std::string> sorted = *names;
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()) return *names;
-  }
-  fail("segment_radiographs", "a picture is given twice");
-}
-
-template <class B> int apply(B, const ApplyOptions& o) {
-  const Segmenter<B> segmenter = load_segmenter<B>(o.model);
-  MaskedFiles all{{}, {}, {}, segmenter.structures};
-  for (const auto& argument : o.pictures) collect(o, argument, all);
-  const std::vector<std::string> names = file_names(all.names);
-  const MaskedRadiographs pictures(std::move(all), segmenter.preparation);
-  const auto folder = [&](const std::string& name) {
-    std::error_code failed;
-    std::filesystem::create_directories(o.out + "/" + name, failed);
-    if (failed) fail_file(o.out + "/" + name, "", "cannot be made: {}", failed.message());
-    return o.out + "/" + name + "/";
-  };
-  const std::string overlays = folder("overlays");
-  std::vector<std::string> masks, problems;
-  for (const auto& s : segmenter.structures) masks.push_back(folder("masks/" + s.name));
-
-  MaskScores scores(segmenter.structures);
-  std::string figures;
-  index_t shown = 0, done = 0;
-  const auto take = [&](index_t i, const MaskedPicture& x, std::span<const float> logits) {
-    const std::string file = names[static_cast<std::size_t>(i)] + ".png";
-    std::size_t first = 0;
-    for (std::size_t s = 0; s < masks.size(); ++s) {
-      const std::size_t classes = segmenter.structures[s].classes();
-      const auto mask = mask_in_file(logits.subspan(first * x.grey.plane_size()), classes, x.height,
-                                     x.width, segmenter.preparation);
-      atomic_write(masks[s] + file, encode_grey_png(mask, static_cast<std::size_t>(x.width),
-                                                    static_cast<std::size_t>(x.height)));
-      first += classes;
-    }
-    const Picture drawn = draw_masks(x, logits, segmenter.structures);
-    const std::string png = encode_png(drawn.pixels(), static_cast<std::size_t>(drawn.width()),
-                                       static_cast<std::size_t>(drawn.height()));
-    atomic_write(overlays + file, png);
-    scores.add(pictures.name(i), x, logits);
-    if (shown++ < 24) figures += html_figure(png, pictures.name(i));
-    ++done;
-  };
-  segment_pictures(segmenter, pictures, o.batch_size, o.skip_bad ? &problems : nullptr, take);
-  for (const auto& problem : problems) fmt::print(stderr, "left out: {}\n", visible_text(problem));
-  expect(done > 0, "segment_radiographs", "none of {} pictures could be read", pictures.size());
-
-  std::string line = fmt::format("{} pictures", done), text;
-  if (scores.any()) {
-    const DiceTable table = scores.table();
-    atomic_write(o.out + "/dice.csv", table.pictures_csv());
-    atomic_write(o.out + "/dice_summary.csv", table.to_csv());
-    text = table.to_text(), line = table.last_line();
-    fmt::print("{}", text);
-  }
-  atomic_write(o.out + "/masks.html",
-               html_page("Structures in radiographs",
-                         fmt::format("<pre>{}</pre>\n", escape_html(text)) + figures +
-                             "<p class=\"soft\">For research; not a medical device.</p>\n"));
-  fmt::print(
-      "masks, overlays and masks.html are in {}\nFor research only: not a medical device.\n"
-      "{}\n",
-      visible_text(o.out), line);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What masks were worth: Dice of every picture and class, its mean, deviation and interval over the
-// pictures, and how that is printed.
+// pictures, and how that is printed. Two empty masks count as 1, so of something rare most pictures
+// are right when nothing is marked anywhere: beside it stands the mean over pictures that have it.
 #pragma once
 
 #include <hlip/eval/bootstrap.hpp>
@@ -26,19 +27,28 @@ class DiceTable {
   /// A structure, or one class of a structure that has several.
   struct Row {
     std::string structure, name;  ///< no name: the structure
-    std::int64_t pictures = 0;
+    std::int64_t pictures = 0;    ///< in which it is known
     MeanSd dice;
     Interval interval;
+    std::int64_t present = 0;            ///< pictures that have it
+    double dice_present = not_a_number;  ///< the mean over these
   };
 
   /// @param values row-major (pictures, classes of all groups), 0 to 1 or NaN
+  /// @param present likewise: whether the mask is not empty
   /// @throws hlip::error if the sizes do not fit
   HLIP_LAZY DiceTable(std::vector<Group> groups, std::vector<std::string> pictures,
-                      std::vector<double> values, const BootstrapOptions& options = {})
-      : groups_(std::move(groups)), pictures_(std::move(pictures)), values_(std::move(values)) {
+                      std::vector<double> values, std::vector<char> present,
+                      const BootstrapOptions& options = {})
+      : groups_(std::move(groups)),
+        pictures_(std::move(pictures)),
+        values_(std::move(values)),
+        present_(std::move(present)) {
     for (const auto& g : groups_) classes_ += g.classes.size();
-    expect(classes_ > 0 && values_.size() == pictures_.size() * classes_, "dice_table",
-           "{} values of {} pictures and {} classes", values_.size(), pictures_.size(), classes_);
+    expect(classes_ > 0 && values_.size() == pictures_.size() * classes_ &&
+               present_.size() == values_.size(),
+           "dice_table", "{} values of {} pictures and {} classes", values_.size(),
+           pictures_.size(), classes_);
     std::size_t first = 0;
     for (const auto& g : groups_) {
       add_row(g.name, "", first, g.classes.size());
@@ -58,23 +68,26 @@ class DiceTable {
   HLIP_LAZY std::string to_text() const {
     std::size_t wide = 12;
     for (const auto& r : rows_) wide = std::max(wide, label(r).size());
-    std::string text = fmt::format("{:<{}}  pictures  Dice   (sd)     95 % of the mean\n",
-                                   "structure", wide);
+    std::string text = fmt::format(
+        "{:<{}}  pictures  Dice   (sd)     95 % of the mean  with it  Dice there\n", "structure",
+        wide);
     for (const auto& r : rows_)
-      text += fmt::format("{:<{}}  {:>8}  {:<5}  {:<7}  {}\n", label(r), wide, r.pictures,
-                          detail::table_cell(r.dice.mean),
+      text += fmt::format("{:<{}}  {:>8}  {:<5}  {:<7}  {:<16}  {:>7}  {}\n", label(r), wide,
+                          r.pictures, detail::table_cell(r.dice.mean),
                           "(" + detail::table_cell(r.dice.sd) + ")",
-                          detail::table_range(r.interval.low, r.interval.high));
+                          detail::table_range(r.interval.low, r.interval.high), r.present,
+                          detail::table_cell(r.dice_present));
     return text;
   }
   /// The rows for programs.
   HLIP_LAZY std::string to_csv() const {
-    std::string text = "structure,class,pictures,dice,sd,dice_low,dice_high\n";
+    std::string text = "structure,class,pictures,dice,sd,dice_low,dice_high,present,dice_present\n";
     for (const auto& r : rows_)
       text += csv_row(std::vector<std::string>{
           r.structure, r.name, fmt::format("{}", r.pictures), detail::csv_number(r.dice.mean),
           detail::csv_number(r.dice.sd), detail::csv_number(r.interval.low),
-          detail::csv_number(r.interval.high)});
+          detail::csv_number(r.interval.high), fmt::format("{}", r.present),
+          detail::csv_number(r.dice_present)});
     return text;
   }
   /// Dice of every picture and class that is known.
@@ -108,14 +121,20 @@ class DiceTable {
   static std::string label(const Row& r) { return r.name.empty() ? r.structure : "  " + r.name; }
 
   void add_row(std::string structure, std::string name, std::size_t first, std::size_t classes) {
-    std::vector<double> each;
-    Row row{std::move(structure), std::move(name), 0, {}, {}};
+    std::vector<double> each, where_present;
+    Row row;
+    row.structure = std::move(structure), row.name = std::move(name);
     for (std::size_t i = 0; i < pictures_.size(); ++i) {
-      each.push_back(mean_without_nan(
-          std::span<const double>(values_).subspan(i * classes_ + first, classes)));
-      row.pictures += !std::isnan(each.back());
+      const std::size_t at = i * classes_ + first;
+      const auto values = std::span<const double>(values_).subspan(at, classes);
+      std::vector<double> those;
+      for (std::size_t k = 0; k < classes; ++k)
+        if (present_[at + k]) those.push_back(values[k]);
+      each.push_back(mean_without_nan(values));
+      where_present.push_back(mean_without_nan(those));
+      row.pictures += !std::isnan(each.back()), row.present += !std::isnan(where_present.back());
     }
-    row.dice = mean_sd(each);
+    row.dice = mean_sd(each), row.dice_present = mean_without_nan(where_present);
     rows_.push_back(std::move(row));
     of_pictures_.push_back(std::move(each));
   }
@@ -155,6 +174,7 @@ class DiceTable {
   std::vector<Group> groups_;
   std::vector<std::string> pictures_;
   std::vector<double> values_;
+  std::vector<char> present_;
   std::size_t classes_ = 0;
   std::vector<Row> rows_;
   Row macro_;

@@ -77,6 +77,9 @@ HLIP_LAZY MaskStructure mask_structure(std::string_view text) {
          "{} is no structure, expected COLUMN, NAME=COLUMN+COLUMN (masks of one class each) or "
          "NAME=COLUMN:N (label masks of the values 1 to N)",
          quote_text(text));
+  if (s.name.front() == '.' || s.name.find('/') != s.name.npos)  // they become names of folders
+    fail("classes", "{} is no name of a structure: it begins with a dot or has a slash",
+         quote_text(s.name));
   return s;
 }
 

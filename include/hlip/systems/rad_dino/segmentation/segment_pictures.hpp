@@ -58,11 +58,13 @@ class MaskScores {
     std::vector<std::uint8_t> inside(logits.size());
     std::transform(logits.begin(), logits.end(), inside.begin(), [](float v) { return v > 0; });
     std::vector<double> values;
-    for (std::size_t k = 0; k < picture.masks.known.size(); ++k)
+    for (std::size_t k = 0; k < picture.masks.known.size(); ++k) {
+      const auto truth = std::span(picture.masks.levels).subspan(k * pixels, pixels);
+      present_.push_back(std::any_of(truth.begin(), truth.end(), [](auto v) { return v != 0; }));
       values.push_back(picture.masks.known[k]
-                           ? dice(std::span(inside).subspan(k * pixels, pixels),
-                                  std::span(picture.masks.levels).subspan(k * pixels, pixels))
+                           ? dice(std::span(inside).subspan(k * pixels, pixels), truth)
                            : not_a_number);
+    }
     names_.push_back(name);
     values_.insert(values_.end(), values.begin(), values.end());
     return values;
@@ -72,13 +74,14 @@ class MaskScores {
     return !std::all_of(values_.begin(), values_.end(), [](double v) { return std::isnan(v); });
   }
   DiceTable table(const BootstrapOptions& options = {}) const {
-    return DiceTable(groups_, names_, values_, options);
+    return DiceTable(groups_, names_, values_, present_, options);
   }
 
  private:
   std::vector<DiceTable::Group> groups_;
   std::vector<std::string> names_;
   std::vector<double> values_;
+  std::vector<char> present_;
 };
 
 /// The mask of a structure in the pixels of the picture's file, (height, width): what was cut off is
