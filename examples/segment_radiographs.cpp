@@ -89,7 +89,7 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   o.model.structures = train.structures, o.model.seed = o.seed;
   Segmenter<B> segmenter = make_segmenter<B>(o.model);
   const auto samples = std::make_shared<const MaskedRadiographs>(
-      std::move(train), segmenter.preparation, mask_augmentation(o.augment, o.flip));
+      std::move(train), segmenter.preparation, augmentation_of(o));
   const MaskedRadiographs validation(std::move(valid), segmenter.preparation);
 
   Run run(o, folder, {{"step", "train", "train"}});
@@ -103,6 +103,7 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
         .total();
   };
   const auto validate = [&](std::int64_t step) {
+    if (o.dry_run && step > 0) return 0.0;  // done before
     NoGrad guard;
     double sum = 0, count = 0;
     std::vector<std::string> left_out;
@@ -126,6 +127,7 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
       "{} with {} parameters\n",
       samples->size(), segmenter.side(), validation.size(), test.size(), segmenter.config.classes,
       o.model.head, count_parameters(segmenter.decoder));
+  if (o.dry_run) validate(0);
   const StageResult done = run.train(objective, samples, collate);
   if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
   objective.take_best();

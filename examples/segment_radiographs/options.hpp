@@ -5,8 +5,10 @@
 #include <hlip/cli/device.hpp>
 #include <hlip/cli/run_options.hpp>
 #include <hlip/datasets/chest_xray/mask_structures.hpp>
+#include <hlip/systems/rad_dino/segmentation/samples.hpp>
 #include <hlip/systems/rad_dino/segmentation/segmenter.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -141,13 +143,19 @@ inline void recipe(CLI::App& app, TrainOptions& o) {
     set("--phantom-root", o.phantom_root, o.out + "/phantom");
     set("--classes", o.classes, std::string(phantom_classes));
     set("--size", o.model.size, o.phantom_size);
-    if (o.model.head != "linear") set("--width", o.model.width, index_t{32});
-    if (o.model.head == "unet") set("--levels", o.model.levels, 4);
-    if (o.model.head == "unet") set("--width", o.model.width, index_t{16});
-    set("--epochs", o.epochs, std::int64_t{20});
-    set("--lr", o.lr, 2e-3);
+    const bool linear = o.model.head == "linear", unet = o.model.head == "unet";
+    if (unet) set("--levels", o.model.levels, 4);
+    if (!linear) set("--width", o.model.width, index_t{unet ? 16 : 32});
+    if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{linear ? 20 : 10});
+    set("--lr", o.lr, linear ? 2e-2 : 2e-3);
   }
   set("--flip", o.flip, sides_matter(o.classes) ? 0.0 : 0.5);
+}
+
+/// How pictures are changed at random, or nothing.
+inline std::optional<MaskAugmentation> augmentation_of(const TrainOptions& o) {
+  if (o.augment == 0 && o.flip == 0) return {};
+  return mask_augmentation(o.augment, o.flip);
 }
 
 /// What is wrong with the options taken together, or nothing.
@@ -167,7 +175,7 @@ inline std::string options_fault(const CLI::App& app, const TrainOptions& o) {
                               "--head upernet, vitdet or unet"),
         means_nothing_without(app, unet, {"--levels"}, "--head unet")})
     if (!fault.empty()) return fault;
-  if (o.classes.empty()) return "--images needs --classes: which columns hold masks";
+  if (o.classes.empty()) return "--images means nothing without --classes: which columns are masks";
   return run_options_fault(app, o);
 }
 

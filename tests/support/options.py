@@ -29,7 +29,9 @@ pathlib.Path(hard_json).write_text('{"name": "phantom"}')
 
 
 def run(program, *arguments):
-    done = subprocess.run([str(bin_folder / program), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    """program is one, or one with its command: "segment_radiographs train"."""
+    name, *command = program.split()
+    done = subprocess.run([str(bin_folder / name), *command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 
@@ -94,7 +96,7 @@ def round_trip(program, name, words):
             if code == 0 or not wanted or wanted[1] in given:
                 break
             companion = wanted[1] or wanted[3]
-            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["."] if companion == "--images" else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
+            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["."] if companion in ("--images", "--classes") else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
         if code == 0:
             break
     if code != 0:
@@ -122,6 +124,7 @@ for program in programs:
                 check(code == 2 and f"--{name}: " in said, f"{program} --{name} nan: exit code {code}: {said.strip()}")
                 checked += 1
     if "config" not in dict(options):
+        programs += [f"{program} {s}" for s in subcommands if "config" in dict(options_of(program, s)[0])]  # their turn comes
         continue
     names = dict(options)
     check(len(options) > (50 if "phantom" in names else 25), f"{program} --help: only {len(options)} options understood")

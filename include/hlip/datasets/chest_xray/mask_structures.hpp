@@ -30,10 +30,10 @@ struct MaskStructure {
   }
   /// As mask_structures reads it.
   HLIP_LAZY std::string text() const {
-    std::string columns_text;
-    for (const auto& c : columns) columns_text += (columns_text.empty() ? "" : "+") + c;
-    if (labels > 0) columns_text += fmt::format(":{}", labels);
-    return columns_text == name ? name : name + "=" + columns_text;
+    std::string text;
+    for (const auto& c : columns) text += (text.empty() ? "" : "+") + c;
+    if (text != name) text = name + "=" + text;
+    return labels > 0 ? fmt::format("{}:{}", text, labels) : text;
   }
   friend bool operator==(const MaskStructure&, const MaskStructure&) = default;
 };
