@@ -59,7 +59,8 @@ class Validated : public Supervised<Model, Loss> {
   double lowest_loss() const { return static_cast<double>(lowest_.item()); }
   /// The step after which the loss was lowest, 0: no validation gave a number.
   std::int64_t best_step() const { return step_; }
-  /// Leaves the best weights in the model, the last ones if none was validated: the end of training.
+  /// Leaves the best weights in the model, the last ones if none was validated: the end of
+  /// training.
   void take_best() {
     this->averages().take();
     std::size_t i = 0;

@@ -83,8 +83,8 @@ HLIP_LAZY void adjust_contrast(BytePicture& x, double factor) {
       x, [=](int v) { return detail::blend_level(static_cast<float>(v), reference, f); });
 }
 
-/// Levels as shares of the largest one, to a power; rounded. @param gamma above 1 darkens, 1 changes
-/// nothing
+/// Levels as shares of the largest one, to a power; rounded.
+/// @param gamma above 1 darkens, 1 changes nothing
 HLIP_LAZY void adjust_gamma(BytePicture& x, double gamma) {
   expect(gamma > 0 && gamma <= 100, "adjust_gamma", "gamma is {}, expected above 0", gamma);
   detail::map_levels(x, [gamma](int v) {

@@ -19,8 +19,8 @@
 
 HLIP_BEGIN
 
-/// How pictures and masks are changed at random. Source: reference document RAD-DINO §9, which names
-/// the changes; how strong they are is a choice.
+/// How pictures and masks are changed at random.
+/// Source: reference document RAD-DINO §9 names the changes; how strong they are is a choice.
 struct MaskAugmentation {
   WarpOptions warp;
   double brightness = 0.2, contrast = 0.2;  ///< factors from 1 - x to 1 + x

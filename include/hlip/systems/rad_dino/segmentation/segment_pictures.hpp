@@ -84,9 +84,9 @@ class MaskScores {
   std::vector<char> present_;
 };
 
-/// The mask of a structure in the pixels of the picture's file, (height, width): what was cut off is
-/// outside. Of one class it is 255 inside; of several it has labels from 1 on, of the most likely
-/// class where several claim a pixel.
+/// The mask of a structure in the pixels of the picture's file, (height, width): what was cut off
+/// is outside. Of one class it is 255 inside; of several it has labels from 1 on, of the most
+/// likely class where several claim a pixel.
 /// @param logits (classes of the structure, S, S)
 HLIP_LAZY std::vector<std::uint8_t> mask_in_file(std::span<const float> logits, std::size_t classes,
                                                  index_t height, index_t width,
