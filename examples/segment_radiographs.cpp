@@ -85,11 +85,11 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
     if (!drawn) return 0;
     o.images = drawn->table;
   }
-  auto [train, valid, test] = read_splits(o, folder);
-  o.model.structures = train.structures, o.model.seed = o.seed;
+  auto [learned, valid, test] = read_splits(o, folder);
+  o.model.structures = learned.structures, o.model.seed = o.seed;
   Segmenter<B> segmenter = make_segmenter<B>(o.model);
   const auto samples = std::make_shared<const MaskedRadiographs>(
-      std::move(train), segmenter.preparation, augmentation_of(o));
+      std::move(learned), segmenter.preparation, augmentation_of(o));
   const MaskedRadiographs validation(std::move(valid), segmenter.preparation);
 
   Run run(o, folder, {{"step", "train", "train"}});

@@ -88,7 +88,7 @@ inline void add_model_options(CLI::App& app, TrainOptions& o) {
       ->group(group);
   app.add_option("--width", o.model.width,
                  "channels of the decoder (default: upernet 512, vitdet 256, unet 32)")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(index_t{1}, most_decoder_width))
       ->group(group);
   app.add_option("--levels", o.model.levels, "levels of a U-Net, each half as large as the last")
       ->check(CLI::Range(1, 8))

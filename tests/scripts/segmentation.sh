@@ -10,10 +10,10 @@ none=(--encoder none --head unet --width 4 --levels 3)
 linear=("$program" train "${drawn[@]}" --encoder untrained:radiograph_phantom_tiny --head linear --classes lungs=right_lung+left_lung,ribs
         --batch-size 8 --epochs 12 --save-frequency 8)
 expect 0 "${linear[@]}" --out "$work/straight" --threads 2
-says "34 radiographs of 32 pixels to train, 4 to choose by, 10 to test; 3 classes; decoder linear with 483 parameters"
+says "36 radiographs of 32 pixels to train, 4 to choose by, 8 to test; 3 classes; decoder linear with 675 parameters"
 last=$(tail -n 1 "$work/log")
-awk -v line="$last" 'BEGIN { split(line, w, "lungs "); exit !(w[2] + 0 > 0.5) }' || fail "lungs were not learned: $last"
-[ "$(grep -c ',lungs,right_lung,' "$work/straight/dice.csv")" = 10 ] || fail "dice.csv has not every picture"
+awk -v line="$last" 'BEGIN { split(line, w, "lungs "); exit !(w[2] + 0 > 0.4) }' || fail "lungs were not learned: $last"
+[ "$(grep -c ',lungs,right_lung,' "$work/straight/dice.csv")" = 8 ] || fail "dice.csv has not every picture"
 cp -r "$work/straight" "$work/cut"
 rm -r "$work/cut/step_48" "$work/cut/model" "$work"/cut/dice*.csv
 sed -i 's/^threads = .*/threads = "1"/' "$work/cut/config.toml"
@@ -29,8 +29,8 @@ says "does not fit this run: .*; changed since it was made: .*--head"
 expect 0 "$program" apply "$work/drawn/radiographs.csv" --split test --model "$work/straight" --out "$work/marked"
 [ "$(tail -n 1 "$work/log")" = "$last" ] || fail "apply measures otherwise than train"
 cmp "$work/straight/dice.csv" "$work/marked/dice.csv" || fail "apply measures pictures otherwise than train"
-[ "$(ls "$work/marked/masks/lungs" "$work/marked/masks/ribs" "$work/marked/overlays" | grep -c png)" = 30 ] || fail "not every picture has its files"
-[ "$(grep -o '<img src="data:image/png;base64,' "$work/marked/masks.html" | wc -l)" = 10 ] || fail "the page has not ten pictures"
+[ "$(ls "$work/marked/masks/lungs" "$work/marked/masks/ribs" "$work/marked/overlays" | grep -c png)" = 24 ] || fail "not every picture has its files"
+[ "$(grep -o '<img src="data:image/png;base64,' "$work/marked/masks.html" | wc -l)" = 8 ] || fail "the page has not eight pictures"
 (echo "image,lungs,split" && for n in 16 17 18; do echo "$work/drawn/images/synthetic_0000$n.png,marked/masks/lungs/synthetic_0000$n.png,"; done |
   paste -d '' - <(printf 'train\nvalid\ntest\n')) >"$work/again.csv"
 expect 0 "$program" train --images "$work/again.csv" --classes lungs:2 "${none[@]}" --size 32 --batch-size 1 --steps 1 --out "$work/again"
@@ -40,7 +40,7 @@ says "^1 pictures$"
 [ ! -e "$work/one/dice.csv" ] || fail "Dice of a picture without masks"
 
 # what is wrong is named in one message
-table() { printf 'image,ribs,split\n%s\n' "$@" >"$work/bad.csv"; }
+table() { { echo image,ribs,split; printf '%s\n' "$@"; } >"$work/bad.csv"; }
 row() { echo "$work/drawn/images/synthetic_0000$1.png,$2,$3"; }
 mask=$work/drawn/masks/ribs/synthetic_000000.png
 refused() {  # refused CODE WORDS ARGUMENT…
@@ -66,7 +66,7 @@ refused 1 "small.png: is a mask of 16 x 16 pixels, its picture .* has 32 x 32" "
 table "$(row 00 many.png train)" "$(row 16 "$mask" test)" "$(row 14 "$mask" valid)"
 refused 1 "many.png: row 0, column 2: is 16, and 8 was met before" "${train[@]}"
 table "$(row 00 gone.png train)" "$(row 16 "$mask" test)" "$(row 14 "$mask" valid)"
-refused 1 '1 masks is not there, the first is "gone.png"' "${train[@]}"
+refused 1 '1 mask is not there, the first is "gone.png"' "${train[@]}"
 table "$(row 00 "$mask" train)" "$(row 16 "$mask" test)"
 refused 1 "no picture is left for the split valid" "${train[@]}"
 refused 1 "size: pictures of 30 pixels, expected a multiple of 4 for a U-Net of 3 levels" train "${drawn[@]}" "${none[@]}" --size 30

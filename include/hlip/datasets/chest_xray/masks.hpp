@@ -50,9 +50,9 @@ HLIP_LAZY std::vector<std::vector<std::string>> mask_files(
     }
   if (absent > 0)
     problems.push_back(
-        fmt::format("{}: {} masks {} not there, the first is {}; paths count from the table's "
+        fmt::format("{}: {} mask{} not there, the first is {}; paths count from the table's "
                     "folder, an empty field is a mask that is not known",
-                    all.path, absent, absent == 1 ? "is" : "are", first));
+                    all.path, absent, absent == 1 ? " is" : "s are", first));
   return files;
 }
 

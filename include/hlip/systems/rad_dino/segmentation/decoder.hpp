@@ -22,6 +22,9 @@ struct MaskDecoderConfig {
   int levels = 5;      ///< of unet
 };
 
+/// A folder may not ask for more.
+inline constexpr index_t most_decoder_width = 1024;
+
 /// The usual width of a head; 0: it has none.
 HLIP_LAZY index_t usual_width(const std::string& head) {
   return head == "upernet" ? 512 : head == "vitdet" ? 256 : head == "unet" ? 32 : 0;

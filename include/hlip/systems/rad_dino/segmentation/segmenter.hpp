@@ -142,6 +142,8 @@ HLIP_LAZY MaskDecoderConfig stored_decoder(const Json& j, const std::string& pat
     fail_file(path, "", "{}", e.what());
   }
   if (c.levels < 1 || c.levels > 10) fail_file(path, "levels", "is {}, expected 1 to 10", c.levels);
+  if (c.width < 0 || c.width > most_decoder_width)
+    fail_file(path, "width", "is {}, expected {} at most", c.width, most_decoder_width);
   const std::string last = c.head == "linear"    ? "decoder.conv.weight"
                            : c.head == "upernet" ? "decoder.decoder.cls.weight"
                                                  : "decoder.cls.weight";
