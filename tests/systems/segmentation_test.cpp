@@ -1,5 +1,5 @@
-// Radiographs with masks as samples, what their masks are worth, and masks as files have them; whole
-// runs are in tests/scripts/segmentation.sh.
+// Radiographs with masks as samples, what their masks are worth, and masks as files have them;
+// whole runs are in tests/scripts/segmentation.sh.
 #include "../support/errors.hpp"
 
 #include <doctest/doctest.h>
