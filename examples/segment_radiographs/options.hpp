@@ -145,9 +145,9 @@ inline void recipe(CLI::App& app, TrainOptions& o) {
     set("--size", o.model.size, o.phantom_size);
     const bool linear = o.model.head == "linear", unet = o.model.head == "unet";
     if (unet) set("--levels", o.model.levels, 4);
-    if (!linear) set("--width", o.model.width, index_t{unet ? 16 : 32});
-    if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{linear ? 20 : 10});
-    set("--lr", o.lr, linear ? 2e-2 : 2e-3);
+    if (!linear) set("--width", o.model.width, index_t{unet ? 8 : 32});
+    if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{linear ? 15 : unet ? 8 : 10});
+    set("--lr", o.lr, linear ? 2e-2 : unet ? 4e-3 : 2e-3);
   }
   set("--flip", o.flip, sides_matter(o.classes) ? 0.0 : 0.5);
 }
