@@ -15,3 +15,4 @@
 #include <hlip/train/stop_signal.hpp>
 #include <hlip/train/supervised.hpp>
 #include <hlip/train/trainer.hpp>
+#include <hlip/train/validated.hpp>

@@ -148,6 +148,12 @@ TEST_CASE("splits_of: a column, or subjects that stay together") {
   CHECK(subjects_in_both(subjects, drawn) == 0);
   CHECK(splits_of(subjects, 0.3, 1) == drawn);
   CHECK(splits_of(subjects, 0.3, 2) != drawn);
+  const auto three = splits_of(subjects, 0.3, 1, 0.2);  // validation takes from training alone
+  CHECK(std::count(three.begin(), three.end(), Split::valid) == 8);
+  for (std::size_t i = 0; i < three.size(); ++i) {
+    CHECK((three[i] == Split::test) == (drawn[i] == Split::test));
+    CHECK(three[i] == three[i / 4 * 4]);
+  }
   const auto leak = table_of("image,subject,split\na,s,train\nb,s,test\n");
   CHECK(subjects_in_both(leak, splits_of(leak, 0.5, 0)) == 1);
 }

@@ -62,6 +62,7 @@ TEST_CASE("radiograph writer: the table reads back as the pictures it came from"
     CHECK(
         read_file(fmt::format("{}/set/masks/left_lung/synthetic_{:06d}.png", folder.string(), i)) ==
         encode_grey_png(picture.mask(RadiographMask::left_lung), 32, 32));
+    CHECK(all.text(i, "tube") == fmt::format("masks/tube/synthetic_{:06d}.png", i));
     split_of[all.text(i, "subject")].insert(all.text(i, "split"));
     ++pictures[all.text(i, "split")];
   }

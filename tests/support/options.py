@@ -102,7 +102,7 @@ def round_trip(program, name, words):
             if code == 0 or not wanted or wanted[1] in given:
                 break
             companion = wanted[1] or wanted[3]
-            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["."] if companion == "--images" else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
+            given += [companion] + ([wanted[2]] if wanted[2] else ["12"] if companion in ("--text-steps", "--val-frequency", "--accum-freq") else ["."] if companion in ("--images", "--classes") else ["file.json"] if companion.endswith(("-json", "-labels")) else [])
         if code == 0:
             break
     if code != 0:

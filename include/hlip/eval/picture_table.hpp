@@ -106,11 +106,11 @@ HLIP_LAZY std::vector<float> class_tokens_of(const FeatureFile& features, const 
 enum class Split { train, valid, test };
 
 /// The split of each row: what its column says, or, without such a column, of all subjects a
-/// share for testing and the others for training, drawn by the seed.
+/// share for testing, one for validation and the others for training, drawn by the seed.
 /// @throws hlip::error with the line for another word than train, valid, val or test, and if
 /// nothing is left to train or to test
 HLIP_LAZY std::vector<Split> splits_of(const PictureTable& t, double test_fraction,
-                                       std::uint64_t seed) {
+                                       std::uint64_t seed, double valid_fraction = 0) {
   std::vector<Split> splits;
   const std::string& path = t.table.path();
   if (t.split_column >= 0) {
@@ -127,12 +127,17 @@ HLIP_LAZY std::vector<Split> splits_of(const PictureTable& t, double test_fracti
     const std::set<std::string> all(t.subjects.begin(), t.subjects.end());
     std::vector<std::string> order(all.begin(), all.end());
     RandomStream({seed, 0x59717u, 0}).shuffle(order);
-    const auto tested = static_cast<std::size_t>(
-        std::llround(test_fraction * static_cast<double>(order.size())));
-    const std::set<std::string> test(order.begin(),
-                                     order.begin() + static_cast<std::ptrdiff_t>(tested));
+    const auto share = [&](double fraction) {
+      return std::llround(fraction * static_cast<double>(order.size()));
+    };
+    const auto tested = order.begin() + share(test_fraction);
+    const std::set<std::string> test(order.begin(), tested),
+        valid(tested,
+              tested + std::min<std::ptrdiff_t>(share(valid_fraction), order.end() - tested));
     for (const auto& subject : t.subjects)
-      splits.push_back(test.contains(subject) ? Split::test : Split::train);
+      splits.push_back(test.contains(subject)    ? Split::test
+                       : valid.contains(subject) ? Split::valid
+                                                 : Split::train);
   }
   for (const auto& [split, name] : {std::pair{Split::train, "train"}, {Split::test, "test"}})
     if (std::find(splits.begin(), splits.end(), split) == splits.end())

@@ -36,23 +36,38 @@ HLIP_LAZY void check_preparation(const RadiographPreparation& p) {
   check_levels(p.levels);
 }
 
+/// Where the centre of a picture lies once its shorter side has been resized.
+struct ResizedCentre {
+  index_t height = 0, width = 0;  ///< of the whole picture, resized
+  CropBox part;                   ///< of it, what is kept
+};
+
+/// The centre that a preparation keeps of a picture of this size.
+HLIP_LAZY ResizedCentre resized_centre(index_t height, index_t width,
+                                       const RadiographPreparation& p) {
+  const index_t shorter = std::min(height, width), longer = std::max(height, width);
+  const auto stretched = static_cast<index_t>(static_cast<double>(p.shorter_side * longer) /
+                                              static_cast<double>(shorter));
+  ResizedCentre c;
+  c.height = height <= width ? p.shorter_side : stretched;
+  c.width = height <= width ? stretched : p.shorter_side;
+  c.part = {(c.height - p.crop) / 2, (c.width - p.crop) / 2, p.crop, p.crop};
+  return c;
+}
+
 /// The prepared picture in 8 bits, (1, crop, crop): windowed (to_byte_picture: pictures of more
 /// bits lose them here), resized by Pillow's arithmetic, cut about its centre.
 /// @throws hlip::error naming the file for a picture smaller than `least_side`
 HLIP_LAZY BytePicture centre_of_radiograph(const Radiograph& x,
                                            const RadiographPreparation& p = {}) {
   check_preparation(p);
-  const index_t shorter = std::min(x.height, x.width), longer = std::max(x.height, x.width);
-  if (shorter < p.least_side)
+  if (std::min(x.height, x.width) < p.least_side)
     fail_file(x.source.empty() ? "radiograph" : x.source, "",
               "a picture of {} x {} pixels, expected at least {} a side", x.height, x.width,
               p.least_side);
-  const auto stretched = static_cast<index_t>(static_cast<double>(p.shorter_side * longer) /
-                                              static_cast<double>(shorter));
-  const index_t height = x.height <= x.width ? p.shorter_side : stretched,
-                width = x.height <= x.width ? stretched : p.shorter_side;
-  return resized_crop(to_byte_picture(x), {0, 0, x.height, x.width}, height, width, p.resize,
-                      {(height - p.crop) / 2, (width - p.crop) / 2, p.crop, p.crop});
+  const ResizedCentre c = resized_centre(x.height, x.width, p);
+  return resized_crop(to_byte_picture(x), {0, 0, x.height, x.width}, c.height, c.width, p.resize,
+                      c.part);
 }
 
 /// A radiograph as the network takes it: see centre_of_radiograph; the grey channel is normalised

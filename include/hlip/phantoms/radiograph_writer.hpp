@@ -22,7 +22,7 @@ struct RadiographPhantomSet {
   std::uint64_t data_seed = 1;
   index_t pictures = 0;  ///< up to 1 000 000; two in a row are of one subject
   index_t size = 224;    ///< rows and columns
-  bool masks = false;    ///< also masks/<mask>/<picture>.png
+  bool masks = false;    ///< also masks/<mask>/<picture>.png, and a column of their paths each
 };
 
 /// Where written radiographs lie.
@@ -70,15 +70,17 @@ HLIP_LAZY std::string radiograph_phantom_settings(const RadiographPhantomSet& se
       set.options.lateral, set.options.mention, prevalence);
 }
 
-HLIP_LAZY std::string radiograph_phantom_header() {
+HLIP_LAZY std::string radiograph_phantom_header(bool masks) {
   std::vector<std::string_view> columns = {"image", "subject", "view", "split"};
   columns.insert(columns.end(), radiograph_finding_names.begin(), radiograph_finding_names.end());
   columns.insert(columns.end(), {"sex", "age", "size", "report", "impression"});
+  if (masks)
+    columns.insert(columns.end(), radiograph_mask_names.begin(), radiograph_mask_names.end());
   return csv_row(columns);
 }
 
 HLIP_LAZY std::string radiograph_phantom_row(const RadiographPlan& plan, const std::string& name,
-                                             const PhantomRadiograph& picture) {
+                                             const PhantomRadiograph& picture, bool masks) {
   std::vector<std::string> fields = {
       "images/" + name, fmt::format("synthetic_{:06d}", plan.subject),
       std::string(to_string(plan.view)), std::string(radiograph_phantom_split(plan.subject))};
@@ -86,6 +88,8 @@ HLIP_LAZY std::string radiograph_phantom_row(const RadiographPlan& plan, const s
   fields.insert(fields.end(),
                 {plan.female ? "F" : "M", fmt::format("{}", plan.age),
                  fmt::format("{:.3f}", plan.size), picture.findings, picture.impression});
+  for (const auto mask : radiograph_mask_names)
+    if (masks) fields.push_back(fmt::format("masks/{}/{}", mask, name));
   return csv_row(fields);
 }
 
@@ -102,7 +106,7 @@ HLIP_LAZY std::string write_phantom_radiograph(const std::string& root,
   write(root + "/images/" + name, picture.pixels);
   for (std::size_t m = 0; m < picture.masks.size() && set.masks; ++m)
     write(fmt::format("{}/masks/{}/{}", root, radiograph_mask_names[m], name), picture.masks[m]);
-  return radiograph_phantom_row(plan, name, picture);
+  return radiograph_phantom_row(plan, name, picture, set.masks);
 }
 
 /// A folder for pictures, without the unfinished ones that a killed run has left.
@@ -126,7 +130,7 @@ void write_phantom_radiographs(const RadiographPhantomDataset& result,
     const std::lock_guard lock(mutex);
     progress(++done, set.pictures);
   });
-  std::string table = radiograph_phantom_header();
+  std::string table = radiograph_phantom_header(set.masks);
   for (const auto& row : rows) table += row;
   atomic_write(result.table, table);
 }
@@ -135,8 +139,9 @@ void write_phantom_radiographs(const RadiographPhantomDataset& result,
 
 /// Writes phantom radiographs below `root`, or finds them complete there: root/images/*.png (8-bit
 /// grey), root/radiographs.csv (image, subject, view, split, a column of 0 and 1 for each of
-/// radiograph_finding_names, sex, age, size, report (its findings section), impression), masks if
-/// wanted, and root/README.txt, which says that they are synthetic. The splits are of subjects: see
+/// radiograph_finding_names, sex, age, size, report (its findings section), impression, and if
+/// masks are wanted a column of paths for each of radiograph_mask_names), masks if wanted, and
+/// root/README.txt, which says that they are synthetic. The splits are of subjects: see
 /// radiograph_phantom_split.
 /// Settings, continued and foreign folders are as for write_phantom_dataset.
 /// @param n_threads at least 1; the files do not depend on it

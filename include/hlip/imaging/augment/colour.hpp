@@ -1,5 +1,6 @@
 // Brightness, contrast, colour: operations on the levels of an 8-bit picture, in place. In one
-// channel, where there is no colour, only brightness, contrast and solarising change anything.
+// channel, where there is no colour, only brightness, contrast, gamma and solarising change
+// anything.
 // Source: torchvision, transforms/functional; Pillow, ImageEnhance and Convert.c.
 #pragma once
 
@@ -80,6 +81,15 @@ HLIP_LAZY void adjust_contrast(BytePicture& x, double factor) {
   const auto f = static_cast<float>(factor), reference = static_cast<float>(mean);
   detail::map_levels(
       x, [=](int v) { return detail::blend_level(static_cast<float>(v), reference, f); });
+}
+
+/// Levels as shares of the largest one, to a power; rounded.
+/// @param gamma above 1 darkens, 1 changes nothing
+HLIP_LAZY void adjust_gamma(BytePicture& x, double gamma) {
+  expect(gamma > 0 && gamma <= 100, "adjust_gamma", "gamma is {}, expected above 0", gamma);
+  detail::map_levels(x, [gamma](int v) {
+    return static_cast<std::uint8_t>(std::lround(255 * std::pow(v / 255.0, gamma)));
+  });
 }
 
 /// Blends every pixel with its luminance. @param factor 0 is grey, 1 changes nothing

@@ -1,0 +1,176 @@
+// Marks structures in radiographs: a decoder of masks is trained on a frozen encoder (or a U-Net
+// without one), measured by Dice, and then used on any picture.
+//
+//   segment_radiographs train --images TABLE.csv --classes ribs,lungs=right_lung+left_lung
+//     --encoder FOLDER --head upernet --out runs/s
+//   segment_radiographs train --phantom 1000 --head unet --out runs/s     synthetic radiographs
+//   segment_radiographs apply picture.png study.dcm --model runs/s --out marked
+//
+// Read it from top to bottom: data, what a decoder is worth, training. Its use is in apply.hpp.
+#include "segment_radiographs/apply.hpp"
+#include "segment_radiographs/options.hpp"
+
+#include <hlip/hlip.hpp>
+
+#include <hlip/cli/draw_phantoms.hpp>
+#include <hlip/eval/picture_table.hpp>
+#include <hlip/losses/dice_cross_entropy.hpp>
+#include <hlip/phantoms/radiograph_writer.hpp>
+#include <hlip/systems/rad_dino/segmentation/segment_pictures.hpp>
+#include <hlip/train/report_problems.hpp>
+#include <hlip/train/run.hpp>
+#include <hlip/train/validated.hpp>
+
+#include <array>
+#include <memory>
+#include <utility>
+
+using namespace segment;
+
+namespace {
+
+/// The pictures of each split with their masks: of the column split, or 70, 15 and 15 % of the
+/// subjects.
+std::array<MaskedFiles, 3> read_splits(const TrainOptions& o, RunFolder& folder) {
+  RadiographTableOptions reading;
+  reading.image_column = o.image_column;
+  RadiographTable table = read_radiograph_table(o.images, reading);
+  MaskedFiles all{table.names, table.images, {}, mask_structures(o.classes)};
+  all.masks = mask_files(table, all.structures, table.problems);
+  report_problems(o, folder, table.problems, o.images, "radiographs");
+  PictureColumns columns;
+  columns.image = o.image_column;
+  const auto splits = splits_of(read_picture_table(o.images, columns), 0.15, o.seed, 0.15);
+  std::array<std::vector<std::size_t>, 3> chosen;
+  for (std::size_t i = 0; i < table.size(); ++i)
+    chosen[static_cast<std::size_t>(splits[table.rows[i]])].push_back(i);
+  for (const auto& [split, name] :
+       {std::pair{Split::train, "train"}, {Split::valid, "valid"}, {Split::test, "test"}})
+    if (chosen[static_cast<std::size_t>(split)].empty())
+      fail_file(o.images, "", "no picture is left for the split {}", name);
+  return {all.subset(chosen[0]), all.subset(chosen[1]), all.subset(chosen[2])};
+}
+
+/// What was learned is worth: Dice of pictures it has not seen.
+template <class B>
+void measure(const TrainOptions& o, const Segmenter<B>& segmenter, MaskedFiles test) {
+  const MaskedRadiographs pictures(std::move(test), segmenter.preparation);
+  MaskScores scores(segmenter.structures);
+  std::vector<std::string> problems;
+  segment_pictures(segmenter, pictures, o.batch_size, o.skip_bad ? &problems : nullptr,
+                   [&](index_t i, const MaskedPicture& x, std::span<const float> logits) {
+                     scores.add(pictures.name(i), x, logits);
+                   });
+  for (const auto& problem : problems) fmt::print("left out: {}\n", visible_text(problem));
+  if (!scores.any()) fail_file(o.images, "", "no mask of the split test is known");
+  BootstrapOptions bootstrap;
+  bootstrap.seed = o.seed;
+  const DiceTable table = scores.table(bootstrap);
+  atomic_write(o.out + "/dice.csv", table.pictures_csv());
+  atomic_write(o.out + "/dice_summary.csv", table.to_csv());
+  fmt::print("{}For research only: not a medical device.\n{}\n", table.to_text(),
+             table.last_line());
+}
+
+template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
+  // One function: this is the program, to be read from top to bottom.
+  RunFolder folder(o);
+  if (o.phantom > 0) {
+    RadiographPhantomSet set;
+    set.data_seed = o.phantom_seed, set.pictures = o.phantom, set.size = o.phantom_size;
+    set.masks = true;
+    const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
+      return write_radiograph_dataset(o.phantom_root, set, threads, progress);
+    });
+    if (!drawn) return 0;
+    o.images = drawn->table;
+  }
+  auto [learned, valid, test] = read_splits(o, folder);
+  o.model.structures = learned.structures, o.model.seed = o.seed;
+  Segmenter<B> segmenter = make_segmenter<B>(o.model);
+  const auto samples = std::make_shared<const MaskedRadiographs>(
+      std::move(learned), segmenter.preparation, augmentation_of(o));
+  const MaskedRadiographs validation(std::move(valid), segmenter.preparation);
+
+  Run run(o, folder, {{"step", "train", "train"}});
+  run.find_origin(resolved);
+  const auto collate = [levels = segmenter.preparation.levels,
+                        channels = segmenter.channels()](const std::vector<MaskedPicture>& batch) {
+    return collate_masks<B>(batch, levels, channels);
+  };
+  const auto loss = [&](const MaskBatch<B>& batch, const Context& context) {
+    return dice_binary_cross_entropy(segmenter(batch.pictures, context), batch.masks, o.dice_smooth)
+        .total();
+  };
+  const auto validate = [&](std::int64_t step) {
+    if (o.dry_run && step > 0) return 0.0;  // done before
+    NoGrad guard;
+    double sum = 0, count = 0;
+    std::vector<std::string> left_out;
+    each_masked_batch(validation, o.batch_size, o.skip_bad ? &left_out : nullptr,
+                      [&](const std::vector<index_t>&, const std::vector<MaskedPicture>& batch) {
+                        const auto n = static_cast<double>(batch.size());
+                        sum += n * static_cast<double>(loss(collate(batch), {}).value().item());
+                        count += n;
+                      });
+    expect(count > 0, "validation", "no picture of the split valid can be read");
+    run.log_scalar("valid/loss", sum / count, step);
+    run.note(fmt::format("step {}: validation loss {:.4f}", step, sum / count));
+    return sum / count;
+  };
+  const std::int64_t epoch = run_length(o, samples->size()).steps_of_epoch();
+  Validated objective(segmenter.decoder, {o.wd, o.model_ema_decay, false}, loss,
+                      o.val_frequency_steps > 0 ? o.val_frequency_steps : epoch, validate);
+  if (segmenter.encoder) run.say("{}", segmenter.encoder->table);
+  run.say(
+      "{} radiographs of {} pixels to train, {} to choose by, {} to test; {} classes; decoder "
+      "{} with {} parameters\n",
+      samples->size(), segmenter.side(), validation.size(), test.size(), segmenter.config.classes,
+      o.model.head, count_parameters(segmenter.decoder));
+  if (o.dry_run) validate(0);
+  const StageResult done = run.train(objective, samples, collate);
+  if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
+  objective.take_best();
+  write_segmenter(o.out + "/model", segmenter);
+  fmt::print("best after step {} of {}, validation loss {:.4f}; the model is in {}/model\n",
+             objective.best_step(), done.step, objective.lowest_loss(), o.out);
+  measure(o, segmenter, std::move(test));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  let_waiting_threads_sleep(argv);
+  const std::string command = argc > 1 ? argv[1] : "";
+  if (command == "train") {
+    CLI::App app("Trains a decoder of masks on a frozen encoder of radiographs, or a U-Net.",
+                 "segment_radiographs train");
+    TrainOptions o;
+    add_data_options(app, o);
+    add_model_options(app, o);
+    add_learning_options(app, o);
+    add_loop_options(app, o, "Run");
+    const auto body = [](auto device, auto& given, auto& all) { return train(device, given, all); };
+    return run_training_program(app, argc - 1, argv + 1, o, options_fault, recipe, body);
+  }
+  if (command == "apply") {
+    CLI::App app("Marks structures in radiographs: masks and overlays as PNG, and a page.",
+                 "segment_radiographs apply");
+    ApplyOptions o;
+    add_apply_options(app, o);
+    return run_program(app, argc - 1, argv + 1, [&] {
+      use_compute_threads(o.threads);
+      apply_precision(o.device, o.precision);
+      return on_device(o.device, [&](auto device) { return apply(device, o); });
+    });
+  }
+  CLI::App app(
+      "Structures of radiographs as masks. Each command has its own options: "
+      "segment_radiographs COMMAND --help.",
+      "segment_radiographs");
+  app.require_subcommand(1);
+  app.add_subcommand("train", "train a decoder of masks, and measure it");
+  app.add_subcommand("apply", "mark structures in pictures with what was trained");
+  return run_program(app, argc, argv, [] { return 2; });
+}
