@@ -36,7 +36,7 @@ void shorten(const CLI::App& app, Options& o) {
   set("--phantom", o.recipe.pictures, 256);
   set("--steps", o.recipe.steps, 10);
   set("--seeds", o.run.seeds, 2);
-  o.recipe.probe_epochs = 5, o.recipe.dice_epochs = 1;
+  o.recipe.probe_epochs = 5, o.recipe.head_steps = 4;
 }
 
 std::vector<std::pair<std::string, std::string>> recipe_of(const Options& o) {

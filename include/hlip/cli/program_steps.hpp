@@ -19,7 +19,13 @@ struct ProgramStep {
   std::vector<std::string> words;  ///< the program and what decides what it makes
   std::vector<std::string> more;   ///< words behind these that do not, such as --threads
   std::string makes;               ///< a file that is there when it is done
-  std::string command() const { return shell_command(words) + "\n"; }
+  std::string program() const { return words.at(0).substr(words[0].rfind('/') + 1); }
+  /// What decides what it makes: another build of the program is the same program.
+  std::string command() const {
+    std::vector<std::string> said = words;
+    said[0] = program();
+    return shell_command(said) + "\n";
+  }
   std::vector<std::string> all_words() const {
     std::vector<std::string> all = words;
     all.insert(all.end(), more.begin(), more.end());
@@ -49,9 +55,8 @@ HLIP_LAZY void run_step(const std::string& folder, const ProgramStep& step) {
   atomic_write(begun, step.command());
   const ChildEnd end = run_child(step.all_words(), log);
   if (hlip::stop_requested()) return;
-  const std::string program = step.words[0].substr(step.words[0].rfind('/') + 1);
   const auto failed = [&](const std::string& how) {
-    fail(program, "{}; the end of {}:\n{}", how, log,
+    fail(step.program(), "{}; the end of {}:\n{}", how, log,
          last_lines(read_file(log, std::size_t{1} << 30), 12));
   };
   if (end.code == 2) std::filesystem::remove(begun);  // wrong usage: nothing was begun

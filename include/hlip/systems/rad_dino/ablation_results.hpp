@@ -36,6 +36,20 @@ HLIP_LAZY void read_probe(const std::string& path, NamedNumbers& numbers) {
                                        : table_number<double>(table, r, auprc));
 }
 
+/// Dice of each structure in dice_summary.csv that is asked for.
+HLIP_LAZY void read_dice(const std::string& path, const std::vector<std::string>& structures,
+                         NamedNumbers& numbers) {
+  const CsvTable table = read_csv(path, {"structure", "class", "dice"});
+  const int structure = table.column("structure"), part = table.column("class"),
+            dice = table.column("dice");
+  for (const auto& name : structures) {
+    std::size_t r = 0;
+    while (r < table.rows() && (table.at(r, structure) != name || !table.at(r, part).empty())) ++r;
+    if (r == table.rows()) fail_file(path, "", "has no line for {}", quote_text(name));
+    numbers.add({"Dice", name}, table_number<double>(table, r, dice));
+  }
+}
+
 /// The mean of what these titles name; "AUPRC *" names all of `common`.
 HLIP_LAZY double mean_of(const NamedNumbers& numbers, const std::vector<std::string>& titles,
                          const std::vector<std::string>& common) {
@@ -68,6 +82,8 @@ HLIP_LAZY AblationResults read_ablation(const Ablation& ablation, const Ablation
     all.emplace_back(seeds);
     for (std::size_t s = 0; s < seeds; ++s) {
       const std::string folder = run.folder_of(run.seed + s, variant.name);
+      if (!ablation.masks.empty())
+        detail::read_dice(folder + "/masks/dice_summary.csv", ablation.masks, all.back()[s]);
       detail::read_probe(folder + "/probe/probe.csv", all.back()[s]);
     }
   }

@@ -38,7 +38,7 @@ class AblationPlan {
     for (int s = 0; s < run_.seeds; ++s) {
       seed_ = run_.seed + static_cast<std::uint64_t>(s);
       for (const auto& encoder : ablation_.encoders) {
-        if (encoder.trained) pretrain(encoder);
+        pretrain(encoder);
         encode(encoder);
       }
       for (const auto& variant : ablation_.variants) {
@@ -53,21 +53,16 @@ class AblationPlan {
   using Words = std::vector<std::string>;
 
   std::string folder(const std::string& name) const { return run_.folder_of(seed_, name); }
-  /// What an encoder is called by --model of the other programs.
-  std::string model(const std::string& encoder) const {
-    for (const auto& e : ablation_.encoders)
-      if (e.name == encoder && !e.trained) return "untrained:radiograph_phantom_tiny";
-    return folder(encoder) + "/run";
-  }
-  /// A step in the folder of a name. @param words behind the program  @param more, see ProgramStep
-  HLIP_LAZY void add(const std::string& in, const std::string& step, const std::string& program,
-                     Words words, const std::string& makes, Words more = {}) {
+  std::string model(const std::string& encoder) const { return folder(encoder) + "/run"; }
+  /// A step. @param words behind the program; @param more see ProgramStep
+  HLIP_LAZY void add(const std::string& step, const std::string& program, Words words,
+                     const std::string& makes, Words more = {}) {
     words.insert(words.begin(), run_.programs + "/" + program);
     if (run_.threads > 0) {
       more.push_back("--threads");
       more.push_back(std::to_string(run_.threads));
     }
-    steps_.push_back({in + step, std::move(words), std::move(more), makes});
+    steps_.push_back({step, std::move(words), std::move(more), makes});
   }
   std::string in(const std::string& name) const { return fmt::format("seed_{}/{}/", seed_, name); }
   /// Drawn pictures, so many of them, and the recipe that goes with them.
@@ -81,59 +76,69 @@ class AblationPlan {
     Words words = pictures(recipe_.pictures, run_.drawn);
     const std::string out = run_.out + "/draw";
     words.insert(words.end(), {"--steps", "2", "--batch-size", "2", "--dry-run", "--out", out});
-    add("", "draw", "train_rad_dino", std::move(words), run_.table());
+    add("draw", "train_rad_dino", std::move(words), run_.table());
   }
 
   HLIP_LAZY void pretrain(const AblationEncoder& encoder) {
-    const std::string run = folder(encoder.name) + "/run";
-    Words words = encoder.pictures == 0 || encoder.pictures == recipe_.pictures
-                      ? pictures(recipe_.pictures, run_.drawn)
-                      : pictures(encoder.pictures,
-                                 fmt::format("{}_{}", run_.drawn, encoder.pictures));
-    words.insert(words.end(), {"--steps", std::to_string(recipe_.steps), "--batch-size",
+    const std::string run = model(encoder.name);
+    const std::int64_t steps = encoder.steps > 0 ? encoder.steps : recipe_.steps;
+    const bool fewer = encoder.pictures > 0 && encoder.pictures < recipe_.pictures;
+    Words words = fewer ? pictures(encoder.pictures,
+                                   fmt::format("{}_{}", run_.drawn, encoder.pictures))
+                        : pictures(recipe_.pictures, run_.drawn);
+    words.insert(words.end(), {"--steps", std::to_string(steps), "--batch-size",
                                std::to_string(recipe_.batch), "--seed", std::to_string(seed_)});
     words.insert(words.end(), encoder.options.begin(), encoder.options.end());
     if (!encoder.pretrained.empty())
-      words.insert(words.end(), {"--pretrained", folder(encoder.pretrained) + "/run"});
-    words.insert(words.end(), {"--save-frequency-steps", std::to_string(recipe_.steps / 5 + 1),
+      words.insert(words.end(), {"--pretrained", model(encoder.pretrained)});
+    words.insert(words.end(), {"--save-frequency-steps", std::to_string(steps / 5 + 1),
                                "--keep-checkpoints", "1", "--out", run});
-    add(in(encoder.name), "pretrain", "train_rad_dino", std::move(words),
+    add(in(encoder.name) + "pretrain", "train_rad_dino", std::move(words),
         run + "/encoder/model.safetensors", {"--resume", "latest"});
   }
 
   HLIP_LAZY void encode(const AblationEncoder& encoder) {
     const std::string out = folder(encoder.name) + "/features.safetensors";
-    Words words = {run_.table(), "--no-patches", "--batch-size", "64",
-                   "--name",     encoder.name,   "--model",      model(encoder.name)};
-    if (!encoder.trained) words.insert(words.end(), {"--seed", std::to_string(seed_)});
-    words.insert(words.end(), {"--out", out});
-    add(in(encoder.name), "encode", "encode_radiographs", std::move(words), out);
+    add(in(encoder.name) + "encode", "encode_radiographs",
+        {run_.table(), "--no-patches", "--batch-size", "64", "--name", encoder.name, "--model",
+         model(encoder.name), "--out", out},
+        out);
   }
 
   HLIP_LAZY void probe(const AblationVariant& variant) {
     const std::string out = folder(variant.name) + "/probe";
-    Words words = {"--features",
-                   folder(variant.encoder) + "/features.safetensors",
-                   "--labels",
-                   run_.table(),
-                   "--standardise",
-                   "--lr",
-                   "0.01",
-                   "--epochs",
-                   std::to_string(recipe_.probe_epochs),
-                   "--seeds",
-                   "1",
-                   "--seed",
-                   std::to_string(seed_),
-                   "--resamples",
-                   "100"};
-    if (variant.labels < 1)
-      words.insert(words.end(), {"--train-fraction", fmt::format("{:g}", variant.labels)});
+    Words words = {"--features",   folder(variant.encoder) + "/features.safetensors",
+                   "--labels",     run_.table(),
+                   "--lr",         "0.01",
+                   "--epochs",     std::to_string(recipe_.probe_epochs),
+                   "--seeds",      "1",
+                   "--seed",       std::to_string(seed_),
+                   "--resamples",  "100",
+                   "--standardise"};
+    add_share(words, variant);
     words.insert(words.end(), {"--out", out});
-    add(in(variant.name), "probe", "probe_radiographs", std::move(words), out + "/probe.csv");
+    add(in(variant.name) + "probe", "probe_radiographs", std::move(words), out + "/probe.csv");
   }
 
-  HLIP_LAZY void segment(const AblationVariant& variant) { static_cast<void>(variant); }
+  /// A linear head on patches. As many steps whatever the share of the labels, so that few labels
+  /// are not few steps too.
+  HLIP_LAZY void segment(const AblationVariant& variant) {
+    const std::string out = folder(variant.name) + "/masks";
+    Words words = pictures(recipe_.marked(), run_.drawn + "_masks");
+    words.insert(words.begin(), "train");
+    words.insert(words.end(),
+                 {"--encoder", model(variant.encoder), "--head", "linear", "--steps",
+                  std::to_string(recipe_.head_steps), "--batch-size", "8", "--val-frequency-steps",
+                  std::to_string(recipe_.head_steps / 10 + 1), "--seed", std::to_string(seed_)});
+    add_share(words, variant);
+    words.insert(words.end(), {"--out", out});
+    add(in(variant.name) + "masks", "segment_radiographs", std::move(words),
+        out + "/dice_summary.csv", {"--resume", "latest"});
+  }
+  static void add_share(Words& words, const AblationVariant& variant) {
+    if (variant.labels < 1)
+      words.insert(words.end(), {"--train-fraction", fmt::format("{:g}", variant.labels)});
+  }
 
   const Ablation& ablation_;
   const AblationRecipe& recipe_;
