@@ -127,7 +127,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--seed", o.run.seed, "the first of them")->capture_default_str();
   app.add_option("--threads", o.run.threads, "compute threads of each program (default: all cores)")
       ->check(CLI::Range(0, 4096));
-  app.add_flag("--short", o.shortened, "where options are not given a minute's worth of them");
+  app.add_flag("--short", o.shortened,
+               "take what takes seconds where options are not given: to see that everything works");
   app.add_flag("--dry-run", o.dry_run, "print the commands that are not done yet, and stop");
 }
 

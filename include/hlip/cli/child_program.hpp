@@ -47,7 +47,7 @@ namespace detail {
 }
 
 /// Waits, and asks the program to end when a stop signal comes.
-inline ChildEnd wait_for(pid_t child) {
+inline ChildEnd wait_for_child(pid_t child) {
   bool told = false;
   for (int status = 0;;) {
     const pid_t ended = ::waitpid(child, &status, WNOHANG);
@@ -78,7 +78,7 @@ HLIP_LAZY ChildEnd run_child(const std::vector<std::string>& words, const std::s
   const pid_t self = ::getpid(), child = ::fork();
   if (child < 0) fail("run_child", "cannot make a process: {}", std::strerror(errno));
   if (child == 0) detail::become(pointers.data(), file.get(), self);
-  return detail::wait_for(child);
+  return detail::wait_for_child(child);
 }
 
 /// The folder of the running program, where its siblings are.

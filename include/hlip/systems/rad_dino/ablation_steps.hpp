@@ -128,7 +128,8 @@ class AblationPlan {
     words.insert(words.begin(), "train");
     words.insert(words.end(),
                  {"--encoder", model(variant.encoder), "--head", "linear", "--steps",
-                  std::to_string(recipe_.head_steps), "--batch-size", "8", "--val-frequency-steps",
+                  std::to_string(recipe_.head_steps), "--batch-size",
+                  std::to_string(recipe_.head_batch()), "--val-frequency-steps",
                   std::to_string(recipe_.head_steps / 10 + 1), "--seed", std::to_string(seed_)});
     add_share(words, variant);
     words.insert(words.end(), {"--out", out});
