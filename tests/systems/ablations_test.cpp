@@ -63,6 +63,7 @@ TEST_CASE("ablation_steps: each after those it reads, with what the variant says
   const auto few = ablation_steps(rad_dino_ablation("few-labels", {}), {}, run);
   CHECK(few.size() == 1 + 3 * (2 * 2 + 6 * 2));
   CHECK(has(few[5], "0.01"));
+  CHECK(few[5].name == "seed_5/pre-trained_1_%/probe");
   CHECK(has(few[6], "--train-fraction"));
   CHECK(few[6].words[0] == "bin/segment_radiographs");
   const auto sizes = ablation_steps(rad_dino_ablation("data-size", {}), {}, run);

@@ -5,6 +5,7 @@
 #include <hlip/cli/program_steps.hpp>
 #include <hlip/systems/rad_dino/ablations.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,7 +20,9 @@ struct AblationRun {
   int seeds = 3, threads = 0;
   std::uint64_t seed = 0;  ///< the first
 
-  std::string folder_of(std::uint64_t of_seed, const std::string& name) const {
+  /// Of a variant or an encoder, whose names may have blanks.
+  std::string folder_of(std::uint64_t of_seed, std::string name) const {
+    std::replace(name.begin(), name.end(), ' ', '_');
     return fmt::format("{}/seed_{}/{}", out, of_seed, name);
   }
   std::string table() const { return drawn + "/radiographs.csv"; }
@@ -64,7 +67,10 @@ class AblationPlan {
     }
     steps_.push_back({step, std::move(words), std::move(more), makes});
   }
-  std::string in(const std::string& name) const { return fmt::format("seed_{}/{}/", seed_, name); }
+  /// What the steps in such a folder are called in front.
+  std::string in(const std::string& name) const {
+    return folder(name).substr(run_.out.size() + 1) + "/";
+  }
   /// Drawn pictures, so many of them, and the recipe that goes with them.
   Words pictures(std::int64_t count, const std::string& root) const {
     return {"--phantom",      std::to_string(count),
