@@ -102,13 +102,25 @@ done
 says "undecided: .*Dice lungs, pre-trained 1 % less untrained 1 %: +0.000"
 grep -q "segment_radiographs train .*--train-fraction 0.01" "$work/calls" || fail "heads on few labels get all"
 
-# SIGTERM goes to the program that runs
+# SIGTERM goes to the program that runs; one whose ablation is killed is asked to end too
 rm "$work/calls"
-ABLATE_WAITS=encode_radiographs "$ablate" no-mim --out "$work/stopped" >"$work/log" 2>&1 &
-pid=$!
-until grep -sq waiting "$work/stopped/seed_0/mim/encode.log" || ! kill -0 "$pid"; do sleep 0.02; done
+begin() {  # begin: an ablation that waits for a program in $pid, when that has begun
+  ABLATE_WAITS=encode_radiographs "$ablate" no-mim --out "$work/stopped" >"$work/log" 2>&1 &
+  pid=$!
+  until grep -sq waiting "$work/stopped/seed_0/mim/encode.log" || ! kill -0 "$pid"; do sleep 0.02; done
+}
+begin
 "$ablate" no-mim --out "$work/stopped" >"$work/busy" 2>&1 && fail "two at once"
 grep -q "is in use by ablate_rad_dino" "$work/busy" || fail "who is at work is not said"
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+for _ in $(seq 200); do
+  grep -q "a checkpoint is written" "$work/stopped/seed_0/mim/encode.log" && break
+  sleep 0.05
+done
+grep -q "a checkpoint is written" "$work/stopped/seed_0/mim/encode.log" || fail "a killed ablation leaves its program behind"
+rm "$work/stopped/seed_0/mim/encode.log"
+begin
 kill -TERM "$pid"
 wait "$pid" || fail "a stopped ablation exits with $?"
 says "stopped; the same command goes on"
