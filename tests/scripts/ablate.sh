@@ -47,7 +47,7 @@ case $name in
   segment_radiographs)
     case $all in " train "*) ;; *) exit 2 ;; esac
     mkdir -p "$out"
-    printf 'structure,class,pictures,dice\nlungs,,9,0.5\nzones,,9,0.5\nribs,,9,0.5\ntube,,9,0.5\n' >"$out/dice_summary.csv"
+    printf 'structure,class,pictures,dice_present\nlungs,,9,0.5\nzones,,9,0.5\nribs,,9,0.5\ntube,,9,0.5\n' >"$out/dice_summary.csv"
     ;;
 esac
 SH

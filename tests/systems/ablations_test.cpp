@@ -82,7 +82,7 @@ TEST_CASE("read_ablation: findings, means of those that all probes have, and str
       const std::string at = run.folder_of(static_cast<std::uint64_t>(s), variant);
       write(at + "/probe/probe.csv", probe_csv(0.1 + s, *variant == 'b' && s == 1 ? "" : "0.02"));
       write(at + "/masks/dice_summary.csv",
-            "structure,class,pictures,dice\nlungs,,2,0.8\nlungs,left,2,0.7\n");
+            "structure,class,dice,dice_present\nlungs,left,0.9,0.7\nlungs,,0.9,0.8\n");
     }
   const AblationResults found = read_ablation(a, run);
   CHECK(found.left_out == std::vector<std::string>{"Hiatal hernia"});
@@ -93,7 +93,8 @@ TEST_CASE("read_ablation: findings, means of those that all probes have, and str
   CHECK(t.values(0, t.metric("Dice lungs"))[0] == 0.8);
   CHECK(t.values(0, t.metric("AUPRC Hiatal hernia"))[0] == 0.02);
   CHECK(std::isnan(t.values(1, t.metric("AUPRC Hiatal hernia"))[1]));
-  write(run.folder_of(1, "b") + "/masks/dice_summary.csv", "structure,class,dice\nribs,,0.1\n");
+  write(run.folder_of(1, "b") + "/masks/dice_summary.csv",
+        "structure,class,dice_present\nribs,,0.1\n");
   CHECK(test::error_of([&] { read_ablation(a, run); }).find("has no line for \"lungs\"") !=
         std::string::npos);
   std::filesystem::remove(run.folder_of(1, "a") + "/probe/probe.csv");

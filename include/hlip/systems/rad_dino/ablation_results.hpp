@@ -36,12 +36,12 @@ HLIP_LAZY void read_probe(const std::string& path, NamedNumbers& numbers) {
                                        : table_number<double>(table, r, auprc));
 }
 
-/// Dice of each structure in dice_summary.csv that is asked for.
+/// Dice of each structure in dice_summary.csv that is asked for, over the pictures that have it.
 HLIP_LAZY void read_dice(const std::string& path, const std::vector<std::string>& structures,
                          NamedNumbers& numbers) {
-  const CsvTable table = read_csv(path, {"structure", "class", "dice"});
+  const CsvTable table = read_csv(path, {"structure", "class", "dice_present"});
   const int structure = table.column("structure"), part = table.column("class"),
-            dice = table.column("dice");
+            dice = table.column("dice_present");
   for (const auto& name : structures) {
     std::size_t r = 0;
     while (r < table.rows() && (table.at(r, structure) != name || !table.at(r, part).empty())) ++r;
