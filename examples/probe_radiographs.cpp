@@ -35,6 +35,10 @@ Task make_task(const Options& o) {
   task.findings = read_findings(task.table, o.columns);
   const auto splits = splits_of(task.table, o.test_fraction, o.seed);
   task.train = finding_split(splits, Split::train, task.findings);
+  if (o.train_fraction < 1)
+    task.train = finding_split(
+        rows_of_share(task.train.rows, task.table.subjects, o.train_fraction, o.seed),
+        task.findings);
   task.valid = finding_split(splits, Split::valid, task.findings);
   task.test = finding_split(splits, Split::test, task.findings);
   const auto note = [&](std::string text) { task.notes.push_back(std::move(text)); };
@@ -43,6 +47,9 @@ Task make_task(const Options& o) {
               "has no pictures of the split valid to choose one of {} learning rates by; give --lr "
               "one rate, or the table a column {}",
               o.rates.size(), o.names.split);
+  if (o.train_fraction < 1)
+    note(fmt::format("probes learn from {:g} % of the {} to train", 100 * o.train_fraction,
+                     task.table.subject_column < 0 ? "pictures" : "subjects"));
   if (o.rates.size() == 1 && !task.valid.rows.empty())
     note(fmt::format("{} pictures of the split valid are not used: there is nothing to choose",
                      task.valid.rows.size()));

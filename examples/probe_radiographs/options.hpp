@@ -21,7 +21,7 @@ struct Options {
   std::vector<double> rates = {LinearProbeOptions{}.lr};
   std::string labels, out;
   PictureColumns names;
-  double test_fraction = 0.2;
+  double test_fraction = 0.2, train_fraction = 1;
   int seeds = 5, threads = 0;
   std::uint64_t seed = 0;
   bool standardise = false;
@@ -43,6 +43,11 @@ inline void add_data_options(CLI::App& app, Options& o) {
   app.add_option("--test-fraction", o.test_fraction,
                  "without that column: share of the subjects that are tested on")
       ->check(CLI::Range(0.01, 0.99))
+      ->capture_default_str();
+  app.add_option("--train-fraction", o.train_fraction,
+                 "share of the subjects to train on that probes learn from, drawn by --seed; a "
+                 "smaller share is a part of a larger one")
+      ->check(CLI::Range(0.0001, 1.0))
       ->capture_default_str();
 }
 

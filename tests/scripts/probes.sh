@@ -59,6 +59,12 @@ says "95 % CI .*, 60 pictures"
 expect 1 "$probe" --features "$work/says.safetensors" --labels "$work/no_split.csv" --out "$work/drawn" --lr 0.1,0.2
 says "no_split.csv: has no pictures of the split valid to choose"
 
+# a share of what is trained on, and nothing less to test on
+expect 0 "$probe" --features "$work/says.safetensors" --labels "$work/table.csv" --out "$work/few" --train-fraction 0.25 --lr 0.1 --seeds 1 --resamples 20
+says "2 findings, 30 pictures to train, 60 to test"
+says "25 % of the subjects"
+expect 2 "$probe" --features "$work/says.safetensors" --labels "$work/table.csv" --out "$work/few" --train-fraction 1.5
+
 # what is wrong is named, and earlier results stay
 refused() {  # refused WORDS ARGUMENT…
   local words=$1

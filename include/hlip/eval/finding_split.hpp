@@ -6,6 +6,7 @@
 #include <hlip/eval/picture_table.hpp>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -16,17 +17,22 @@ struct FindingSplit {
   std::vector<double> labels;     ///< row-major (rows, findings), 0, 1, or NaN: not known
 };
 
+/// @param rows of the table, rising; @param findings as read_findings gives them
+HLIP_LAZY FindingSplit finding_split(std::vector<std::size_t> rows,
+                                     const std::vector<FindingLabels>& findings) {
+  FindingSplit part{std::move(rows), {}};
+  for (const std::size_t r : part.rows)
+    for (const auto& f : findings) part.labels.push_back(f.values[r]);
+  return part;
+}
 /// @param splits of each row of the table, as splits_of gives them; @param findings as
 /// read_findings gives them, of the same table
 HLIP_LAZY FindingSplit finding_split(const std::vector<Split>& splits, Split split,
                                      const std::vector<FindingLabels>& findings) {
-  FindingSplit part;
-  for (std::size_t r = 0; r < splits.size(); ++r) {
-    if (splits[r] != split) continue;
-    part.rows.push_back(r);
-    for (const auto& f : findings) part.labels.push_back(f.values[r]);
-  }
-  return part;
+  std::vector<std::size_t> rows;
+  for (std::size_t r = 0; r < splits.size(); ++r)
+    if (splits[r] == split) rows.push_back(r);
+  return finding_split(std::move(rows), findings);
 }
 
 /// Findings that the training pictures all have, or none, cannot be learned: they lose their labels

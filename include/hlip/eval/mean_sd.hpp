@@ -23,4 +23,14 @@ inline MeanSd mean_sd(std::span<const double> values) {
   return out;
 }
 
+/// The same for a few values that stand for the many that could have been, such as seeds: the
+/// standard deviation is that of the population (divided by n - 1), NaN of a single value.
+inline MeanSd sample_mean_sd(std::span<const double> values) {
+  MeanSd out = mean_sd(values);
+  const auto n = static_cast<double>(
+      std::count_if(values.begin(), values.end(), [](double v) { return !std::isnan(v); }));
+  out.sd = n > 1 ? out.sd * std::sqrt(n / (n - 1)) : not_a_number;
+  return out;
+}
+
 HLIP_END

@@ -156,6 +156,26 @@ HLIP_LAZY std::size_t subjects_in_both(const PictureTable& t, const std::vector<
   return both.size();
 }
 
+/// Of some rows those of a share of their subjects, at least one subject: the first of an order
+/// drawn by the seed, so that a smaller share is a part of a larger one.
+/// @param rows rising, of the table whose subjects these are; @param share above 0, at most 1
+HLIP_LAZY std::vector<std::size_t> rows_of_share(const std::vector<std::size_t>& rows,
+                                                 const std::vector<std::string>& subjects,
+                                                 double share, std::uint64_t seed) {
+  expect(share > 0 && share <= 1, "rows_of_share", "share {}, expected above 0, at most 1", share);
+  std::set<std::string_view> all, kept;
+  for (const std::size_t r : rows) all.insert(subjects.at(r));
+  std::vector<std::string_view> order(all.begin(), all.end());
+  RandomStream({seed, 0x5A4E0u, 0}).shuffle(order);
+  const auto wanted = std::llround(share * static_cast<double>(order.size()));
+  for (const auto subject : order)
+    if (kept.empty() || std::cmp_less(kept.size(), wanted)) kept.insert(subject);
+  std::vector<std::size_t> out;
+  for (const std::size_t r : rows)
+    if (kept.contains(subjects[r])) out.push_back(r);
+  return out;
+}
+
 /// A fold for each row, all rows of a subject in one; subjects are dealt out in an order drawn by
 /// the seed, each to the fold that has the fewest pictures.
 /// @throws hlip::error when there are fewer subjects than folds

@@ -64,6 +64,24 @@ inline ChartPoints thin_points(const ChartPoints& points, std::size_t buckets) {
   return out;
 }
 
+/// The range of an axis: as given, or what `value` of the points spans and a share of that on
+/// either side.
+template <class Value>
+std::array<double, 2> chart_range(const std::array<double, 2>& given,
+                                  const std::vector<const ChartPoints*>& data, Value value,
+                                  double margin) {
+  if (given[0] < given[1]) return given;
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (const auto* points : data)
+    for (const auto& p : *points)
+      if (const double v = value(p); std::isfinite(p.first) && std::isfinite(p.second))
+        low = std::min(low, v), high = std::max(high, v);
+  if (!(low <= high)) return {0, 1};
+  if (low == high)
+    return {low - std::max(0.5, std::abs(low) / 10), high + std::max(0.5, std::abs(high) / 10)};
+  return {low - margin * (high - low), high + margin * (high - low)};
+}
+
 /// The frame all charts share: ranges, ticks, labels, and where a value lies.
 class ChartFrame {
  public:
@@ -73,9 +91,9 @@ class ChartFrame {
         right_(o.width - 12),
         top_(o.title.empty() ? 12 : 30),
         bottom_(o.height - (o.ticks ? 40 : 12)) {
-    x_ = range(
+    x_ = chart_range(
         o.x_range, data, [](const auto& p) { return p.first; }, o.ticks ? 0 : 0.05);
-    y_ = range(
+    y_ = chart_range(
         o.y_range, data, [](const auto& p) { return p.second; }, 0.05);
   }
   double x(double v) const { return left_ + (v - x_[0]) / (x_[1] - x_[0]) * (right_ - left_); }
@@ -114,21 +132,6 @@ class ChartFrame {
   }
 
  private:
-  template <class Value>
-  static std::array<double, 2> range(const std::array<double, 2>& given,
-                                     const std::vector<const ChartPoints*>& data, Value value,
-                                     double margin) {
-    if (given[0] < given[1]) return given;
-    double low = std::numeric_limits<double>::infinity(), high = -low;
-    for (const auto* points : data)
-      for (const auto& p : *points)
-        if (const double v = value(p); std::isfinite(p.first) && std::isfinite(p.second))
-          low = std::min(low, v), high = std::max(high, v);
-    if (!(low <= high)) return {0, 1};
-    if (low == high)
-      return {low - std::max(0.5, std::abs(low) / 10), high + std::max(0.5, std::abs(high) / 10)};
-    return {low - margin * (high - low), high + margin * (high - low)};
-  }
   const ChartOptions& o_;
   double left_, right_, top_, bottom_;
   std::array<double, 2> x_{}, y_{};
