@@ -40,10 +40,16 @@ std::array<MaskedFiles, 3> read_splits(const TrainOptions& o, RunFolder& folder)
   report_problems(o, folder, table.problems, o.images, "radiographs");
   PictureColumns columns;
   columns.image = o.image_column;
-  const auto splits = splits_of(read_picture_table(o.images, columns), 0.15, o.seed, 0.15);
+  const PictureTable pictures = read_picture_table(o.images, columns);
+  const auto splits = splits_of(pictures, 0.15, o.seed, 0.15);
   std::array<std::vector<std::size_t>, 3> chosen;
-  for (std::size_t i = 0; i < table.size(); ++i)
+  std::vector<std::string> subjects;
+  for (std::size_t i = 0; i < table.size(); ++i) {
     chosen[static_cast<std::size_t>(splits[table.rows[i]])].push_back(i);
+    subjects.push_back(pictures.subjects[table.rows[i]]);
+  }
+  if (o.train_fraction < 1)
+    chosen[0] = rows_of_share(chosen[0], subjects, o.train_fraction, o.seed);
   for (const auto& [split, name] :
        {std::pair{Split::train, "train"}, {Split::valid, "valid"}, {Split::test, "test"}})
     if (chosen[static_cast<std::size_t>(split)].empty())

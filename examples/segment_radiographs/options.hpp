@@ -23,7 +23,7 @@ struct TrainOptions : RunOptions {
   std::uint64_t phantom_seed = 518;
   std::string phantom_root;
   SegmenterOptions model;
-  double augment = 1, flip = 0.5, dice_smooth = 1;
+  double augment = 1, flip = 0.5, dice_smooth = 1, train_fraction = 1;
   std::int64_t val_frequency_steps = 0;
 
   TrainOptions() {
@@ -56,6 +56,12 @@ inline void add_data_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--classes", o.classes,
                  "what is to be marked, by columns of masks: ribs,lungs=right_lung+left_lung or, "
                  "for label masks of the values 1 to 6, zones:6")
+      ->group(group);
+  app.add_option("--train-fraction", o.train_fraction,
+                 "share of the subjects to train on that is learned from, drawn by --seed; a "
+                 "smaller share is a part of a larger one")
+      ->check(CLI::Range(0.0001, 1.0))
+      ->capture_default_str()
       ->group(group);
   app.add_option("--phantom", o.phantom,
                  "draw this many synthetic radiographs with their masks instead, and use the "

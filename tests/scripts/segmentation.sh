@@ -24,6 +24,8 @@ for file in step_48/model.safetensors step_48/best.safetensors step_48/optimizer
 done
 expect 1 "$program" train --resume latest --out "$work/cut" --encoder untrained:radiograph_phantom_tiny --head upernet --width 8
 says "does not fit this run: .*; changed since it was made: .*--head"
+expect 0 "$program" train "${drawn[@]}" --encoder untrained:radiograph_phantom_tiny --head linear --classes ribs --batch-size 8 --steps 1 --train-fraction 0.5 --out "$work/few"
+says "18 radiographs of 32 pixels to train, 4 to choose by, 8 to test"
 
 # what it marks, with what table and pictures say; masks come back as masks
 expect 0 "$program" apply "$work/drawn/radiographs.csv" --split test --model "$work/straight" --out "$work/marked"
