@@ -8,7 +8,8 @@
 #   scripts/demo.sh brain --seeds 5     the same from five starts (seeds 0 to 4), and what attention across scans gains over them
 #   scripts/demo.sh cxr                 chest radiographs: an encoder learns without labels; probes of it, of the same encoder
 #                                       untrained, of one trained with labels, and of one that learned as the first did, but
-#                                       from pictures whose patches are shuffled
+#                                       from pictures whose patches are shuffled; masks of structures by heads on such encoders;
+#                                       reports, beside those of other pictures
 #   scripts/demo.sh --shuffle-reports   the control: reports of other studies, so nothing can be learned (also with brain)
 #   scripts/demo.sh --short             a minute, only to see that everything works (also with brain and cxr)
 # Other options are handed to train_ct_rate, train_brain_mri or train_rad_dino.
@@ -46,11 +47,17 @@ if [ $kind = ct ]; then
   arguments=(--phantom 6000 --phantom-root runs/phantoms)
   if [ -n "$short" ]; then arguments=(--phantom 200 --steps 20 --phantom-root runs/phantoms_short); fi
 elif [ $kind = cxr ]; then
-  programs=(train_rad_dino train_radiograph_labels encode_radiographs probe_radiographs look_at_radiographs)
+  programs=(train_rad_dino train_radiograph_labels encode_radiographs probe_radiographs look_at_radiographs segment_radiographs write_reports)
   drawn=runs/radiograph_phantoms
   arguments=(--phantom 12000)
   labels=(--epochs 12)
-  if [ -n "$short" ]; then drawn+=_short arguments=(--phantom 200 --steps 20) labels=(--steps 20 --warmup 2); fi
+  masks=(--phantom 4000)
+  steps_of() { case $1 in linear) echo 660 ;; upernet) echo 440 ;; unet) echo 350 ;; esac; }
+  reports=(--epochs 8)
+  if [ -n "$short" ]; then
+    drawn+=_short arguments=(--phantom 200 --steps 20) labels=(--steps 20 --warmup 2) masks=(--phantom 80) reports=(--steps 20)
+    steps_of() { echo 8; }
+  fi
   arguments+=(--phantom-size 64 --phantom-root $drawn)
 else
   programs=(train_brain_mri)
@@ -89,8 +96,36 @@ if [ $kind = cxr ]; then
   probe=()
   for name in pre-trained untrained labels control; do probe+=(--features "$out/features_$name.safetensors"); done
   $bin/probe_radiographs "${probe[@]}" --labels "$table" --standardise --lr 0.001,0.01 --out "$out/probe" | tee "$out/probe.txt" | sed '$d'
+
+  echo "demo: the same encoder learns without masked patches; then masks: heads on frozen encoders, and a U-Net"
+  $bin/train_rad_dino "${arguments[@]}" --ibot-weight 0 --out "$out/no_mim"
+  segment() {  # segment ENCODER HEAD MODEL
+    mkdir -p "$out/masks"
+    $bin/segment_radiographs train "${masks[@]}" --steps "$(steps_of "$2")" --phantom-root ${drawn}_masks --encoder "$3" --head "$2" --save-frequency 0 \
+      --out "$out/masks/$1,$2" >"$out/masks/$1,$2.log"
+  }
+  for head in linear upernet; do
+    segment pre-trained $head "$out/encoder"
+    segment untrained $head untrained:$model
+    segment no-MIM $head "$out/no_mim/encoder"
+  done
+  segment none unet none
+  echo "demo: reports"
+  $bin/write_reports train --encoder "$out/encoder" --images "$table" --report-column impression --batch-size 32 "${reports[@]}" --lr 2e-3 \
+    --decoder-width 96 --decoder-layers 2 --save-frequency 0 --out "$out/writer" >"$out/writer.log"
+  $bin/write_reports apply --model "$out/writer" "$table" --report-column impression --batch-size 64 --shuffle-images --out "$out/reports" |
+    tee "$out/reports.txt" | grep -v '^For research'
+  echo
+  echo "Dice by encoder and head, mean over $(awk -F, '$1 == "lungs" && $2 == "" { print $3 }' "$out/masks/none,unet/dice_summary.csv") pictures (95 % CI); of the tube where there is one"
+  for run in "$out"/masks/*/; do
+    awk -F, -v name="$(basename "$run")" '
+      FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+      $2 == "" && $1 == "tube" { line = line sprintf("  tube %.3f", $at["dice_present"]); next }
+      $2 == "" && $1 != "macro" { line = line sprintf("  %s %.3f (%.3f-%.3f)", $1, $at["dice"], $at["dice_low"], $at["dice_high"]) }
+      END { split(name, of, ","); printf "%-12s %-8s%s\n", of[1], of[2], line }' "$run/dice_summary.csv"
+  done | tee "$out/masks.txt"
   $bin/look_at_radiographs $drawn/images/synthetic_00000{0,2}.png --model "$out" --out "$out/look"
-  echo "demo: pages: $out/probe/probe.html, $out/look/look.html; all pictures are synthetic"
+  echo "demo: pages: $out/probe/probe.html, $out/look/look.html; masks and reports: $out/masks.txt, $out/reports.txt; all pictures are synthetic"
   untrained=$(awk -F, '$1 == "untrained" && $2 == "macro" {printf "%.3f", $5}' "$out/probe/probe.csv")
   sed -n "\$ s/, \([0-9]* pictures\)/, untrained $untrained, \1/p" "$out/probe.txt"
   exit
