@@ -12,10 +12,8 @@
 
 #include <hlip/hlip.hpp>
 
-#include <hlip/cli/draw_phantoms.hpp>
 #include <hlip/eval/picture_table.hpp>
 #include <hlip/losses/dice_cross_entropy.hpp>
-#include <hlip/phantoms/radiograph_writer.hpp>
 #include <hlip/systems/rad_dino/segmentation/segment_pictures.hpp>
 #include <hlip/train/report_problems.hpp>
 #include <hlip/train/run.hpp>
@@ -82,14 +80,8 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   // One function: this is the program, to be read from top to bottom.
   RunFolder folder(o);
   if (o.phantom > 0) {
-    RadiographPhantomSet set;
-    set.data_seed = o.phantom_seed, set.pictures = o.phantom, set.size = o.phantom_size;
-    set.masks = true;
-    const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
-      return write_radiograph_dataset(o.phantom_root, set, threads, progress);
-    });
-    if (!drawn) return 0;
-    o.images = drawn->table;
+    o.images = draw_radiographs(o, o.threads, true);
+    if (o.images.empty()) return 0;
   }
   auto [learned, valid, test] = read_splits(o, folder);
   o.model.structures = learned.structures, o.model.seed = o.seed;

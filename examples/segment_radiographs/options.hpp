@@ -5,6 +5,7 @@
 #include <hlip/cli/device.hpp>
 #include <hlip/cli/run_options.hpp>
 #include <hlip/datasets/chest_xray/mask_structures.hpp>
+#include <hlip/systems/rad_dino/phantom_options.hpp>
 #include <hlip/systems/rad_dino/segmentation/samples.hpp>
 #include <hlip/systems/rad_dino/segmentation/segmenter.hpp>
 
@@ -17,17 +18,15 @@ namespace segment {
 using namespace hlip;
 
 /// Defaults are RAD-DINO's where its paper says them; --phantom puts a small recipe in their place.
-struct TrainOptions : RunOptions {
+struct TrainOptions : RunOptions, DrawnRadiographs {
   std::string images, image_column = "image", classes;
-  std::int64_t phantom = 0, phantom_size = 64;
-  std::uint64_t phantom_seed = 518;
-  std::string phantom_root;
   SegmenterOptions model;
   double augment = 1, flip = 0.5, dice_smooth = 1, train_fraction = 1;
   std::int64_t val_frequency_steps = 0;
 
   TrainOptions() {
     epochs = 100, batch_size = 16, warmup = 0;
+    phantom_size = 64, phantom_seed = 518;  // not the pictures an encoder has learned from
     lr = 5e-4, beta2 = 0.999, eps = 1e-8, wd = 0;
   }
 };
@@ -63,21 +62,7 @@ inline void add_data_options(CLI::App& app, TrainOptions& o) {
       ->check(CLI::Range(0.0001, 1.0))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--phantom", o.phantom,
-                 "draw this many synthetic radiographs with their masks instead, and use the "
-                 "phantom recipe where options are not given")
-      ->check(CLI::Range(16, 1000000))
-      ->group(group);
-  app.add_option("--phantom-size", o.phantom_size, "rows and columns of a synthetic radiograph")
-      ->check(CLI::Range(32, 2048))
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--phantom-root", o.phantom_root,
-                 "where the synthetic radiographs are kept (default: OUT/phantom)")
-      ->group(group);
-  app.add_option("--phantom-seed", o.phantom_seed, "which synthetic radiographs")
-      ->capture_default_str()
-      ->group(group);
+  add_phantom_options(app, o, group);
   add_loading_options(app, o, group);
 }
 

@@ -29,21 +29,7 @@ inline void add_data_options(CLI::App& app, RadDinoOptions& o) {
                  "of volumes the split's folder")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--phantom", o.phantom,
-                 "draw this many synthetic radiographs instead, and use the phantom recipe where "
-                 "options are not given")
-      ->check(CLI::Range(16, 1000000))
-      ->group(group);
-  app.add_option("--phantom-size", o.phantom_size, "rows and columns of a synthetic radiograph")
-      ->check(CLI::Range(32, 2048))
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--phantom-root", o.phantom_root,
-                 "where the synthetic radiographs are kept (default: OUT/phantom)")
-      ->group(group);
-  app.add_option("--phantom-seed", o.phantom_seed, "which synthetic radiographs")
-      ->capture_default_str()
-      ->group(group);
+  add_phantom_options(app, o, group);
   app.add_flag("--shuffle-patches", o.shuffle_patches,
                "the control: every picture has its patches in random order")
       ->group(group);

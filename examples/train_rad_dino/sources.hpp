@@ -6,10 +6,8 @@
 
 #include <hlip/hlip.hpp>
 
-#include <hlip/cli/draw_phantoms.hpp>
 #include <hlip/datasets/chest_xray/table.hpp>
 #include <hlip/io/gzip_libdeflate.hpp>
-#include <hlip/phantoms/radiograph_writer.hpp>
 #include <hlip/systems/rad_dino/picture_encoder.hpp>
 #include <hlip/systems/rad_dino/samples.hpp>
 #include <hlip/systems/rad_dino/study_encoder.hpp>
@@ -34,13 +32,8 @@ template <class B> struct Pictures {
   Pictures(RadDinoOptions& o, RunFolder& folder)
       : config(model_config(o)), preparation(preparation_of(o)) {
     if (o.phantom > 0) {
-      RadiographPhantomSet set;
-      set.data_seed = o.phantom_seed, set.pictures = o.phantom, set.size = o.phantom_size;
-      const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
-        return write_radiograph_dataset(o.phantom_root, set, threads, progress);
-      });
-      if (!drawn) return;
-      o.images = drawn->table;
+      o.images = draw_radiographs(o, o.threads, false);
+      if (o.images.empty()) return;
     }
     RadiographTableOptions reading;
     reading.image_column = o.phantom > 0 ? "image" : o.image_column;

@@ -1,5 +1,5 @@
 // Options of a program that pre-trains encoders on radiographs or on volumes, and what they come
-// to. Needs CLI11 and nlohmann_json.
+// to. Needs CLI11, nlohmann_json and libpng.
 #pragma once
 
 #include <hlip/cli/run_options.hpp>
@@ -8,6 +8,7 @@
 #include <hlip/imaging/prepare_radiograph.hpp>
 #include <hlip/imaging/preprocess_ct.hpp>
 #include <hlip/models/vit_configs.hpp>
+#include <hlip/systems/rad_dino/phantom_options.hpp>
 #include <hlip/systems/rad_dino/schedules.hpp>
 #include <hlip/systems/rad_dino/self_distillation.hpp>
 #include <hlip/systems/rad_dino/study_backbone.hpp>
@@ -22,11 +23,9 @@ HLIP_BEGIN
 
 /// What such a program is told. The defaults are RAD-DINO's; --phantom puts its own in place of
 /// them.
-struct RadDinoOptions : RunOptions {
+struct RadDinoOptions : RunOptions, DrawnRadiographs {
   // data
-  std::int64_t phantom = 0, phantom_size = 96;
-  std::uint64_t phantom_seed = 2611;
-  std::string phantom_root, images, image_column = "image", split = "train";
+  std::string images, image_column = "image", split = "train";
   bool shuffle_patches = false;
   std::string volumes, ct_preset;
   index_t num_scans = 1;
