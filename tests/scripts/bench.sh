@@ -37,6 +37,7 @@ lines 1 "model batch scans" infer "${tiny[@]}" --scans 1 --threads 1 --provider 
 lines 1 "levels warmup" infer "${tiny[@]}" --threads 1 --levels study --warmup 0
 says '"levels":"study"'
 lines 1 "model batch tokens" text "${tiny[@]}" --tokens 9 --threads 1
+lines 2 "prompt tokens parameters answer" decode --folder "$source/tests/golden/llama_hf/model" --prompt 5 --tokens 3 --threads 1,2 --steps 1
 lines 12 "model batch scans m n k gflops" gemm "${tiny[@]}" --threads 1
 lines 1 "m n k gflops" gemm --m 5 --n 7 --k 3 --trans-a 1 --trans-b 0 --threads 1 --steps 1
 lines 6 "model sequences tokens gflops" attention "${tiny[@]}" --threads 1
