@@ -341,11 +341,11 @@ def row_u_net(run, table):
 
 def row_decode(run, table):
     """Tokens of a language model of random numbers, beside transformers; in fp32 both have to give the same answer."""
+    if importlib.util.find_spec("transformers") is None:
+        print("  left out: decode, because transformers is not installed", file=sys.stderr)
+        return
     for precision in ("fp32", "bf16"):
         what = f"greedy answer of 32 tokens to 32, Llama of 1.1 billion parameters in {precision}"
-        if importlib.util.find_spec("transformers") is None:
-            table.missing(what, "≥ 1.2", "transformers is not installed")
-            continue
         with tempfile.TemporaryDirectory() as folder:
             options = ("--folder", folder, "--prompt", 32, "--tokens", 32)
             run.lines("transformers", [sys.executable, "-m", "pytorch_side.measure", "llama-folder", "--folder", folder, "--precision", precision,

@@ -150,8 +150,16 @@ int main(int argc, char** argv) {
                  o.run.seeds);
       return 2;
     }
+    if (o.name == "few-labels" && o.recipe.pictures < 1200 && !o.shortened) {
+      fmt::print(stderr,
+                 "ablate_rad_dino: --phantom {}: of 1 % of these subjects a probe learns nothing, "
+                 "few-labels wants 1200 pictures or more\n",
+                 o.recipe.pictures);
+      return 2;
+    }
     o.run.programs = own_folder();
     o.run.out = std::filesystem::path(o.run.out + "/").lexically_normal().parent_path().string();
+    if (o.run.out.empty()) o.run.out = ".";
     o.run.drawn = o.phantom_root.empty() ? o.run.out + "/phantom" : o.phantom_root;
     o.recipe.batch = std::min<std::int64_t>(64, o.recipe.pictures / 32);
     return ablate(o);

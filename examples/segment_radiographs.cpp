@@ -52,7 +52,12 @@ std::array<MaskedFiles, 3> read_splits(const TrainOptions& o, RunFolder& folder)
        {std::pair{Split::train, "train"}, {Split::valid, "valid"}, {Split::test, "test"}})
     if (chosen[static_cast<std::size_t>(split)].empty())
       fail_file(o.images, "", "no picture is left for the split {}", name);
-  return {all.subset(chosen[0]), all.subset(chosen[1]), all.subset(chosen[2])};
+  MaskedFiles test = all.subset(chosen[2]);
+  bool known = false;
+  for (const auto& masks : test.masks)
+    for (const auto& path : masks) known = known || !path.empty();
+  if (!known) fail_file(o.images, "", "no mask of the split test is known: nothing to measure by");
+  return {all.subset(chosen[0]), all.subset(chosen[1]), std::move(test)};
 }
 
 /// What was learned is worth: Dice of pictures it has not seen.
@@ -100,11 +105,12 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
     return dice_binary_cross_entropy(segmenter(batch.pictures, context), batch.masks, o.dice_smooth)
         .total();
   };
+  std::vector<std::string> left_out;  // of the last validation
   const auto validate = [&](std::int64_t step) {
     if (o.dry_run && step > 0) return 0.0;  // done before
     NoGrad guard;
     double sum = 0, count = 0;
-    std::vector<std::string> left_out;
+    left_out.clear();
     each_masked_batch(validation, o.batch_size, o.skip_bad ? &left_out : nullptr,
                       [&](const std::vector<index_t>&, const std::vector<MaskedPicture>& batch) {
                         const auto n = static_cast<double>(batch.size());
@@ -128,6 +134,7 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   if (o.dry_run) validate(0);
   const StageResult done = run.train(objective, samples, collate);
   if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
+  for (const auto& problem : left_out) fmt::print("left out: {}\n", visible_text(problem));
   objective.take_best();
   write_segmenter(o.out + "/model", segmenter);
   fmt::print("best after step {} of {}, validation loss {:.4f}; the model is in {}/model\n",

@@ -29,9 +29,11 @@ template <class B> struct Hooks : StageHooks {
   const ReportTokens* tokens;
   bool has_encoder;
   void before_first_step() const {
-    if (!has_encoder && !o->dry_run)
-      write_picture_encoder(writer_encoder_folder(o->out), writer->encoder.vit,
-                            writer->encoder.preparation);
+    if (has_encoder || o->dry_run) return;
+    // with positions for its pictures: the files cannot say how to resize them
+    const RadiographPreparation& preparation = writer->encoder.preparation;
+    Vit<float, B> fitted = with_positions_for(writer->encoder.vit, preparation.crop);
+    write_picture_encoder(writer_encoder_folder(o->out), fitted, preparation);
   }
   void add_files(const std::string& checkpoint) const {
     write_writer_files(checkpoint, *writer, o->writer, *tokens);
@@ -46,11 +48,15 @@ template <class B> int train(B, const TrainOptions& o, const std::string& resolv
   RadiographTable table = read_radiograph_table(o.images, reading);
   Problems problems = std::move(table.problems);
   const ReportRows rows = rows_with_reports(table, o.table.report_column, o.split, problems);
-  const ReportTokens tokens = writer_tokens(o.writer, rows.reports, o.min_word_count);
-
-  // ---- model: what the run began with is in its folder ----------------------------------------
   Run run(o, folder, rad_dino_stages());
   run.find_origin(resolved);
+  // what was learned with these words goes on with them, whatever the table has now
+  const std::string words = run.origin().path + "/vocab.txt";
+  const bool has_words = !run.origin().path.empty() && is_file(words);
+  const ReportTokens tokens = has_words ? ReportTokens(WordTokenizer(Vocabulary::load(words)))
+                                        : writer_tokens(o.writer, rows.reports, o.min_word_count);
+
+  // ---- model: what the run began with is in its folder ----------------------------------------
   const std::string own = writer_encoder_folder(o.out);
   const bool resumed = !run.origin().path.empty() && is_file(own + "/config.json");
   PictureEncoder<B> encoder = load_picture_encoder<B>(resumed ? own : o.encoder, o.seed);
@@ -99,6 +105,10 @@ void collect(const ApplyOptions& o, const std::string& argument, std::vector<std
   reading.image_column = o.table.image_column;
   const RadiographTable table = read_radiograph_table(argument, reading);
   if (!o.skip_bad) expect_no_problems(table);
+  if (argument.ends_with(".csv") && o.table.report_column != TableOptions().report_column &&
+      !table.has(o.table.report_column))
+    fail_file(argument, "", "has no column {} (--report-column)",
+              quote_text(o.table.report_column));
   for (const std::size_t i : pictures_of_split(table, o.split)) {
     files.push_back(table.images[i]), all.names.push_back(table.names[i]);
     all.reports.emplace_back(table.has(o.table.report_column) ? table.text(i, o.table.report_column)
@@ -130,6 +140,9 @@ template <class B> int apply(B, const ApplyOptions& o) {
     std::replace(all.generated.back().begin(), all.generated.back().end(), char(0), char(32));
   }
   write_table(o.out, all);
+  if (!made.stopped_by.empty())
+    fail("write_reports", "{} ({} reports are in {}/reports.csv; hint: --skip-bad)",
+         made.stopped_by, all.names.size(), o.out);
   fmt::print("{} pictures of {} given -> {}/reports.csv\n", all.names.size(), files.size(),
              visible_text(o.out));
   write_scores(o, all);

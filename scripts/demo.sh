@@ -98,7 +98,7 @@ if [ $kind = cxr ]; then
   $bin/probe_radiographs "${probe[@]}" --labels "$table" --standardise --lr 0.001,0.01 --out "$out/probe" | tee "$out/probe.txt" | sed '$d'
 
   echo "demo: the same encoder learns without masked patches; then masks: heads on frozen encoders, and a U-Net"
-  $bin/train_rad_dino "${arguments[@]}" --ibot-weight 0 --out "$out/no_mim"
+  $bin/train_rad_dino "${arguments[@]}" --ibot-weight 0 --out "$out/no_mim" "${extra[@]}"
   segment() {  # segment ENCODER HEAD MODEL
     mkdir -p "$out/masks"
     $bin/segment_radiographs train "${masks[@]}" --steps "$(steps_of "$2")" --phantom-root ${drawn}_masks --encoder "$3" --head "$2" --save-frequency 0 \
@@ -120,7 +120,7 @@ if [ $kind = cxr ]; then
   for run in "$out"/masks/*/; do
     awk -F, -v name="$(basename "$run")" '
       FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-      $2 == "" && $1 == "tube" { line = line sprintf("  tube %.3f", $at["dice_present"]); next }
+      $2 == "" && $1 == "tube" { line = line ($at["dice_present"] == "" ? "  tube -" : sprintf("  tube %.3f (%.3f-%.3f)", $at["dice_present"], $at["present_low"], $at["present_high"])); next }
       $2 == "" && $1 != "macro" { line = line sprintf("  %s %.3f (%.3f-%.3f)", $1, $at["dice"], $at["dice_low"], $at["dice_high"]) }
       END { split(name, of, ","); printf "%-12s %-8s%s\n", of[1], of[2], line }' "$run/dice_summary.csv"
   done | tee "$out/masks.txt"

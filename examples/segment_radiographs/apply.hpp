@@ -43,17 +43,19 @@ inline void collect(const ApplyOptions& o, const std::string& argument, MaskedFi
   }
 }
 
-/// Names of files for pictures: the last part of each, or the whole path where that is not enough.
+/// Names of files for pictures: the last part of each without its ending, or with it, or the whole
+/// path where that is not enough.
 inline std::vector<std::string> file_names(const std::vector<std::string>& pictures) {
-  std::vector<std::string> short_names, long_names;
+  std::vector<std::string> stems, short_names, long_names;
   for (const auto& name : pictures) {
     const auto path = std::filesystem::path(name);
-    short_names.push_back(path.stem().string());
-    std::string whole = path.parent_path().relative_path() / path.stem();
+    stems.push_back(path.stem().string());
+    short_names.push_back(path.filename().string());
+    std::string whole = path.relative_path().string();
     for (char& c : whole) c = c == '/' ? '_' : c;
     long_names.push_back(whole);
   }
-  for (auto* names : {&short_names, &long_names}) {
+  for (auto* names : {&stems, &short_names, &long_names}) {
     std::vector<std::string> sorted = *names;
     std::sort(sorted.begin(), sorted.end());
     if (std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()) return *names;

@@ -49,20 +49,19 @@ inline void expect_reports(const ScoreOptions& o, const Written& all) {
 
 /// Prints the scores of the rows that have a report, and writes them to scores.csv.
 inline void write_scores(const ScoreOptions& o, const Written& all) {
-  std::vector<std::string> names, references, hypotheses;
-  for (std::size_t i = 0; i < all.names.size(); ++i) {
-    if (white_space_words(all.reports[i]).empty()) continue;
-    names.push_back(all.names[i]);
-    references.push_back(all.reports[i]), hypotheses.push_back(all.generated[i]);
-  }
-  if (const auto without = all.names.size() - names.size(); without > 0)
+  std::vector<std::size_t> kept;
+  for (std::size_t i = 0; i < all.names.size(); ++i)
+    if (!white_space_words(all.reports[i]).empty()) kept.push_back(i);
+  if (const auto without = all.names.size() - kept.size(); without > 0)
     fmt::print("{} of {} pictures have no report to compare with\n", without, all.names.size());
-  if (names.empty()) return;
-  const ComparedReports compared = compare_reports(names, references, hypotheses, o.read);
+  if (kept.empty()) return;
+  // what others have read is of all rows
+  const ComparedReports compared =
+      compare_reports(all.names, all.reports, all.generated, o.read).subset(kept);
   const auto scores = score_reports(compared, o.bootstrap);
   std::vector<ReportScore> control;
   if (o.shuffle_images)
-    control = score_reports(compared.with_hypotheses_of(derangement(names.size(), o.shuffle_seed)),
+    control = score_reports(compared.with_hypotheses_of(derangement(kept.size(), o.shuffle_seed)),
                             o.bootstrap);
   fmt::print("{}", report_score_text(scores, control));
   atomic_write(o.out + "/scores.csv", report_score_csv(scores, control));
@@ -70,7 +69,7 @@ inline void write_scores(const ScoreOptions& o, const Written& all) {
   fmt::print("For research only: not a medical device.\nlabel F1 {}{}, {} reports\n",
              report_score_cell(scores[label]),
              control.empty() ? "" : ", of other pictures " + report_score_cell(control[label]),
-             names.size());
+             kept.size());
 }
 
 /// Scores of a table.

@@ -45,8 +45,12 @@ TEST_CASE("dice table: intervals hold the mean and come again with the seed") {
     CHECK(r.interval.low <= r.dice.mean);
     CHECK(r.dice.mean <= r.interval.high);
     CHECK(r.interval.low == again.rows()[i].interval.low);
+    CHECK(r.present_interval.low <= r.dice_present);
+    CHECK(r.dice_present <= r.present_interval.high);
   }
   CHECK(t.macro_interval().low < t.macro());
+  CHECK(t.rows()[3].present_interval.low == 0);  // of 0 and 0.6
+  CHECK(t.rows()[3].present_interval.high == doctest::Approx(0.6));
 }
 
 TEST_CASE("dice table: as files and as lines") {

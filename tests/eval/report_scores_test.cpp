@@ -61,6 +61,15 @@ TEST_CASE("score_reports: hypotheses of others score less, and tables have both"
   CHECK(report_score_text(scores).find("other") == text.npos);
 }
 
+TEST_CASE("compared reports: some of them keep what was read in them") {
+  const ComparedReports all = compared(), some = all.subset({1, 4});
+  REQUIRE(some.references.size() == 2);
+  CHECK(some.references[1].text == all.references[4].text);
+  CHECK(some.references[0].facts == all.references[1].facts);
+  CHECK(some.hypotheses[1].labels == all.hypotheses[4].labels);
+  CHECK((some.findings == all.findings && some.facts == all.facts));
+}
+
 TEST_CASE("score_reports: without findings and facts, and what does not fit") {
   ComparedReports few;
   few.references = {{"clear lungs"}, {"no nodule"}}, few.hypotheses = {{"clear"}, {""}};

@@ -137,4 +137,10 @@ rm "$work/bin/encode_radiographs"
 expect 1 "$ablate" no-mim --out "$work/x"
 says "bin/encode_radiographs: is not there or cannot be run"
 [ ! -e "$work/x/draw.log" ] || fail "begun without all programs"
+
+# the programs themselves, where all of them are built, take the options that they are started with
+if [ -x "$bin/train_rad_dino" ] && [ -x "$bin/segment_radiographs" ]; then
+  expect 0 "$bin/ablate_rad_dino" no-mim --short --out "$work/real"
+  says "^no-mim: .* of 4 agree, .*, 2 seeds"
+fi
 echo "ablate: tables, steps that go on, faults named"

@@ -39,11 +39,21 @@ cmp "$work/whole/step_8/model.safetensors" "$work/parts/step_8/model.safetensors
 apply() { "$write" apply --max-new-tokens 12 "$@"; }
 expect 0 apply --model "$work/whole" "$work/table.csv" --shuffle-images --out "$work/a" --threads 1 --batch-size 1
 says "^label F1 .*, of other pictures .*, 2 reports"
-expect 0 apply --model "$work/parts/step_8" "$work/table.csv" --shuffle-images --out "$work/b" --threads 3
+expect 0 apply --model "$work/parts/step_8/" "$work/table.csv" --shuffle-images --out "$work/b" --threads 3
 cmp "$work/a/reports.csv" "$work/b/reports.csv" || fail "reports depend on threads or on how many are written at a time"
 cmp "$work/a/scores.csv" "$work/b/scores.csv" || fail "scores depend on threads"
 expect 0 "$write" score "$work/a/reports.csv" --shuffle-images --out "$work/c"
 cmp "$work/a/scores.csv" "$work/c/scores.csv" || fail "scores of the written table are others"
+# what others have read counts rows without a report too, which are then left out
+python3 - "$work" <<'PY'
+import json, sys
+fact = lambda word: {"entities": {"1": {"tokens": word, "label": "x", "relations": []}}}
+open(sys.argv[1] + "/three.csv", "w").write("image,report,generated\na,,No nodule.\nb,A nodule.,A nodule.\nc,A mass.,A mass.\n")
+json.dump({"0": {"entities": {}}, "1": fact("nodule"), "2": fact("mass")}, open(sys.argv[1] + "/reference.json", "w"))
+json.dump({"0": fact("nodule"), "1": fact("nodule"), "2": fact("mass")}, open(sys.argv[1] + "/generated.json", "w"))
+PY
+expect 0 "$write" score "$work/three.csv" --out "$work/three" --radgraph-reference "$work/reference.json" --radgraph-generated "$work/generated.json"
+grep -q '^relation F1,1,' "$work/three/scores.csv" || fail "facts of RadGraph are those of another row: $(cat "$work/three/scores.csv")"
 expect 0 apply --model "$work/whole" "$work/p0.png" --out "$work/one"
 says "1 of 1 pictures have no report to compare with"
 
@@ -67,6 +77,12 @@ refused "tokenizer.model: is not there; .*(hint:" train --decoder "$work/moved" 
 refused "takes features of width 96, those of .* have 128 (hint:" apply --model "$work/whole" --encoder untrained:radiograph_phantom "$work/table.csv" --out "$work/d"
 refused "expected two or more (hint: a table with a column of reports" apply --model "$work/whole" "$work/p0.png" --shuffle-images --out "$work/d"
 own() { "$write" train --encoder untrained:radiograph_phantom_tiny --batch-size 2 --steps 2 "${tiny[@]}" --out "$work/f" --images "$work/$1" "${@:2}"; }
+# a table that has more rows now goes on with the words that were learned
+cp "$work/p1.png" "$work/more.png"
+sed 's/^p1.png.*/&\nmore.png,train,"Picture 1, picture 1, picture 1 picture 1 nodule."/' "$work/table.csv" >"$work/more.csv"
+expect 0 train "${tiny[@]}" --steps 3 --out "$work/words"
+expect 0 "$write" train --resume latest --steps 4 --images "$work/more.csv" --out "$work/words"
+cmp "$work/words/step_3/vocab.txt" "$work/words/step_4/vocab.txt" || fail "a run that goes on has other words"
 refused "none.csv: line 1: column report is absent" own none.csv
 refused "empty.csv: line 5, column report: is empty" own empty.csv
 refused "long.csv: line 5: a report of .* tokens; behind the 28" own long.csv

@@ -97,6 +97,10 @@ TEST_CASE("read_ablation: findings, means of those that all probes have, and str
         "structure,class,dice_present\nribs,,0.1\n");
   CHECK(test::error_of([&] { read_ablation(a, run); }).find("has no line for \"lungs\"") !=
         std::string::npos);
+  write(run.folder_of(1, "b") + "/masks/dice_summary.csv",
+        "structure,class,dice_present\nlungs,,\n");  // which no tested picture has
+  const AblationTable without = read_ablation(a, run).table;
+  CHECK(std::isnan(without.values(1, without.metric("Dice lungs"))[1]));
   std::filesystem::remove(run.folder_of(1, "a") + "/probe/probe.csv");
   CHECK(test::error_of([&] {
           read_ablation(a, run);

@@ -32,6 +32,7 @@ class DiceTable {
     Interval interval;
     std::int64_t present = 0;            ///< pictures that have it
     double dice_present = not_a_number;  ///< the mean over these
+    Interval present_interval;
   };
 
   /// @param values row-major (pictures, classes of all groups), 0 to 1 or NaN
@@ -81,13 +82,16 @@ class DiceTable {
   }
   /// The rows for programs.
   HLIP_LAZY std::string to_csv() const {
-    std::string text = "structure,class,pictures,dice,sd,dice_low,dice_high,present,dice_present\n";
+    std::string text =
+        "structure,class,pictures,dice,sd,dice_low,dice_high,present,dice_present,present_low,"
+        "present_high\n";
     for (const auto& r : rows_)
       text += csv_row(std::vector<std::string>{
           r.structure, r.name, fmt::format("{}", r.pictures), detail::csv_number(r.dice.mean),
           detail::csv_number(r.dice.sd), detail::csv_number(r.interval.low),
           detail::csv_number(r.interval.high), fmt::format("{}", r.present),
-          detail::csv_number(r.dice_present)});
+          detail::csv_number(r.dice_present), detail::csv_number(r.present_interval.low),
+          detail::csv_number(r.present_interval.high)});
     return text;
   }
   /// Dice of every picture and class that is known.
@@ -137,6 +141,7 @@ class DiceTable {
     row.dice = mean_sd(each), row.dice_present = mean_without_nan(where_present);
     rows_.push_back(std::move(row));
     of_pictures_.push_back(std::move(each));
+    where_present_.push_back(std::move(where_present));
   }
   /// The mean over pictures drawn so often; NaN if none of them is known.
   static double weighted_mean(const std::vector<double>& each,
@@ -161,13 +166,17 @@ class DiceTable {
     for (const auto& r : rows_) means.push_back(r.dice.mean);
     macro_.dice.mean = macro_of(means);
     const auto intervals = bootstrap_intervals(
-        static_cast<std::int64_t>(pictures_.size()), n + 1,
+        static_cast<std::int64_t>(pictures_.size()), 2 * n + 1,
         [&](std::span<const std::int64_t> weights, std::span<double> out) {
-          for (std::size_t r = 0; r < n; ++r) out[r] = weighted_mean(of_pictures_[r], weights);
+          for (std::size_t r = 0; r < n; ++r) {
+            out[r] = weighted_mean(of_pictures_[r], weights);
+            out[n + 1 + r] = weighted_mean(where_present_[r], weights);
+          }
           out[n] = macro_of(out.first(n));
         },
         options);
-    for (std::size_t r = 0; r < n; ++r) rows_[r].interval = intervals[r];
+    for (std::size_t r = 0; r < n; ++r)
+      rows_[r].interval = intervals[r], rows_[r].present_interval = intervals[n + 1 + r];
     macro_.interval = intervals[n];
   }
 
@@ -178,7 +187,8 @@ class DiceTable {
   std::size_t classes_ = 0;
   std::vector<Row> rows_;
   Row macro_;
-  std::vector<std::vector<double>> of_pictures_;  // of each row: its Dice in every picture
+  // of each row: its Dice in every picture, and in those that have it
+  std::vector<std::vector<double>> of_pictures_, where_present_;
 };
 
 HLIP_END

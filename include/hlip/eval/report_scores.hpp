@@ -34,6 +34,13 @@ struct ComparedReports {
     for (std::size_t i = 0; i < from.size(); ++i) other.hypotheses[i] = hypotheses[from[i]];
     return other;
   }
+  /// Some of them, by their numbers.
+  ComparedReports subset(const std::vector<std::size_t>& rows) const {
+    ComparedReports some{{}, {}, findings, facts};
+    for (const std::size_t i : rows)
+      some.references.push_back(references[i]), some.hypotheses.push_back(hypotheses[i]);
+    return some;
+  }
 };
 
 /// One score of generated reports.

@@ -15,6 +15,7 @@
 #include <hlip/train/objective.hpp>
 #include <hlip/train/progress.hpp>
 #include <hlip/train/run_length.hpp>
+#include <hlip/train/running_moments.hpp>
 #include <hlip/train/stop_signal.hpp>
 
 #include <algorithm>
@@ -95,7 +96,8 @@ template <class O, Communicator C = SingleProcess> class Trainer {
         options_(options),
         store_(store),
         communicator_(communicator),
-        optimizer_(objective.parameter_groups(), options.adamw) {
+        optimizer_(objective.parameter_groups(), options.adamw),
+        moments_(running_moments(objective.model())) {
     options_.schedule.total = options_.steps;
     expect(!optimizer_.parameters().empty(), "trainer", "no parameter requires a gradient");
     expect(options.accum_freq >= 1, "trainer", "accum_freq is {}, expected at least 1",
@@ -311,6 +313,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       if (s.name == "weight_decay") decay_factor = at.values.back().second;
     }
     optimizer_.zero_grad();
+    MomentsOfStep<T, B> moments(moments_);
     const StepScalars<T, B> scalars = objective_.backward(parts, at);
     average_gradients();
     const std::vector<double> norms = read_numbers(scalars, r);
@@ -324,6 +327,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
       return r;
     }
     const Interruptible wholly(nullptr);
+    moments.keep();
     AdamWStep step{r.lr, decay_factor, {}, at.values};
     for (const double norm : norms)
       step.grad_scales.push_back(clip_scale(norm, options_.grad_clip_norm));
@@ -522,6 +526,7 @@ template <class O, Communicator C = SingleProcess> class Trainer {
   CheckpointStore store_;
   C communicator_;
   AdamW<T, B> optimizer_;
+  const std::vector<Tensor<T, B>> moments_;  // of batch norms
   std::int64_t step_ = 0, skipped_ = 0, saved_at_ = -1;
   std::string saved_path_;  // of the newest checkpoint: written, or gone on from
   bool log_failed_ = false;

@@ -54,7 +54,7 @@ struct VoxelBox {
 
 /// A box with a share of a volume's voxels from `scale`, its sides off the volume's proportions by
 /// up to `aspect`, anywhere inside. What would stick out is cut off.
-/// @param uniform called as uniform() for the next number in [0, 1), six times
+/// @param uniform called as uniform() for the next number in [0, 1), seven times
 template <class Uniform>
 VoxelBox sample_voxel_box(const Shape& volume, const std::array<double, 2>& scale, double aspect,
                           Uniform&& uniform) {

@@ -46,7 +46,8 @@ HLIP_LAZY void read_dice(const std::string& path, const std::vector<std::string>
     std::size_t r = 0;
     while (r < table.rows() && (table.at(r, structure) != name || !table.at(r, part).empty())) ++r;
     if (r == table.rows()) fail_file(path, "", "has no line for {}", quote_text(name));
-    numbers.add({"Dice", name}, table_number<double>(table, r, dice));
+    numbers.add({"Dice", name}, table.at(r, dice).empty() ? not_a_number  // no picture has it
+                                                          : table_number<double>(table, r, dice));
   }
 }
 

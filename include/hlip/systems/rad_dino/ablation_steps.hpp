@@ -133,8 +133,8 @@ class AblationPlan {
     Words words = pictures(recipe_.marked(), run_.drawn + "_masks");
     words.insert(words.begin(), "train");
     words.insert(words.end(),
-                 {"--encoder", model(variant.encoder), "--head", "linear", "--steps",
-                  std::to_string(recipe_.head_steps), "--batch-size",
+                 {"--encoder", model(variant.encoder), "--head", "linear", "--size", "64",
+                  "--steps", std::to_string(recipe_.head_steps), "--batch-size",
                   std::to_string(recipe_.head_batch()), "--val-frequency-steps",
                   std::to_string(recipe_.head_steps / 10 + 1), "--seed", std::to_string(seed_)});
     add_share(words, variant);

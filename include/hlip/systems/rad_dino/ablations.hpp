@@ -118,7 +118,7 @@ HLIP_LAZY Ablation initialisation_ablation() {
   a.numbers = {macro_auprc(), {{"AUPRC", "rare less macro"}, {"AUPRC Hiatal hernia"}, {"AUPRC *"}}};
   a.expectations = {
       {"going on is better than beginning at random", "continued", "noise", "AUPRC macro"},
-      {"the rare finding gains most", "continued", "noise", "AUPRC rare less macro"}};
+      {"the rare finding gains more than the mean", "continued", "noise", "AUPRC rare less macro"}};
   return a;
 }
 

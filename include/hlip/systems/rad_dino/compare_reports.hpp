@@ -38,6 +38,8 @@ HLIP_LAZY void add_facts(std::vector<ReportContent>& reports, const std::string&
                          const std::vector<std::string>& names, RadgraphNumbers& numbers) {
   RadgraphReports facts = read_radgraph(path, numbers);
   const bool numbered = facts.contains("0");
+  if (numbered && facts.size() != reports.size())
+    fail_file(path, "", "has facts of {} reports, there are {}", facts.size(), reports.size());
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const auto at = facts.find(numbered ? std::to_string(i) : names[i]);
     if (at == facts.end())

@@ -99,7 +99,7 @@ HLIP_LAZY ReportTokens writer_tokens(const WriterDescription& d,
   std::vector<std::string> texts(reports.begin(), reports.end());
   std::string request = d.request;
   if (const auto at = request.find(image_mark); at != request.npos)
-    request.erase(at, image_mark.size());
+    request.replace(at, image_mark.size(), " ");
   // often enough to be known
   for (std::int64_t i = 0; i < min_word_count; ++i) texts.push_back(request);
   return ReportTokens(WordTokenizer::learn(texts, min_word_count));
@@ -219,7 +219,9 @@ LoadedWriter<B> load_report_writer(const std::string& from, const std::string& e
   const bool averaged = is_file(path + "/model_ema.safetensors");
   const SafetensorsFile stored(path + (averaged ? "/model_ema.safetensors" : "/model.safetensors"));
   ReportWriter<B> w;
-  const std::string run = std::filesystem::path(path).parent_path().string();
+  std::filesystem::path at = std::filesystem::absolute(path).lexically_normal();
+  if (!at.has_filename()) at = at.parent_path();  // of a path with a slash at its end
+  const std::string run = at.parent_path().string();
   const std::string where = encoder.empty() ? writer_encoder_folder(run) : encoder;
   w.encoder = load_picture_encoder<B>(where);
   detail::expect_width(stored, w.encoder.vit.config.embed_dim, where);

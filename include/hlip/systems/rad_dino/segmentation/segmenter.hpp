@@ -108,7 +108,10 @@ template <class B> void write_segmenter(const std::string& folder, Segmenter<B>&
   if (failed) fail_file(folder, "", "cannot be made: {}", failed.message());
   remove_unfinished_files(folder);
   std::filesystem::remove(folder + "/segmentation.json", failed);
-  if (s.encoder) write_picture_encoder(folder + "/encoder", s.encoder->vit, s.encoder->preparation);
+  if (s.encoder) {  // with positions for these pictures: the files cannot say how to resize them
+    Vit<float, B> fitted = with_positions_for(s.encoder->vit, s.side());
+    write_picture_encoder(folder + "/encoder", fitted, s.encoder->preparation);
+  }
   atomic_write(folder + "/preprocessor_config.json",
                preprocessor_json(s.preparation).dump(2) + "\n");
   SafetensorsWriter weights;
