@@ -81,6 +81,15 @@ void measure(const TrainOptions& o, const Segmenter<B>& segmenter, MaskedFiles t
              table.last_line());
 }
 
+/// Before the first step the run gets a copy of its encoder: what it was read from may change.
+template <class B> struct Hooks : StageHooks {
+  const Segmenter<B>* segmenter;
+  std::string folder;  ///< none: not to be written
+  void before_first_step() const {
+    if (!folder.empty()) write_encoder_of(*segmenter, folder);
+  }
+};
+
 template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   // One function: this is the program, to be read from top to bottom.
   RunFolder folder(o);
@@ -89,14 +98,19 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
     if (o.images.empty()) return 0;
   }
   auto [learned, valid, test] = read_splits(o, folder);
-  o.model.structures = learned.structures, o.model.seed = o.seed;
-  Segmenter<B> segmenter = make_segmenter<B>(o.model);
+  Run run(o, folder, {{"step", "train", "train"}});
+  run.find_origin(resolved);
+  const std::string own = o.out + "/encoder";
+  const bool resumed = !run.origin().path.empty() && is_file(own + "/config.json");
+  SegmenterOptions made_of = o.model;
+  made_of.structures = learned.structures, made_of.seed = o.seed;
+  if (resumed) made_of.encoder = own;
+  Segmenter<B> segmenter = make_segmenter<B>(made_of);
+  if (resumed) segmenter.encoder->name = o.model.encoder;
   const auto samples = std::make_shared<const MaskedRadiographs>(
       std::move(learned), segmenter.preparation, augmentation_of(o));
   const MaskedRadiographs validation(std::move(valid), segmenter.preparation);
 
-  Run run(o, folder, {{"step", "train", "train"}});
-  run.find_origin(resolved);
   const auto collate = [levels = segmenter.preparation.levels,
                         channels = segmenter.channels()](const std::vector<MaskedPicture>& batch) {
     return collate_masks<B>(batch, levels, channels);
@@ -132,7 +146,10 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
       samples->size(), segmenter.side(), validation.size(), test.size(), segmenter.config.classes,
       o.model.head, count_parameters(segmenter.decoder));
   if (o.dry_run) validate(0);
-  const StageResult done = run.train(objective, samples, collate);
+  Hooks<B> hooks;
+  hooks.segmenter = &segmenter;
+  if (segmenter.encoder && !resumed && !o.dry_run) hooks.folder = own;
+  const StageResult done = run.train(objective, samples, collate, hooks);
   if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
   for (const auto& problem : left_out) fmt::print("left out: {}\n", visible_text(problem));
   objective.take_best();

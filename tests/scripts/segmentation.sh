@@ -30,7 +30,7 @@ kill -TERM $pid 2>/dev/null || fail "the run ended before it could be stopped"
 wait $pid || fail "a stopped run exits with $?"
 expect 0 "$program" train --resume latest --out "$work/stopped"
 says "resuming from .*stopped/step_"
-for file in step_48/model.safetensors model/decoder.safetensors dice.csv; do
+for file in step_48/model.safetensors model/decoder.safetensors model/encoder/model.safetensors model/segmentation.json dice.csv; do
   cmp "$work/straight/$file" "$work/stopped/$file" || fail "$file of a run that was stopped differs"
 done
 expect 1 "$program" train --resume latest --out "$work/cut" --encoder untrained:radiograph_phantom_tiny --head upernet --width 8

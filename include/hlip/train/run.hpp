@@ -208,14 +208,15 @@ template <Communicator C = SingleProcess> class Run {
     return result;
   }
   /// A run of one stage, the whole of it: trains as the options say, and tells what came of it.
-  template <class O, class D, class Collate>
-  StageResult train(O& objective, const std::shared_ptr<const D>& samples, Collate collate) {
+  template <class O, class D, class Collate, class Hooks = StageHooks>
+  StageResult train(O& objective, const std::shared_ptr<const D>& samples, Collate collate,
+                    Hooks hooks = {}) {
     const RunLength length = run_length(o_, samples->size(), communicator_.size());
     TrainerOptions options = trainer_options(o_, length);
     options.stage = stages_.back().name;
     say_origin();
     const StageResult result = stage(objective, options, samples, o_.batch_size * o_.accum_batch,
-                                     o_.seed, std::move(collate));
+                                     o_.seed, std::move(collate), std::move(hooks));
     tell(result);
     if (o_.dry_run) end_dry_run(result, planned_steps(o_, length));
     return result;
