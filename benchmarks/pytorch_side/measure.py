@@ -471,7 +471,7 @@ def main():
     report.imported = peak_rss_bytes()
     torch.manual_seed(1)
     torch.set_num_threads(a.threads)
-    return {"train": train, "infer": infer, "text": text, "self-distillation": self_distillation, "encode": encode, "conv": conv, "u-net": u_net, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
+    return {"train": train, "infer": infer, "text": text, "self-distillation": self_distillation, "encode": encode, "conv": conv, "u-net": u_net, "llama-folder": llama_folder, "decode": decode, "attention": attention, "gemm": gemm, "peak": peak, "preprocess": preprocess}[a.op](torch, a)
 
 
 if __name__ == "__main__":
