@@ -86,7 +86,7 @@ template <class B> struct Hooks : StageHooks {
   const Segmenter<B>* segmenter;
   std::string folder;  ///< none: not to be written
   void before_first_step() const {
-    if (!folder.empty()) write_encoder_of(*segmenter, folder);
+    if (!folder.empty()) write_picture_encoder(folder, *segmenter->encoder, segmenter->side());
   }
 };
 

@@ -30,10 +30,8 @@ template <class B> struct Hooks : StageHooks {
   bool has_encoder;
   void before_first_step() const {
     if (has_encoder || o->dry_run) return;
-    // with positions for its pictures: the files cannot say how to resize them
-    const RadiographPreparation& preparation = writer->encoder.preparation;
-    Vit<float, B> fitted = with_positions_for(writer->encoder.vit, preparation.crop);
-    write_picture_encoder(writer_encoder_folder(o->out), fitted, preparation);
+    write_picture_encoder(writer_encoder_folder(o->out), writer->encoder,
+                          writer->encoder.preparation.crop);
   }
   void add_files(const std::string& checkpoint) const {
     write_writer_files(checkpoint, *writer, o->writer, *tokens);

@@ -196,4 +196,12 @@ void write_picture_encoder(const std::string& folder, Vit<float, B>& vit,
   atomic_write(folder + "/preprocessor_config.json", preprocessor_json(preparation).dump(2) + "\n");
 }
 
+/// The same with positions for pictures of another side: the files cannot say how to resize them.
+template <class B>
+void write_picture_encoder(const std::string& folder, const PictureEncoder<B>& encoder,
+                           index_t side) {
+  Vit<float, B> fitted = with_positions_for(encoder.vit, side);
+  write_picture_encoder(folder, fitted, encoder.preparation);
+}
+
 HLIP_END

@@ -99,13 +99,6 @@ template <class B> Segmenter<B> make_segmenter(const SegmenterOptions& o) {
   return s;
 }
 
-/// Writes the encoder with positions for the segmenter's pictures: the files cannot say how to
-/// resize them.
-template <class B> void write_encoder_of(const Segmenter<B>& s, const std::string& folder) {
-  Vit<float, B> fitted = with_positions_for(s.encoder->vit, s.side());
-  write_picture_encoder(folder, fitted, s.encoder->preparation);
-}
-
 /// Writes a segmenter as a folder that holds all of it: segmentation.json, how pictures are
 /// prepared, the decoder, and the encoder as Hugging Face keeps it. The folder is complete once
 /// segmentation.json is there.
@@ -115,7 +108,7 @@ template <class B> void write_segmenter(const std::string& folder, Segmenter<B>&
   if (failed) fail_file(folder, "", "cannot be made: {}", failed.message());
   remove_unfinished_files(folder);
   std::filesystem::remove(folder + "/segmentation.json", failed);
-  if (s.encoder) write_encoder_of(s, folder + "/encoder");
+  if (s.encoder) write_picture_encoder(folder + "/encoder", *s.encoder, s.side());
   atomic_write(folder + "/preprocessor_config.json",
                preprocessor_json(s.preparation).dump(2) + "\n");
   SafetensorsWriter weights;
