@@ -14,8 +14,10 @@ if(CMAKE_SCRIPT_MODE_FILE)
     # Headers come first and at file scope: the #include lines of the sources then mean nothing inside their namespaces.
     file(STRINGS "${source}" lines REGEX "^#(include|if|ifdef|ifndef|else|endif)")
     list(APPEND includes ${lines})
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(GET folder FILENAME folder)
     cmake_path(GET source STEM name)
-    string(APPEND bodies "namespace file_${name} {\n#include \"${source}\"\n}\n")
+    string(APPEND bodies "namespace file_${folder}_${name} {\n#include \"${source}\"\n}\n")
   endforeach()
   list(JOIN includes "\n" includes)
   file(WRITE "${OUT}" "${includes}\n\n${bodies}")
@@ -42,12 +44,13 @@ function(hlip_programs_together library)
   # What a program does not use of the common code is left out when it is linked.
   target_compile_options(${library} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-ffunction-sections;-fdata-sections>")
   target_link_options(${library} INTERFACE "$<$<PLATFORM_ID:Linux>:LINKER:--gc-sections>")
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
   foreach(name IN LISTS ARGN)
     set(main "${CMAKE_CURRENT_BINARY_DIR}/${name}_main.cpp")
-    file(CONFIGURE OUTPUT "${main}" CONTENT "namespace file_${name} {
+    file(CONFIGURE OUTPUT "${main}" CONTENT "namespace file_${folder}_${name} {
 int main(int argc, char** argv);
 }
-int main(int argc, char** argv) { return file_${name}::main(argc, argv); }
+int main(int argc, char** argv) { return file_${folder}_${name}::main(argc, argv); }
 ")
     add_executable(${name} "${main}")
     target_link_libraries(${name} PRIVATE ${library})
