@@ -77,7 +77,7 @@ while [ "$killed" -lt "$kills" ]; do
   # the log of a killed run has every step once
   cmp -s <(cut -d, -f1-6,9 "$work/killed/metrics.csv") <(cut -d, -f1-6,9 "$work/straight/metrics.csv") || fail "metrics.csv differs from the uninterrupted run's"
   # (One more may have come in behind the run that was done, and been killed: a file of its own locks nothing.)
-  left=$(cut -s -d' ' -f2 "$work/killed/.lock" 2>/dev/null)
+  left=$(cut -s -d' ' -f2 "$work/killed/.lock" 2>/dev/null) || left=none
   [ ! -e "$work/killed/.lock" ] || [ "$left" = "$victim" ] || fail "a run that is over leaves the lock of process $left"
 done
 refused=$(wc -l <"$work/refused" 2>/dev/null) || fail "nobody was told who is in the folder"
