@@ -214,12 +214,14 @@ inline void add_apply_options(CLI::App& app, ApplyOptions& o) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--beams", o.generation.beams, "texts that the search keeps, 1: greedy")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str()
-      ->group(group);
+  auto* beams = app.add_option("--beams", o.generation.beams,
+                               "texts that the search keeps, 1: greedy")
+                    ->check(CLI::Range(1, 1024))
+                    ->capture_default_str()
+                    ->group(group);
   app.add_option("--length-penalty", o.generation.length_penalty,
                  "scores of beams are divided by their length to this power")
+      ->needs(beams)
       ->capture_default_str()
       ->group(group);
   app.add_option("--batch-size", o.batch_size, "pictures that are written of at a time")

@@ -90,4 +90,6 @@ expect 0 own long.csv --skip-bad
 says "1 faulty studies or rows are left out, listed in .*f/skipped_reports.txt"
 expect 2 train --train lora --steps 2 --out "$work/g"
 says "means nothing without --decoder FOLDER"
+expect 2 apply --model "$work/whole" "$work/p0.png" --length-penalty 2 --out "$work/d"
+says "--length-penalty requires --beams"
 echo "write_reports: the same bits at every number of threads and after a stop, faults named"
