@@ -89,10 +89,11 @@ Pack<compute_type<T>> load_pack(const T* p, index_t step, index_t count = pack_s
   using C = compute_type<T>;
   Pack<C> r;
   if (step == 0) return Pack<C>(static_cast<C>(*p));
-  if (step == 1 && count == pack_size) {
-    if constexpr (std::is_same_v<C, T>) r.v = Eigen::Map<const typename Pack<C>::Lanes>(p);
-    else
-      for (int i = 0; i < pack_size; ++i) r.v[i] = static_cast<C>(p[i]);
+  if constexpr (std::is_same_v<C, T>) {
+    if (step == 1 && count == pack_size)
+      return Pack<C>(typename Pack<C>::Lanes(Eigen::Map<const typename Pack<C>::Lanes>(p)));
+  } else if (step == 1 && count == pack_size) {
+    for (int i = 0; i < pack_size; ++i) r.v[i] = static_cast<C>(p[i]);
     return r;
   }
   // Lanes past the end repeat the last element: harmless to compute on, never stored.
