@@ -160,8 +160,9 @@ TEST_CASE(
          "or is it no CT in HU (display values, MRI)? (-1024 to -769 HU)"}}) {
     write_nifti<float>(path, values, {2, 30, 40}, scaling_affine({5, 0.8, 0.7}));
     const auto data = tree.read(options);
-    CAPTURE(says);
-    CHECK(mentions(data.problems, path + ": " + says));
+    const std::string fault = path + ": " + says;
+    CAPTURE(fault);
+    CHECK(mentions(data.problems, fault));
     REQUIRE(data.studies.size() == 1);
     CHECK(data.studies[0].recons.size() == 1);  // what is left of a study is used
   }

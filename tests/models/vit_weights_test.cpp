@@ -320,7 +320,8 @@ TEST_CASE(
             {16384, 1, 1, 1},
             "numbers, an encoder of 3 blocks of width 16384 has"}}) {
     const Tensor<float> value = zeros(shape);
-    CHECK_MESSAGE(has(with(name, &value), part), with(name, &value));
+    const std::string fault = with(name, &value);
+    CHECK_MESSAGE(has(fault, part), fault);
   }
 }
 

@@ -175,10 +175,9 @@ TEST_CASE("self-distillation: the gradient is that of the loss, for every parame
     };
     loss();
     std::vector<std::pair<Array, Array>> checked;  // value and gradient
-    for (const auto& [name, p] : named_parameters(model)) {
-      CAPTURE(name);
-      REQUIRE(p->has_grad());
-      checked.emplace_back(p->value(), p->grad().clone());
+    for (const auto& p : named_parameters(model)) {
+      REQUIRE_MESSAGE(p.second->has_grad(), p.first);
+      checked.emplace_back(p.second->value(), p.second->grad().clone());
     }
     for (std::size_t i = 0; i < checked.size(); ++i) {
       auto& [value, gradient] = checked[i];

@@ -338,14 +338,15 @@ TEST_CASE(
     REQUIRE(train(straight, whole, accum_freq, -1, 0, evaluations) == TrainOutcome::finished);
     CHECK(whole.skipped_steps() == 2);
     CHECK(evaluations == 2);  // between three epochs
-    for (const auto& [stop, at, saved] : {std::array<int, 3>{2, 0, 2},
-                                          {2, 1, 2},
-                                          {2, 2, 2},
-                                          {4, 2, 3},
-                                          {5, 0, 3},
-                                          {6, 1, 6},
-                                          {1, 3, 3},
-                                          {2, 3, 6}}) {
+    for (const auto& c : {std::array<int, 3>{2, 0, 2},
+                          {2, 1, 2},
+                          {2, 2, 2},
+                          {4, 2, 3},
+                          {5, 0, 3},
+                          {6, 1, 6},
+                          {1, 3, 3},
+                          {2, 3, 6}}) {
+      const int stop = c[0], at = c[1], saved = c[2];
       CAPTURE(accum_freq);
       CAPTURE(stop);
       CAPTURE(at);

@@ -46,7 +46,8 @@ template <class T>
                     PackedPanels<T>{packed_a, packed_b, k, 0, k}, c, ldc, T(1), k0 > 0);
   }
 
-  const auto& [d, h, w] = g.columns.axes();
+  const auto& axes = g.columns.axes();
+  const auto &d = axes[0], &h = axes[1], &w = axes[2];  // no binding: clang 16 cannot capture one
   const index_t plane = d.target_size * h.target_size * w.target_size;
   g.columns.for_each_run(j0, j0 + cols, [&](const ColumnRun& run) {
     const index_t at = run.picture * g.picture +
