@@ -27,7 +27,11 @@
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/unet.hpp"
 #include "golden/rad_dino/vit.hpp"
+#include "golden/t3d/encoder3d.hpp"
+#include "golden/t3d/fusion.hpp"
+#include "golden/t3d/losses.hpp"
 #include "golden/t3d/ops3d.hpp"
+#include "golden/t3d/trajectory.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -55,10 +59,13 @@ template <class B> void check(Fixture& f) {
       {"adamw", check_adamw<B>},
       {"augment_ops", check_augment_ops<B>},
       {"block_masking", check_block_masking<Cpu>},  // of the host, whatever B is
+      {"contrastive", check_contrastive<B>},
       {"correspondence", check_correspondence<B>},
       {"dino_head", check_dino_head<B>},
       {"dino_loss_centering", check_dino_loss_centering<B>},
       {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
+      {"encoder3d", check_encoder3d<B>},
+      {"fusion", check_fusion<B>},
       {"hf_dinov2", check_hf_dinov2<B>},
       {"hf_llama", check_hf_llama<B>},
       {"ibot_loss", check_ibot_loss<B>},
@@ -74,12 +81,14 @@ template <class B> void check(Fixture& f) {
       {"posemb_tables", check_posemb_tables<B>},
       {"pretrained_text", check_pretrained_text<B>},
       {"report_decoder", check_report_decoder<B>},
+      {"restoration_losses", check_restoration_losses<B>},
       {"schedules_ema", check_schedules_ema<B>},
       {"segmentation_heads", check_segmentation_heads<B>},
       {"text_metrics", check_text_metrics<Cpu>},  // of the host, whatever B is
       {"text_tower", check_text_tower<B>},
       {"torch_zip", check_torch_zip<B>},
       {"training", check_training<B>},
+      {"trajectory", check_text_informed<B>},
       {"trajectory_centering", check_trajectory<B>},
       {"trajectory_sinkhorn", check_trajectory<B>},
       {"transformer_block", check_transformer_block<B>},

@@ -216,25 +216,39 @@ class Fixture {
   Worst worst_;
 };
 
-/// The tensors of one group ("param.") as a source of weights.
+/// The tensors of one group ("param.") as a source of weights, under our names.
 class Group {
  public:
-  Group(const Fixture& fixture, std::string prefix)
+  /// @param ours our name for one of the file's; none: the same
+  Group(const Fixture& fixture, std::string prefix, std::string (*ours)(std::string) = nullptr)
       : file_(fixture.file()), prefix_(std::move(prefix)) {
-    for (const auto& name : file_.names())
-      if (name.starts_with(prefix_)) names_.push_back(name.substr(prefix_.size()));
+    for (const auto& name : file_.names()) {
+      if (!name.starts_with(prefix_)) continue;
+      const std::string theirs = name.substr(prefix_.size());
+      names_.push_back(ours ? ours(theirs) : theirs);
+      in_file_[names_.back()] = theirs;
+    }
   }
   const std::vector<std::string>& names() const { return names_; }
-  bool contains(const std::string& name) const { return file_.contains(prefix_ + name); }
-  const StoredTensor& info(const std::string& name) const { return file_.info(prefix_ + name); }
+  bool contains(const std::string& name) const { return in_file_.contains(name); }
+  /// What the file calls it. @throws hlip::error when it has no such tensor
+  const std::string& in_file(const std::string& name) const {
+    const auto at = in_file_.find(name);
+    if (at == in_file_.end()) fail_file(file_.path(), prefix_ + name, "is not there");
+    return at->second;
+  }
+  const StoredTensor& info(const std::string& name) const {
+    return file_.info(prefix_ + in_file(name));
+  }
   template <Element T, class B> Tensor<T, B> tensor(const std::string& name) const {
-    return file_.tensor<T, B>(prefix_ + name);
+    return file_.tensor<T, B>(prefix_ + in_file(name));
   }
 
  private:
   const SafetensorsFile& file_;
   std::string prefix_;
   std::vector<std::string> names_;
+  std::map<std::string, std::string> in_file_;
 };
 
 // ---- values of a configuration

@@ -7,3 +7,5 @@
 #include <hlip/losses/koleo.hpp>
 #include <hlip/losses/prototype_cross_entropy.hpp>
 #include <hlip/losses/prototype_targets.hpp>
+#include <hlip/losses/restoration.hpp>
+#include <hlip/losses/view_contrast.hpp>

@@ -6,6 +6,7 @@
 #include <hlip/nn/channel_norm.hpp>
 #include <hlip/nn/conv.hpp>
 #include <hlip/nn/embedding.hpp>
+#include <hlip/nn/gated_cross_attention.hpp>
 #include <hlip/nn/grid_positions.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>
 #include <hlip/nn/hierarchy.hpp>

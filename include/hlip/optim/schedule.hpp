@@ -4,6 +4,7 @@
 
 #include <hlip/core/error.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -21,6 +22,8 @@ struct ScheduleOptions {
   /// Warm-up from 0 on, both ends included, so that `lr` comes twice, as in DINOv2; else from
   /// lr/warmup on.
   bool warmup_from_zero = false;
+  /// The cosine runs from step 0 on and the warm-up multiplies it; else it begins behind that.
+  bool cosine_from_start = false;
   double end_lr = 0;                              ///< where the cosine ends
   std::int64_t cooldown = 0;                      ///< steps at the end, for constant_cooldown
   double cooldown_power = 1.0, cooldown_end = 0;  ///< shape and last value of the cool-down
@@ -43,6 +46,12 @@ HLIP_LAZY double warmed_up(std::int64_t s, std::int64_t warmup) {
 
 /// Learning rate of step `s`: linear warm-up lr·(s+1)/warmup, then the schedule.
 HLIP_LAZY double learning_rate(const ScheduleOptions& o, std::int64_t s) {
+  if (o.cosine_from_start && o.warmup > 0) {
+    ScheduleOptions cosine = o;
+    cosine.warmup = 0;
+    const double share = static_cast<double>(s + 1) / static_cast<double>(o.warmup);
+    return std::min(1.0, share) * learning_rate(cosine, s);
+  }
   if (s < o.warmup && o.warmup_from_zero) return o.lr * detail::warmed_up(s, o.warmup);
   if (s < o.warmup) return o.lr * static_cast<double>(s + 1) / static_cast<double>(o.warmup);
   if (o.kind == LrScheduler::cosine) {

@@ -16,12 +16,21 @@ HLIP_BEGIN
 template <class T, class B> struct PairFeatures {
   Var<T, B> image, text;
   index_t targets = 1;  ///< pairs of a study, in rows one after the other: see mean_over_targets
+
+  /// What accumulate_gradients puts together from all micro-batches.
+  std::vector<Var<T, B>*> rows() { return {&image, &text}; }
 };
 
 enum class AccumulationPass {
   cache,     ///< features only, no graph
   gradient,  ///< with graph
 };
+
+namespace detail {
+struct NothingAfterwards {
+  void operator()(index_t) const {}
+};
+}  // namespace detail
 
 /// Adds the gradients of one optimiser step to the parameters. The loss always sees all
 /// micro-batches; in pass j only the features of micro-batch j carry gradient, so the towers
@@ -30,40 +39,43 @@ enum class AccumulationPass {
 /// ordinary forward and backward.
 ///
 /// @param n       micro-batches
-/// @param encode  called as encode(j, AccumulationPass) -> PairFeatures, first for every j without
-/// graph, then again for every j with it; both
+/// @param encode  called as encode(j, AccumulationPass) -> features with rows(), such as
+/// PairFeatures, first for every j without graph, then again for every j with it; both
 ///                calls for one j should make the same random draws
-/// @param loss    called as loss(const PairFeatures& all) -> Var, one element
+/// @param loss    called as loss(const features& all) -> Var, one element
+/// @param after   called as after(j) when the gradient of pass j is there and its graph is gone
 /// @return the loss of every gradient pass, tensors of one element: nothing is read here, so a
 /// device is not waited for
-template <class Encode, class Loss>
-auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss) {
+template <class Encode, class Loss, class After = detail::NothingAfterwards>
+auto accumulate_gradients(index_t n, Encode&& encode, Loss&& loss, After&& after = {}) {
   using Features = std::decay_t<decltype(encode(index_t{}, AccumulationPass::cache))>;
-  using Part = decltype(Features::image);
+  using Rows = std::decay_t<decltype(*std::declval<Features&>().rows()[0])>;
   expect(n >= 1, "accumulate_gradients", "{} micro-batches, expected at least 1", n);
-  std::vector<Part> images, texts;
+  std::vector<std::vector<Rows>> cached;  // of every micro-batch
   if (n > 1) {
     NoGrad guard;
     for (index_t j = 0; j < n; ++j) {
       Features part = encode(j, AccumulationPass::cache);
-      images.push_back(std::move(part.image));
-      texts.push_back(std::move(part.text));
+      cached.emplace_back();
+      for (const Rows* rows : part.rows()) cached.back().push_back(*rows);
     }
   }
-  std::vector<std::decay_t<decltype(std::declval<const Part&>().value())>> losses;
+  std::vector<std::decay_t<decltype(std::declval<const Rows&>().value())>> losses;
   for (index_t j = 0; j < n; ++j) {
-    Features part = encode(j, AccumulationPass::gradient), all = part;
-    if (n > 1) {
-      const auto with_part = [&](std::vector<Part> cached, const Part& fresh) {
-        cached[static_cast<std::size_t>(j)] = fresh;
-        return concat(cached, 0);
-      };
-      all.image = with_part(images, part.image);
-      all.text = with_part(texts, part.text);
+    {
+      Features all = encode(j, AccumulationPass::gradient);
+      const auto rows = all.rows();
+      for (std::size_t k = 0; n > 1 && k < rows.size(); ++k) {
+        std::vector<Rows> parts;
+        for (index_t i = 0; i < n; ++i)
+          parts.push_back(i == j ? *rows[k] : cached[static_cast<std::size_t>(i)][k]);
+        *rows[k] = concat(parts, 0);
+      }
+      const auto value = loss(static_cast<const Features&>(all));
+      losses.push_back(value.value());
+      value.backward();
     }
-    const auto value = loss(static_cast<const Features&>(all));
-    losses.push_back(value.value());
-    value.backward();
+    after(j);
   }
   return losses;
 }
