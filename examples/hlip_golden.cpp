@@ -27,6 +27,7 @@
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/unet.hpp"
 #include "golden/rad_dino/vit.hpp"
+#include "golden/t3d/corruptions.hpp"
 #include "golden/t3d/ops3d.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
@@ -56,6 +57,7 @@ template <class B> void check(Fixture& f) {
       {"augment_ops", check_augment_ops<B>},
       {"block_masking", check_block_masking<Cpu>},  // of the host, whatever B is
       {"correspondence", check_correspondence<B>},
+      {"corruptions", check_corruptions<Cpu>},  // of the host, whatever B is
       {"dino_head", check_dino_head<B>},
       {"dino_loss_centering", check_dino_loss_centering<B>},
       {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
