@@ -29,6 +29,7 @@
 #include "golden/rad_dino/vit.hpp"
 #include "golden/t3d/corruptions.hpp"
 #include "golden/t3d/ops3d.hpp"
+#include "golden/t3d/transfer.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -84,6 +85,7 @@ template <class B> void check(Fixture& f) {
       {"training", check_training<B>},
       {"trajectory_centering", check_trajectory<B>},
       {"trajectory_sinkhorn", check_trajectory<B>},
+      {"transfer", check_transfer<B>},
       {"transformer_block", check_transformer_block<B>},
       {"unet", check_unet<B>},
       {"visual_encoder", check_visual_encoder<B>},
