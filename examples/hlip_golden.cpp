@@ -27,11 +27,13 @@
 #include "golden/rad_dino/trajectory.hpp"
 #include "golden/rad_dino/unet.hpp"
 #include "golden/rad_dino/vit.hpp"
+#include "golden/t3d/corruptions.hpp"
 #include "golden/t3d/encoder3d.hpp"
 #include "golden/t3d/fusion.hpp"
 #include "golden/t3d/losses.hpp"
 #include "golden/t3d/ops3d.hpp"
 #include "golden/t3d/trajectory.hpp"
+#include "golden/t3d/transfer.hpp"
 #include "golden/text_tower.hpp"
 #include "golden/torch_zip.hpp"
 #include "golden/training.hpp"
@@ -61,6 +63,7 @@ template <class B> void check(Fixture& f) {
       {"block_masking", check_block_masking<Cpu>},  // of the host, whatever B is
       {"contrastive", check_contrastive<B>},
       {"correspondence", check_correspondence<B>},
+      {"corruptions", check_corruptions<Cpu>},  // of the host, whatever B is
       {"dino_head", check_dino_head<B>},
       {"dino_loss_centering", check_dino_loss_centering<B>},
       {"dino_loss_sinkhorn", check_dino_loss_sinkhorn<B>},
@@ -91,6 +94,7 @@ template <class B> void check(Fixture& f) {
       {"trajectory", check_text_informed<B>},
       {"trajectory_centering", check_trajectory<B>},
       {"trajectory_sinkhorn", check_trajectory<B>},
+      {"transfer", check_transfer<B>},
       {"transformer_block", check_transformer_block<B>},
       {"unet", check_unet<B>},
       {"visual_encoder", check_visual_encoder<B>},

@@ -1,8 +1,8 @@
 // Metrics of scores, intervals, retrieval and zero-shot evaluation. Needs no library beyond fmt.
-// Beside them: dice.hpp, f1.hpp, rouge.hpp and bleu.hpp (masks; labels and facts; reports), what
-// computes on tensors (logistic_regression.hpp, patch_correspondence.hpp), and what reads files or
-// makes tables of probes (feature_file.hpp, picture_table.hpp, probe_table.hpp and others that
-// eval/README.md lists).
+// Beside them: dice.hpp and surface_distance.hpp (masks), f1.hpp, rouge.hpp and bleu.hpp (labels
+// and facts; reports), what computes on tensors (logistic_regression.hpp,
+// patch_correspondence.hpp), and what reads files or makes tables of probes (feature_file.hpp,
+// picture_table.hpp, probe_table.hpp and others that eval/README.md lists).
 #pragma once
 
 #include <hlip/eval/auc.hpp>

@@ -1,7 +1,8 @@
 // Volumes with their geometry: NIfTI files, orientation, Hounsfield units, and preparing CT and MRI
 // for a network. Needs zlib. Headers of their own have what needs more, and radiographs: DICOM
 // (imaging/dicom.hpp); files of radiographs (imaging/read_radiograph.hpp), their preparation
-// (imaging/prepare_radiograph.hpp) and random views (imaging/augment/multi_crop.hpp).
+// (imaging/prepare_radiograph.hpp), random views (imaging/augment/multi_crop.hpp) and corrupted
+// volumes (imaging/augment/corrupt_volume.hpp).
 #pragma once
 
 #include <hlip/imaging/ct_grid.hpp>

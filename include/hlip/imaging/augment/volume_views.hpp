@@ -5,6 +5,7 @@
 #pragma once
 
 #include <hlip/imaging/augment/multi_crop.hpp>
+#include <hlip/imaging/augment/voxel_box.hpp>
 #include <hlip/ops/interpolate.hpp>
 #include <hlip/ops/shape.hpp>
 #include <hlip/tensor/check.hpp>
@@ -46,11 +47,6 @@ HLIP_LAZY void check_volume_views(const VolumeViewOptions& o) {
   for (const double p : {o.jitter, o.brightness, o.contrast})
     expect(p >= 0 && p <= 1, where, "a probability or strength of {}, expected 0 to 1", p);
 }
-
-/// Voxels of a volume, (D, H, W).
-struct VoxelBox {
-  std::array<index_t, 3> from = {}, size = {};
-};
 
 /// A box with a share of a volume's voxels from `scale`, its sides off the volume's proportions by
 /// up to `aspect`, anywhere inside. What would stick out is cut off.
