@@ -121,8 +121,10 @@ HLIP_LAZY CorruptedVolume corrupt_volume(const Tensor<float, Cpu>& volume,
   CorruptedVolume out;
   out.volume = volume.clone();
   out.changed = Tensor<std::uint8_t, Cpu>::zeros(volume.shape());
+  // Not the numbers that cut the view out of its scan, should these have the same key.
+  const RandomKey own = key.with_stream(key.stream + 0x636f7272u);
   const auto numbers = [&](std::uint64_t use) {
-    return detail::QuickUniforms(key, (std::uint64_t{view} * 8 + use) << 28);
+    return detail::QuickUniforms(own, (std::uint64_t{view} * 8 + use) << 28);
   };
   const auto take = [&](const Corrupted& c) {
     out.volume = c.volume;

@@ -69,6 +69,8 @@ HLIP_LAZY void mark_box(Corrupted& c, const VoxelBox& box, std::uint8_t changed)
 template <class Uniform>
 std::vector<VoxelBox> sample_boxes(const Shape& volume, index_t count,
                                    const std::array<double, 2>& share, Uniform&& uniform) {
+  expect(volume.rank() == 3 && volume.numel() > 0, "sample_boxes",
+         "volume is {}, expected (D, H, W) with voxels", to_string(volume));
   expect(count >= 0, "sample_boxes", "count is {}, expected at least 0", count);
   expect(share[0] > 0 && share[0] <= share[1] && share[1] <= 1, "sample_boxes",
          "share is {} to {}, expected it within 0 to 1 (and above 0)", share[0], share[1]);
@@ -273,26 +275,29 @@ HLIP_LAZY Tensor<float, Cpu> apply_curve(const Tensor<float, Cpu>& volume,
          x.size(), curve.y.size());
   std::vector<double> y = curve.y;
   if (descending) std::reverse(y.begin(), y.end());
-  // Where a value's samples are, but for those between two of these marks: a million voxels look.
-  constexpr std::size_t marks = 1024;
-  std::array<std::size_t, marks + 1> before;  // the last sample that is not above the mark
-  for (std::size_t k = 0, i = 0; k <= marks; ++k) {
+  std::vector<double> slope(x.size());  // 0 behind the last sample, and where two share an x
+  for (std::size_t i = 0; i + 1 < x.size(); ++i)
+    if (x[i] < x[i + 1]) slope[i] = (y[i + 1] - y[i]) / (x[i + 1] - x[i]);
+  // The last sample that is not above each of these marks: a million voxels look their place up,
+  // and for most there is no sample between two marks to search for.
+  constexpr std::size_t marks = 8192;
+  std::vector<std::uint32_t> before(marks + 2);
+  for (std::size_t k = 0, i = 0; k < before.size(); ++k) {
     while (i + 1 < x.size() && x[i + 1] <= static_cast<double>(k) / marks) ++i;
-    before[k] = i;
+    before[k] = static_cast<std::uint32_t>(i);
   }
   Tensor<float, Cpu> out = volume.clone();
   for (index_t i = 0; i < out.numel(); ++i) {
     float& value = out.data()[i];
     const double v = value > 0 ? std::min(static_cast<double>(value), 1.0) : 0;
-    const auto k = static_cast<std::size_t>(v * marks);
-    std::size_t at = before[k];
-    if (k < marks)
-      at = static_cast<std::size_t>(
-               std::upper_bound(x.data() + at + 1, x.data() + before[k + 1] + 1, v) - x.data()) -
-           1;
-    value = static_cast<float>(at + 1 < x.size()
-                                   ? y[at] + (v - x[at]) / (x[at + 1] - x[at]) * (y[at + 1] - y[at])
-                                   : y[at]);
+    const auto mark = static_cast<std::size_t>(v * marks);
+    std::size_t at = before[mark];
+    if (at < before[mark + 1]) {
+      const double* first = x.data() + 1;
+      at = static_cast<std::size_t>(std::upper_bound(first + at, first + before[mark + 1], v) -
+                                    first);
+    }
+    value = static_cast<float>(y[at] + (v - x[at]) * slope[at]);
   }
   return out;
 }
