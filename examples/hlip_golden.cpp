@@ -57,6 +57,7 @@ namespace {
 
 /// Compares everything in the fixture on backend B.
 template <class B> void check(Fixture& f) {
+  // One function: a list of all kinds.
   const std::map<std::string, void (*)(Fixture&)> kinds = {
       {"adamw", check_adamw<B>},
       {"augment_ops", check_augment_ops<B>},

@@ -3,26 +3,13 @@
 # moments, and the encoder it leaves; so do runs with other numbers of threads, and a run stopped by SIGTERM exits with 0. What does not fit
 # the run leaves it as it is. HLIP_KILLS sets how often (default 3).
 . "$(dirname "$0")/../support/script.sh"
+. "$(dirname "$0")/../support/killed_runs.sh"
 kills=${HLIP_KILLS:-3}
 train=("$bin/train_rad_dino" --phantom 24 --phantom-size 48 --phantom-root "$work/phantom" --global-size 32 --local-size 16 --local-crops 2
        --separate-heads --head-prototypes 64 --head-hidden 32 --head-bottleneck 16 --batch-size 4 --steps 12 --save-frequency-steps 2)
 bits() { (cd "$1" && cat step_12/{model,teacher,centres,optimizer}.safetensors encoder/* | sha256sum); }
-# the log, without how long things took
-rows() {
-  awk -F, 'NR == 1 { for (i = 1; i <= NF; ++i) timing[i] = $i == "samples_per_second" || $i == "data_wait" }
-           { line = ""; for (i = 1; i <= NF; ++i) if (!timing[i]) line = line "," $i; print line }' "$1/metrics.csv"
-}
-same() {  # same RUN WHAT: RUN ends where the run that was left alone does
-  [ "$(bits "$work/$1")" = "$want" ] || fail "$2 gives other bits"
-  cmp -s <(rows "$work/$1") <(rows "$work/straight") || fail "metrics.csv of $2 differs from the uninterrupted run's"
-  [ ! -e "$work/$1/.lock" ] || fail "$2 leaves a lock"
-}
-
 expect 0 "${train[@]}" --out "$work/drawn" --threads 2 --dry-run  # the phantoms, for all
-began=$(date +%s%N)
-expect 0 "${train[@]}" --out "$work/straight" --threads 2
-took=$((($(date +%s%N) - began) / 1000000))
-want=$(bits "$work/straight")
+run_straight
 [ "$(cut -d, -f2 "$work/straight/metrics.csv" | tail -n +2 | paste -sd' ')" = "1 2 3 4 5 6 7 8 9 10 11 12" ] || fail "metrics.csv has not every step once"
 
 expect 0 "${train[@]}" --out "$work/threads1" --threads 1
@@ -30,25 +17,7 @@ same threads1 "one thread instead of two"
 expect 0 "${train[@]}" --out "$work/threads4" --threads 4 --workers 3
 same threads4 "four threads instead of two, with three that load"
 
-killed=0 rounds=0
-while [ "$killed" -lt "$kills" ]; do
-  rm -rf "$work/killed"
-  rounds=$((rounds + 1))
-  while :; do
-    "${train[@]}" --out "$work/killed" --threads 2 --resume latest >"$work/log" 2>&1 &
-    pid=$!
-    if [ "$killed" -lt "$kills" ]; then
-      sleep "$(awk -v s="$RANDOM" -v t="$took" 'BEGIN { printf "%.3f", (0.05 + 0.85 * s / 32768) * t / 1000 }')"
-      kill -9 "$pid" 2>/dev/null || true
-    fi
-    code=0
-    wait "$pid" 2>/dev/null || code=$?
-    [ "$code" = 137 ] || break
-    killed=$((killed + 1))
-  done
-  [ "$code" = 0 ] || fail "a run that goes on after a kill exits with $code"
-  same killed "a run killed $killed times"
-done
+kill_runs "$kills"
 
 # SIGTERM, once there is something to go on from; a run that was over before begins again
 for attempt in 1 2 3 4 5 6 7 8; do

@@ -59,6 +59,12 @@ def value_for(name, spec):
         return []
     if name == "input-info":
         return ["-1000", "123.456", "resize"]
+    if name == "decoder-widths":
+        return ["32", "16"]
+    if name == "size" and " x 3" in spec:
+        return ["32", "64", "32"]  # multiples of every encoder's stride
+    if name == "window":
+        return ["-900", "123.456"]
     if name == "precision":
         return ["fp32"]  # others depend on the machine
     if name in ("global-size", "local-size"):

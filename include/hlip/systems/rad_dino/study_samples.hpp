@@ -4,6 +4,7 @@
 #include <hlip/data/dataset.hpp>
 #include <hlip/data/image_text.hpp>
 #include <hlip/datasets/draw_scans.hpp>
+#include <hlip/datasets/study_scans.hpp>
 #include <hlip/imaging/augment/volume_views.hpp>
 #include <hlip/imaging/hu_range.hpp>
 
@@ -13,18 +14,6 @@
 #include <vector>
 
 HLIP_BEGIN
-
-/// Where the scans of studies come from, prepared for the network.
-class StudyScans {
- public:
-  virtual ~StudyScans() = default;
-  virtual index_t size() const = 0;  ///< studies
-  virtual const std::string& name(index_t study) const = 0;
-  virtual std::size_t scans(index_t study) const = 0;
-  virtual const std::string& path(index_t study, std::size_t scan) const = 0;
-  /// @return (D, H, W)  @throws hlip::error naming file and fault
-  virtual Tensor<float, Cpu> load(index_t study, std::size_t scan) const = 0;
-};
 
 /// Views of studies. A view is a function of seed, epoch and study alone. A Dataset.
 class StudyViews {

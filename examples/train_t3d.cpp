@@ -1,0 +1,188 @@
+// Pre-trains an encoder of CT sub-volumes with the reports as a condition of what it sees: T3D's
+// text-informed contrast and restoration.
+//
+//   train_t3d --data-root DIR --out runs/x          a CT-RATE tree, or NIfTI files and a table
+//   train_t3d --phantom 400 --out runs/demo         synthetic studies, drawn first
+//   train_t3d --resume latest --out runs/x          goes on where the run stopped
+//
+// Read it from top to bottom: options, data, model, training, what is left behind.
+#include "train_t3d/options.hpp"
+
+#include <hlip/hlip.hpp>
+
+#include <hlip/cli/draw_phantoms.hpp>
+#include <hlip/datasets/volumes/table.hpp>
+#include <hlip/io/gzip_libdeflate.hpp>
+#include <hlip/phantoms/chest_ct_writer.hpp>
+#include <hlip/systems/hlip/report_tokenizer.hpp>
+#include <hlip/systems/t3d/evaluation.hpp>
+#include <hlip/train/report_problems.hpp>
+#include <hlip/train/run.hpp>
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+using namespace train_t3d;
+
+namespace {
+
+/// The studies of a split, and how many voxels they have when prepared.
+struct Split {
+  std::vector<CtRateStudy> studies;
+  double voxels = 0;
+};
+
+/// Reads a split of whatever --data-root is; faults are told by the rules of report_problems.
+Split read_split(Options& o, RunFolder& folder, const std::string& split) {
+  namespace fs = std::filesystem;
+  const std::string in_folder = o.data_root + "/volumes.csv";
+  const bool table = fs::is_regular_file(o.data_root) || fs::is_regular_file(in_folder);
+  CtRateDataset data;
+  if (table) {
+    data = read_volume_table(fs::is_regular_file(o.data_root) ? o.data_root : in_folder, split);
+    o.already_hu = true;
+  } else {
+    CtRateOptions reading;
+    reading.already_hu = o.already_hu;
+    reading.check = volume_check_named(o.check_volumes);
+    data = read_ct_rate(o.data_root, split, reading);
+  }
+  const SubVolumeInput input = input_of(o);
+  Split found;
+  found.voxels = leave_out_small_volumes(data, input.preparation, input.size);
+  report_problems(o, folder, data.problems, o.data_root, split);
+  if (data.studies.empty()) fail_file(o.data_root, split, "holds no usable study");
+  found.studies = std::move(data.studies);
+  return found;
+}
+
+std::shared_ptr<const SubVolumes> samples_of(const Options& o, Split split,
+                                             const std::shared_ptr<const WordPieceTokenizer>& t) {
+  std::vector<ReportText> reports;
+  for (const auto& study : split.studies) reports.push_back(report_text(study));
+  const bool cache = split.voxels * sizeof(float16) <= o.cache_gib * 0x1p30;
+  const auto scans = std::make_shared<const CtVolumes>(std::move(split.studies),
+                                                       input_of(o).preparation);
+  return std::make_shared<const SubVolumes>(scans, std::move(reports), t, sample_options(o, cache));
+}
+
+/// A BERT of the options' own, or the one of --text-model, which is not trained.
+template <class B>
+ReportTower<float, B> text_tower(const Options& o, const WordPieceTokenizer& tokenizer,
+                                 BertConfig& config, Initializer& init) {
+  if (!o.text_model.empty()) {
+    const HfTextModel files(o.text_model);
+    config = files.config();
+    Initializer empty = Initializer::without_values();
+    Bert<float, B> bert(config, empty);
+    fmt::print("{}", files.load(bert));
+    set_requires_grad(bert, false, [](const std::string&) { return true; });
+    return ReportTower<float, B>(std::move(bert));
+  }
+  config.vocab_size = tokenizer.vocab_size();
+  config.hidden_size = o.text_width, config.num_heads = o.text_width / 32;
+  config.intermediate_size = 4 * o.text_width, config.num_layers = o.text_layers;
+  config.max_positions = o.context_length;
+  return ReportTower<float, B>(Bert<float, B>(config, init));
+}
+
+/// What a checkpoint holds beside weights, and what is measured between epochs.
+template <class Fn> struct Hooks : StageHooks {
+  TextInformedFiles files;
+  const WordPieceTokenizer* tokenizer;
+  Fn evaluate;
+  void add_files(const std::string& checkpoint) const {
+    write_text_informed_files(checkpoint, files, tokenizer->vocabulary());
+  }
+  void end_of_epoch(std::int64_t epochs, std::int64_t steps) const { evaluate(epochs, steps); }
+};
+
+template <class B> int train(B, Options& o, const std::string& resolved) {
+  // One function: this is the program, to be read from top to bottom.
+  // ---- data ---------------------------------------------------------------------------------
+  RunFolder folder(o);
+  if (o.phantom > 0) {
+    PhantomOptions drawing;
+    drawing.slices = 60, drawing.pixels = 96;
+    const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
+      return write_phantom_dataset(o.phantom_root, drawing, o.phantom_seed, o.phantom,
+                                   o.phantom_valid, threads, progress);
+    });
+    if (!drawn) return 0;
+    o.data_root = drawn->dataset;
+  }
+  Split training = read_split(o, folder, o.train_split);
+  const auto tokenizer = std::make_shared<const WordPieceTokenizer>(report_tokenizer(
+      o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), training.studies));
+  const auto samples = samples_of(o, std::move(training), tokenizer);
+  std::shared_ptr<const SubVolumes> held_out;
+  if (!o.valid_split.empty())
+    held_out = samples_of(o, read_split(o, folder, o.valid_split), tokenizer);
+
+  // ---- model --------------------------------------------------------------------------------
+  Initializer init(o.seed);
+  TextInformedFiles files{encoder_config(o), {}, o.heads, input_of(o)};
+  ReportTower<float, B> text = text_tower<B>(o, *tokenizer, files.text, init);
+  using Model = TextInformedModel<ResNet3d<float, B>, float, B>;
+  Model model(ResNet3d<float, B>(files.encoder, init), text, o.heads, 1, init);
+  TextInformedObjective<ResNet3d<float, B>, float, B> objective(model, objective_settings(o));
+  Run run(o, folder, t3d_stages());
+  run.find_origin(resolved);
+  run.say("{} studies, {} held out; encoder {} with {} parameters, sub-volumes of {} x {} x {}\n",
+          samples->size(), held_out ? held_out->size() : 0, files.encoder.name,
+          count_parameters(model.visual), o.size[0], o.size[1], o.size[2]);
+
+  // ---- training -----------------------------------------------------------------------------
+  const RunLength length = run_length(o, samples->size());
+  TrainerOptions options = trainer_options(o, length);
+  options.stage = t3d_stages().back().name;
+  options.schedule.cosine_from_start = true;
+  if (o.warmup == 0)
+    options.schedule.warmup = std::max<std::int64_t>(1, run.steps_of(options) / 20);
+  run.say_origin();
+  const auto score = [&] {
+    return objective.averages().with(
+        [&] { return score_text_informed(model, held_out, o.batch_size, o.workers); });
+  };
+  const auto evaluate = [&](std::int64_t epoch, std::int64_t step) {
+    if (!held_out || o.evaluation_frequency == 0 || epoch % o.evaluation_frequency != 0) return;
+    const TextInformedScores scores = score();
+    run.note(fmt::format("epoch {}: {}", epoch, scores.line()));
+    for (const auto& [name, value] : scores.scalars()) run.log_scalar(name, value, step);
+  };
+  Hooks<decltype(evaluate)> hooks{{}, files, tokenizer.get(), evaluate};
+  const StageResult result = run.stage(objective, options, samples, o.batch_size * o.accum_batch,
+                                       o.seed, collate_sub_volumes<B>, hooks);
+  run.tell(result);
+  if (o.dry_run) run.end_dry_run(result, planned_steps(o, length));
+  if (o.dry_run || result.outcome == TrainOutcome::stopped) return 0;
+
+  // ---- what is left behind: the encoder -------------------------------------------------------
+  objective.averages().take();
+  const std::string encoder = o.out + "/encoder";
+  write_volume_encoder(encoder, model.visual, files.input);
+  fmt::print("the encoder is in {}\n", encoder);
+  if (held_out)
+    fmt::print("{}\n", score_text_informed(model, held_out, o.batch_size, o.workers).line());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  let_waiting_threads_sleep(argv);
+  CLI::App app(
+      "Pre-trains an encoder of CT sub-volumes with reports: text-informed contrast and "
+      "restoration (T3D).",
+      "train_t3d");
+  Options o;
+  add_data_options(app, o);
+  add_sub_volume_options(app, o);
+  add_model_options(app, o);
+  add_objective_options(app, o);
+  add_schedule_and_run_options(app, o);
+  const auto body = [](auto device, auto& given, auto& all) { return train(device, given, all); };
+  return run_training_program(app, argc, argv, o, usage_fault, recipe, body);
+}

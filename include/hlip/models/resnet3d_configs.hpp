@@ -1,0 +1,74 @@
+// Residual networks over volumes by name, and as JSON. Needs nlohmann_json.
+#pragma once
+
+#include <hlip/models/config_json.hpp>
+#include <hlip/models/resnet3d.hpp>
+
+#include <string>
+#include <vector>
+
+HLIP_BEGIN
+
+inline std::vector<std::string> resnet3d_names() {
+  return {"resnet50_3d", "resnet18_3d", "resnet_phantom"};
+}
+
+/// "resnet50_3d" and "resnet18_3d" (He et al. 2015, with one channel in), or "resnet_phantom", of a
+/// few ten thousand parameters for the phantoms. @throws hlip::error for other names
+HLIP_LAZY ResNet3dConfig resnet3d_config(const std::string& name) {
+  ResNet3dConfig c;
+  c.name = name;
+  if (name == "resnet50_3d") return c;
+  if (name == "resnet18_3d") {
+    c.bottleneck = false;
+    c.layers = {{64, 2, 1}, {128, 2, 2}, {256, 2, 2}, {512, 2, 2}};
+    return c;
+  }
+  if (name == "resnet_phantom") {
+    c.bottleneck = false;
+    c.stem_width = 8, c.stem_kernel = 3, c.stem_pool = false;
+    c.layers = {{16, 1, 2}, {32, 1, 2}};
+    return c;
+  }
+  fail("resnet3d", "{} is no model (hint: resnet50_3d, resnet18_3d, resnet_phantom)",
+       quote_text(name));
+}
+
+namespace detail {
+template <class Fields> void json_entries(Fields& f, ResNet3dConfig& c) {
+  f.read("name", c.name);
+  f.read("in_chans", c.in_chans);
+  f.read("stem_width", c.stem_width);
+  f.read("stem_kernel", c.stem_kernel);
+  f.read("stem_stride", c.stem_stride);
+  f.read("stem_pool", c.stem_pool);
+  f.read("bottleneck", c.bottleneck);
+  f.read("norm_groups", c.norm_groups);
+  std::vector<std::vector<index_t>> layers;  // width, blocks, stride
+  for (const ResNetLayer& layer : c.layers)
+    layers.push_back({layer.width, layer.blocks, layer.stride});
+  f.read("layers", layers);
+  c.layers.clear();
+  for (const auto& layer : layers) {
+    if (layer.size() != 3) fail("layers", "{} numbers of a layer, expected 3", layer.size());
+    c.layers.push_back({layer[0], layer[1], layer[2]});
+  }
+}
+}  // namespace detail
+
+HLIP_LAZY Json to_json(ResNet3dConfig c) {
+  detail::JsonWriter writer;
+  detail::json_entries(writer, c);
+  return writer.object;
+}
+
+/// @param path of the file, for messages  @throws hlip::error naming file and entry
+HLIP_LAZY ResNet3dConfig resnet3d_config_from_json(const Json& json, const std::string& path) {
+  ResNet3dConfig c;
+  detail::JsonFields fields(json, path);
+  detail::json_entries(fields, c);
+  fields.finish();
+  return c;
+}
+
+HLIP_END
