@@ -80,7 +80,7 @@ DiceCrossEntropy<T, B> dice_binary_cross_entropy(const Var<T, B>& logits, const 
       known = where(given == given, Tensor<T, B>::ones(Shape{}), 0),
                      truth = where(given == given, given, 0);
   const Var<T, B> p = sigmoid(flat) * known;
-  // A class of which a picture has no known pixel adds 0 to the sum, so the mean is over the others.
+  // a class of which a picture has no known pixel adds 0: the mean is over the others
   const Tensor<T, B> count = sum(where(sum(known, {2}) > 0, Tensor<T, B>::ones(Shape{}), 0)),
                      share = static_cast<double>(n * classes) / maximum(count, 1);
   return {soft_dice_loss(p, truth, 2, smooth) * share,
