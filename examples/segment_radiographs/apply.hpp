@@ -37,8 +37,7 @@ inline void collect(const ApplyOptions& o, const std::string& argument, MaskedFi
   const auto masks = has_masks ? mask_files(table, all.structures, absent)
                                : std::vector<std::vector<std::string>>(table.size(), unknown);
   if (!o.skip_bad) table.problems.insert(table.problems.end(), absent.begin(), absent.end());
-  if (!o.skip_bad) expect_no_problems(table);
-  for (const auto& problem : table.problems) fmt::print(stderr, "left out: {}\n", problem);
+  tell_left_out(table, o.skip_bad);
   for (const auto& problem : absent) fmt::print(stderr, "not known: {}\n", problem);
   for (const std::size_t i : pictures_of_split(table, o.split)) {
     all.names.push_back(table.names[i]), all.pictures.push_back(table.images[i]);
