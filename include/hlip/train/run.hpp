@@ -173,8 +173,10 @@ template <Communicator C = SingleProcess> class Run {
   StageResult stage(O& objective, TrainerOptions options, const std::shared_ptr<const D>& samples,
                     index_t batch_size, std::uint64_t order, Collate collate, Hooks hooks = {}) {
     const bool is_last = options.stage == stages_.back().name;
-    options.steps = o_.dry_run ? (is_last ? 2 : 1) : steps_of(options);
+    const std::int64_t planned = steps_of(options);
+    options.steps = o_.dry_run ? (is_last ? 2 : 1) : planned;
     Trainer<O, C> trainer(objective, options, store_, communicator_);
+    say_long_warmup(options.schedule, planned);
     expect(options.steps > 0, "options",
            "the run has no steps: an epoch has {} samples, a step takes {}", options.length.studies,
            options.length.studies_per_step());
@@ -259,6 +261,14 @@ template <Communicator C = SingleProcess> class Run {
     } catch (const error&) {
       return {};
     }
+  }
+  /// Options cannot say how long an epoch is, and nobody who gives no warm-up looks at its default.
+  void say_long_warmup(ScheduleOptions schedule, std::int64_t steps) const {
+    if (steps < 1 || schedule.warmup < steps) return;
+    schedule.total = steps;
+    say("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never "
+        "gets past {:.2e} (hint: --warmup {})\n",
+        schedule.warmup, steps, learning_rate(schedule, steps - 1), steps / 20);
   }
   void look_for_origin() {
     if (o_.resume == "latest")
