@@ -28,8 +28,8 @@ struct Options {
   bool shortened = false, dry_run = false;
 };
 
-/// Of a hundredth of fewer a probe may get one subject, whose pictures have no finding that one of
-/// them lacks.
+/// Of fewer pictures a hundredth of the subjects may be one alone, whose pictures all have the same
+/// findings: a probe has nothing to learn from them.
 constexpr std::int64_t least_for_few_labels = 1200;
 
 /// What holds for --short where options were not given: seconds, to see that everything works.

@@ -78,8 +78,8 @@ class AblationTable {
     if (std::isnan(d.interval.low)) return fmt::format("{:+.3f}", d.mean);
     return fmt::format("{:+.3f} ({:+.3f} to {:+.3f})", d.mean, d.interval.low, d.interval.high);
   }
-  /// "0.612 (0.013)", "-" where there is nothing to say; "0.612 (0.013), 2 seeds" where some have no
-  /// number.
+  /// "0.612 (0.013)", "-" where there is nothing to say; "0.612 (0.013), 2 seeds" where others have
+  /// no number.
   HLIP_LAZY std::string spread_cell(std::size_t variant, std::size_t metric) const {
     const MeanSd m = spread(variant, metric);
     if (std::isnan(m.mean)) return "-";

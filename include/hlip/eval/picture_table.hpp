@@ -44,8 +44,8 @@ struct PictureTable {
   }
 };
 
-/// What the rows of a table say of pictures. Without a column of subjects every picture is a subject
-/// of its own.
+/// What the rows of a table say of pictures. Without a column of subjects every picture is a
+/// subject of its own.
 /// @param problems gets a message for each row at fault, which is left out; none: the first such
 /// row is an error
 /// @throws hlip::error naming file and line: a column that is not there, no rows, a picture without

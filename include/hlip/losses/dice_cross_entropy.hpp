@@ -62,8 +62,8 @@ DiceCrossEntropy<T, B> dice_cross_entropy(const Var<T, B>& logits,
 
 /// Of classes that overlap: every class by itself, sigmoid and binary cross-entropy.
 ///
-/// @param logits (N, classes, …)  @param masks likewise, 0 to 1; NaN: not known, counts nowhere, and
-/// neither does a class of a picture of which nothing is known
+/// @param logits (N, classes, …)  @param masks likewise, 0 to 1; NaN: not known, counts nowhere,
+/// and neither does a class of a picture of which nothing is known
 /// @throws hlip::error for shapes that do not fit and no pixels
 template <class T, class B>
 DiceCrossEntropy<T, B> dice_binary_cross_entropy(const Var<T, B>& logits, const Tensor<T, B>& masks,

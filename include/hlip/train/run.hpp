@@ -158,6 +158,16 @@ template <Communicator C = SingleProcess> class Run {
                          : "changed since it was made: " + changed);
   }
 
+  /// Says once that the warm-up of a stage outlasts it: the options alone do not tell how long an
+  /// epoch is. A stage says it itself; a run that has others before may say it when it begins.
+  void say_long_warmup(const TrainerOptions& planned) {
+    ScheduleOptions s = planned.schedule;
+    s.total = steps_of(planned);
+    if (s.total < 1 || s.warmup < s.total || std::exchange(said_warmup_, true)) return;
+    say("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never "
+        "gets past {:.2e} (hint: --warmup {})\n",
+        s.warmup, s.total, learning_rate(s, s.total - 1), s.total / 20);
+  }
   /// Whether an option has another value than the checkpoint to go on from was made with.
   bool has_changed(const std::string& option) const {
     const auto changed = changed_options();
@@ -173,10 +183,9 @@ template <Communicator C = SingleProcess> class Run {
   StageResult stage(O& objective, TrainerOptions options, const std::shared_ptr<const D>& samples,
                     index_t batch_size, std::uint64_t order, Collate collate, Hooks hooks = {}) {
     const bool is_last = options.stage == stages_.back().name;
-    const std::int64_t planned = steps_of(options);
-    options.steps = o_.dry_run ? (is_last ? 2 : 1) : planned;
+    say_long_warmup(options);
+    options.steps = o_.dry_run ? (is_last ? 2 : 1) : steps_of(options);
     Trainer<O, C> trainer(objective, options, store_, communicator_);
-    say_long_warmup(options.schedule, planned);
     expect(options.steps > 0, "options",
            "the run has no steps: an epoch has {} samples, a step takes {}", options.length.studies,
            options.length.studies_per_step());
@@ -262,14 +271,6 @@ template <Communicator C = SingleProcess> class Run {
       return {};
     }
   }
-  /// Options cannot say how long an epoch is, and nobody who gives no warm-up looks at its default.
-  void say_long_warmup(ScheduleOptions schedule, std::int64_t steps) const {
-    if (steps < 1 || schedule.warmup < steps) return;
-    schedule.total = steps;
-    say("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never "
-        "gets past {:.2e} (hint: --warmup {})\n",
-        schedule.warmup, steps, learning_rate(schedule, steps - 1), steps / 20);
-  }
   void look_for_origin() {
     if (o_.resume == "latest")
       origin_ = store_.latest(
@@ -333,7 +334,7 @@ template <Communicator C = SingleProcess> class Run {
   CheckpointStore store_;
   CheckpointEntry origin_;
   SavedPosition saved_;
-  bool begun_ = false;
+  bool begun_ = false, said_warmup_ = false;
   std::unique_ptr<MetricsLog> log_;  // of the first rank
   ProgressLine progress_;
 };

@@ -63,6 +63,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
     else if (o.lora_text) lock_text_tower(model);
     total_steps_ = planned_steps(o, length_);
+    run_.say_long_warmup(trainer_options(o, length_));
   }
 
   /// Says what will be done, and finds where to go on. Nothing is written before the model and the
