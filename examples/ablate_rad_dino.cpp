@@ -28,15 +28,25 @@ struct Options {
   bool shortened = false, dry_run = false;
 };
 
+/// Of fewer pictures a hundredth of the subjects may be one alone, whose pictures all have the same
+/// findings: a probe has nothing to learn from them.
+constexpr std::int64_t least_for_few_labels = 1200;
+
 /// What holds for --short where options were not given: seconds, to see that everything works.
 void shorten(const CLI::App& app, Options& o) {
   const auto set = [&](const char* name, auto& option, auto value) {
     if (app.count(name) == 0) option = value;
   };
-  set("--phantom", o.recipe.pictures, 256);
+  set("--phantom", o.recipe.pictures, o.name == "few-labels" ? least_for_few_labels : 256);
   set("--steps", o.recipe.steps, 10);
   set("--seeds", o.run.seeds, 2);
   o.recipe.probe_epochs = 5, o.recipe.head_steps = 4;
+}
+
+/// A folder without a slash at its end, where names of others begin with it.
+std::string folder_named(const std::string& given) {
+  const auto path = std::filesystem::path(given + "/").lexically_normal().parent_path().string();
+  return path.empty() ? "." : path;
 }
 
 std::vector<std::pair<std::string, std::string>> recipe_of(const Options& o) {
@@ -150,17 +160,16 @@ int main(int argc, char** argv) {
                  o.run.seeds);
       return 2;
     }
-    if (o.name == "few-labels" && o.recipe.pictures < 1200 && !o.shortened) {
+    if (o.name == "few-labels" && o.recipe.pictures < least_for_few_labels) {
       fmt::print(stderr,
                  "ablate_rad_dino: --phantom {}: of 1 % of these subjects a probe learns nothing, "
-                 "few-labels wants 1200 pictures or more\n",
-                 o.recipe.pictures);
+                 "few-labels wants {} pictures or more\n",
+                 o.recipe.pictures, least_for_few_labels);
       return 2;
     }
     o.run.programs = own_folder();
-    o.run.out = std::filesystem::path(o.run.out + "/").lexically_normal().parent_path().string();
-    if (o.run.out.empty()) o.run.out = ".";
-    o.run.drawn = o.phantom_root.empty() ? o.run.out + "/phantom" : o.phantom_root;
+    o.run.out = folder_named(o.run.out);
+    o.run.drawn = o.phantom_root.empty() ? o.run.out + "/phantom" : folder_named(o.phantom_root);
     o.recipe.batch = std::min<std::int64_t>(64, o.recipe.pictures / 32);
     return ablate(o);
   });

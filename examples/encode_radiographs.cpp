@@ -39,7 +39,7 @@ void collect(const Options& o, const std::string& argument, std::vector<std::str
   RadiographTableOptions reading;
   reading.image_column = o.image_column;
   const RadiographTable table = read_radiograph_table(argument, reading);
-  if (!o.encoding.skip_bad) expect_no_problems(table);
+  tell_left_out(table, o.encoding.skip_bad);
   files.insert(files.end(), table.images.begin(), table.images.end());
   names.insert(names.end(), table.names.begin(), table.names.end());
 }

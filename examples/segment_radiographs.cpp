@@ -21,43 +21,69 @@
 
 #include <array>
 #include <memory>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 
 using namespace segment;
 
 namespace {
 
-/// The pictures of each split with their masks: of the column split, or 70, 15 and 15 % of the
-/// subjects.
-std::array<MaskedFiles, 3> read_splits(const TrainOptions& o, RunFolder& folder) {
+/// The pictures of a table with their masks, and what is wrong with it.
+RadiographTable read_masked(const TrainOptions& o, RunFolder& folder, MaskedFiles& all,
+                            PictureTable& pictures) {
   RadiographTableOptions reading;
   reading.image_column = o.image_column;
   RadiographTable table = read_radiograph_table(o.images, reading);
-  MaskedFiles all{table.names, table.images, {}, mask_structures(o.classes)};
-  all.masks = mask_files(table, all.structures, table.problems);
-  report_problems(o, folder, table.problems, o.images, "radiographs");
+  // Subjects are parted with those whose pictures are not there: one that comes back, as a run goes
+  // on, moves no other to another split.
+  reading.check_files = false;
+  RadiographTable named = read_radiograph_table(o.images, reading);
+  named.table.keep(named.rows);
   PictureColumns columns;
   columns.image = o.image_column;
-  const PictureTable pictures = read_picture_table(o.images, columns);
+  pictures = picture_table(std::move(named.table), columns, &table.problems);
+  all.names = table.names, all.pictures = table.images;
+  Problems absent;  // masks, without which a picture may still have others
+  all.masks = mask_files(table, all.structures, absent);
+  if (!o.skip_bad) table.problems.insert(table.problems.end(), absent.begin(), absent.end());
+  report_problems(o, folder, table.problems, o.images, "radiographs");
+  for (const auto& masks : absent) fmt::print("not known: {}\n", masks);
+  return table;
+}
+
+/// The pictures of each split with their masks: of the column split, or 70, 15 and 15 % of the
+/// subjects.
+std::array<MaskedFiles, 3> read_splits(const TrainOptions& o, RunFolder& folder) {
+  MaskedFiles all{{}, {}, {}, mask_structures(o.classes)};
+  PictureTable pictures;
+  const RadiographTable table = read_masked(o, folder, all, pictures);
   const auto splits = splits_of(pictures, 0.15, o.seed, 0.15);
+  std::unordered_map<std::string_view, std::size_t> rows;
+  for (std::size_t r = 0; r < pictures.rows(); ++r) rows.emplace(pictures.images[r], r);
   std::array<std::vector<std::size_t>, 3> chosen;
-  std::vector<std::string> subjects;
+  std::vector<std::string> subjects(table.size());
   for (std::size_t i = 0; i < table.size(); ++i) {
-    chosen[static_cast<std::size_t>(splits[table.rows[i]])].push_back(i);
-    subjects.push_back(pictures.subjects[table.rows[i]]);
+    const auto row = rows.find(table.names[i]);
+    if (row == rows.end()) continue;  // without a subject
+    chosen[static_cast<std::size_t>(splits[row->second])].push_back(i);
+    subjects[i] = pictures.subjects[row->second];
   }
   if (o.train_fraction < 1)
     chosen[0] = rows_of_share(chosen[0], subjects, o.train_fraction, o.seed);
-  for (const auto& [split, name] :
-       {std::pair{Split::train, "train"}, {Split::valid, "valid"}, {Split::test, "test"}})
-    if (chosen[static_cast<std::size_t>(split)].empty())
-      fail_file(o.images, "", "no picture is left for the split {}", name);
-  MaskedFiles test = all.subset(chosen[2]);
-  bool known = false;
-  for (const auto& masks : test.masks)
-    for (const auto& path : masks) known = known || !path.empty();
-  if (!known) fail_file(o.images, "", "no mask of the split test is known: nothing to measure by");
-  return {all.subset(chosen[0]), all.subset(chosen[1]), std::move(test)};
+  std::array<MaskedFiles, 3> parts;
+  for (const auto& [split, name, use] : {std::tuple{Split::train, "train", "learn from"},
+                                         {Split::valid, "valid", "choose by"},
+                                         {Split::test, "test", "measure by"}}) {
+    const auto at = static_cast<std::size_t>(split);
+    if (chosen[at].empty()) fail_file(o.images, "", "no picture is left for the split {}", name);
+    parts[at] = all.subset(chosen[at]);
+    // the loss of what nobody knows is 0, which no weights can better
+    if (!parts[at].knows_any())
+      fail_file(o.images, "", "no mask of the split {} is known: nothing to {}", name, use);
+  }
+  return parts;
 }
 
 /// What was learned is worth: Dice of pictures it has not seen.
@@ -101,7 +127,7 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   Run run(o, folder, {{"step", "train", "train"}});
   run.find_origin(resolved);
   const std::string own = o.out + "/encoder";
-  const bool resumed = !run.origin().path.empty() && is_file(own + "/config.json");
+  const bool resumed = goes_on_with_encoder(run, own);
   SegmenterOptions made_of = o.model;
   made_of.structures = learned.structures, made_of.seed = o.seed;
   if (resumed) made_of.encoder = own;
@@ -127,11 +153,11 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
     left_out.clear();
     each_masked_batch(validation, o.batch_size, o.skip_bad ? &left_out : nullptr,
                       [&](const std::vector<index_t>&, const std::vector<MaskedPicture>& batch) {
-                        const auto n = static_cast<double>(batch.size());
+                        const auto n = static_cast<double>(known_masks(batch));
                         sum += n * static_cast<double>(loss(collate(batch), {}).value().item());
                         count += n;
                       });
-    expect(count > 0, "validation", "no picture of the split valid can be read");
+    expect(count > 0, "validation", "no picture of the split valid that has a mask can be read");
     run.log_scalar("valid/loss", sum / count, step);
     run.note(fmt::format("step {}: validation loss {:.4f}", step, sum / count));
     return sum / count;
@@ -151,11 +177,15 @@ template <class B> int train(B, TrainOptions& o, const std::string& resolved) {
   if (segmenter.encoder && !resumed && !o.dry_run) hooks.folder = own;
   const StageResult done = run.train(objective, samples, collate, hooks);
   if (done.outcome == TrainOutcome::stopped || o.dry_run) return 0;
+  objective.take_best(done.step);
   for (const auto& problem : left_out) fmt::print("left out: {}\n", visible_text(problem));
-  objective.take_best();
   write_segmenter(o.out + "/model", segmenter);
-  fmt::print("best after step {} of {}, validation loss {:.4f}; the model is in {}/model\n",
-             objective.best_step(), done.step, objective.lowest_loss(), o.out);
+  fmt::print("{}; the model is in {}/model\n",
+             objective.best_step() == 0
+                 ? "no validation gave a number: the last weights stay"
+                 : fmt::format("best after step {} of {}, validation loss {:.4f}",
+                               objective.best_step(), done.step, objective.lowest_loss()),
+             o.out);
   measure(o, segmenter, std::move(test));
   return 0;
 }

@@ -53,6 +53,7 @@ int train(B, RadDinoOptions& o, const std::string& resolved) {
                                                         length.studies_per_step());
   options.schedule = learning_rate_of(schedule);
   options.schedules = schedules_of(schedule);
+  for (const auto& fault : too_long_for_run(schedule)) run.say("warning: {}\n", fault);
   run.say_origin();
   Hooks<Source<B>> hooks;
   hooks.source = &source;

@@ -10,6 +10,7 @@
 #include <hlip/imaging/read_radiograph.hpp>
 #include <hlip/losses/binary_cross_entropy.hpp>
 #include <hlip/systems/rad_dino/picture_encoder.hpp>
+#include <hlip/train/report_problems.hpp>
 #include <hlip/train/run.hpp>
 #include <hlip/train/supervised.hpp>
 
@@ -32,9 +33,10 @@ class Labelled {
   };
   std::vector<std::string> findings;
 
-  Labelled(const Options& o, const VitConfig& config) : crops_(rad_dino_crops()) {
+  Labelled(const Options& o, RunFolder& folder, const VitConfig& config)
+      : crops_(rad_dino_crops()) {
     const RadiographTable table = read_radiograph_table(o.images);
-    if (!o.skip_bad) expect_no_problems(table);
+    report_problems(o, folder, table.problems, o.images, "radiographs");
     findings = label_columns(table);
     if (findings.empty()) fail_file(o.images, "", "has no column of labels: 0, 1 or nothing");
     const auto labels = radiograph_labels(table, findings);
@@ -91,7 +93,8 @@ template <class B> struct Classifier {
 
 template <class B> int train(B, const Options& o, const std::string& resolved) {
   VitConfig config = vit_config(o.model);
-  const auto samples = std::make_shared<const Labelled>(o, config);
+  RunFolder folder(o);
+  const auto samples = std::make_shared<const Labelled>(o, folder, config);
   Initializer init(o.seed);
   Classifier<B> model{Vit<float, B>(config, init), {}};
   model.head = Linear<float, B>(config.embed_dim, static_cast<index_t>(samples->findings.size()),
@@ -100,7 +103,6 @@ template <class B> int train(B, const Options& o, const std::string& resolved) {
     return binary_cross_entropy_with_logits(model(batch.views, context), batch.labels);
   };
   Supervised objective(model, {.weight_decay = o.wd, .ema_decay = o.model_ema_decay}, loss);
-  RunFolder folder(o);
   Run run(o, folder, {{"step", "train", "train"}});
   run.find_origin(resolved);
   run.say("{} radiographs with labels of {} findings\n", samples->size(), samples->findings.size());

@@ -56,7 +56,7 @@ template <class B> int train(B, const TrainOptions& o, const std::string& resolv
 
   // ---- model: what the run began with is in its folder ----------------------------------------
   const std::string own = writer_encoder_folder(o.out);
-  const bool resumed = !run.origin().path.empty() && is_file(own + "/config.json");
+  const bool resumed = goes_on_with_encoder(run, own);
   PictureEncoder<B> encoder = load_picture_encoder<B>(resumed ? own : o.encoder, o.seed);
   run.say("{}", encoder.table);
   Initializer init(o.seed);
@@ -102,7 +102,7 @@ void collect(const ApplyOptions& o, const std::string& argument, std::vector<std
   RadiographTableOptions reading;
   reading.image_column = o.table.image_column;
   const RadiographTable table = read_radiograph_table(argument, reading);
-  if (!o.skip_bad) expect_no_problems(table);
+  tell_left_out(table, o.skip_bad);
   if (argument.ends_with(".csv") && o.table.report_column != TableOptions().report_column &&
       !table.has(o.table.report_column))
     fail_file(argument, "", "has no column {} (--report-column)",

@@ -33,10 +33,12 @@ inline void collect(const ApplyOptions& o, const std::string& argument, MaskedFi
   bool has_masks = true;
   for (const auto& s : all.structures)
     for (const auto& column : s.columns) has_masks = has_masks && table.has(column);
-  const auto masks = has_masks ? mask_files(table, all.structures, table.problems)
+  Problems absent;  // masks, without which a picture is marked all the same
+  const auto masks = has_masks ? mask_files(table, all.structures, absent)
                                : std::vector<std::vector<std::string>>(table.size(), unknown);
-  if (!o.skip_bad) expect_no_problems(table);
-  for (const auto& problem : table.problems) fmt::print(stderr, "left out: {}\n", problem);
+  if (!o.skip_bad) table.problems.insert(table.problems.end(), absent.begin(), absent.end());
+  tell_left_out(table, o.skip_bad);
+  for (const auto& problem : absent) fmt::print(stderr, "not known: {}\n", problem);
   for (const std::size_t i : pictures_of_split(table, o.split)) {
     all.names.push_back(table.names[i]), all.pictures.push_back(table.images[i]);
     all.masks.push_back(masks[i]);

@@ -275,10 +275,9 @@ inline void phantom_recipe(CLI::App& app, RadDinoOptions& o) {
   set("--local-scale", o.local_scale, std::vector<double>{0.4, 0.75});
   set("--batch-size", o.batch_size, std::min<std::int64_t>(64, o.phantom / 2));
   if (o.steps == 0) set("--epochs", o.epochs, std::int64_t{10});
-  const std::int64_t steps = o.steps > 0 ? o.steps
-                                         : std::max<std::int64_t>(
-                                               1, o.epochs * o.phantom * 7 / 10 / o.batch_size);
-  small_recipe(app, o, steps);
+  const std::int64_t learned = o.epochs * o.phantom * 7 / 10,
+                     a_step = run_length(o, o.phantom).studies_per_step();
+  small_recipe(app, o, o.steps > 0 ? o.steps : std::max<std::int64_t>(1, learned / a_step));
 }
 
 /// What studies of volumes take instead of RAD-DINO's pictures. What was measured is that of the

@@ -5,6 +5,10 @@
 
 #include <doctest/doctest.h>
 
+#include <pthread.h>
+
+#include <csignal>
+
 using namespace hlip;
 
 namespace {
@@ -91,6 +95,33 @@ TEST_CASE("run_child: words arrive as they are, stdin is empty") {
   CHECK(test::error_of([&] {
           run_child({"/bin/sh"}, folder / "no/log");
         }).find("no/log: cannot be written") != std::string::npos);
+}
+
+TEST_CASE("run_child: a stop signal before the program is started, or while it is, is not lost") {
+  TempFolder folder;
+  const std::string log = folder / "log", made = folder / "made";
+  const std::vector<std::string> words = {"/bin/sh", "-c", "touch \"$1\"", "sh", made};
+  hlip::detail::stop_requested = 1;
+  CHECK(run_child(words, log).signal == SIGTERM);
+  hlip::detail::stop_requested = 0;
+  CHECK(!is_file(made));
+  // in the new process, before the handler of the old one is gone
+  static bool between = false;
+  static const int told = ::pthread_atfork(nullptr, nullptr, [] {
+    if (between) std::raise(SIGTERM);
+  });
+  CHECK(told == 0);
+  const auto handler = std::signal(SIGTERM, [](int) {});
+  between = true;
+  CHECK(run_child(words, log).signal == SIGTERM);
+  between = false;
+  CHECK(!is_file(made));
+  CHECK(run_child(words, log).good());
+  CHECK(is_file(made));
+  sigset_t held;
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &held);
+  CHECK(!::sigismember(&held, SIGTERM));
+  std::signal(SIGTERM, handler);
 }
 
 TEST_CASE("shell_command and last_lines: what people see of a command and of its log") {

@@ -62,12 +62,21 @@ TEST_CASE("AblationTable: spread over seeds and the difference from the referenc
         "mean (standard deviation) over 3 seeds; difference from small with its 95 % interval "
         "(Student's t, seeds as pairs)\n"
         "AUPRC Tube  small  0.310 (0.010)\n"
-        "            large  0.410 (0.017)  +0.100 (+0.075 to +0.125)\n"
+        "            large  0.410 (0.017)           +0.100 (+0.075 to +0.125)\n"
         "Dice lungs  small  0.800 (0.100)\n"
-        "            large  0.850 (0.071)  +0.050 (-0.585 to +0.685)\n");
+        "            large  0.850 (0.071), 2 seeds  +0.050 (-0.585 to +0.685)\n");
   CHECK(test::error_of([] {
           AblationTable({"a"}, 1, {{"AUPRC", "x"}}, 3);
         }).find("1 variants, number 1 is the reference") != std::string::npos);
+}
+
+TEST_CASE("AblationTable: the mean of one seed says so, and nothing is said of none") {
+  AblationTable t({"a", "b"}, 0, {{"AUPRC", "x"}}, 2);
+  CHECK(t.spread_cell(0, 0) == "-");
+  t.at(0, 0, 1) = 0.25;
+  CHECK(t.spread_cell(0, 0) == "0.250, 1 seed");
+  t.at(0, 0, 0) = 0.75;
+  CHECK(t.spread_cell(0, 0) == "0.500 (0.354)");
 }
 
 TEST_CASE("AblationTable: every number in two CSV tables, empty where nothing was measured") {

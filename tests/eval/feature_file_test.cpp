@@ -132,6 +132,21 @@ TEST_CASE("picture table: subjects, class tokens in its order, and pictures with
   CHECK_THROWS_WITH_AS(table_of("image\n"), doctest::Contains("no rows"), error);
 }
 
+TEST_CASE("picture_table: rows at fault are left out where somebody wants to hear of them") {
+  Problems problems;
+  const auto t = picture_table(
+      parse_csv("image,subject,split\na,s,train\n,s,valid\nb,,held\na,u,test\nc,u,test\n", "t.csv"),
+      {}, &problems);
+  CHECK(t.images == std::vector<std::string>{"a", "c"});
+  CHECK(t.subjects == std::vector<std::string>{"s", "u"});
+  CHECK(t.table.line(1) == 6);
+  CHECK(splits_of(t, 0.5, 0) == std::vector<Split>{Split::train, Split::test});
+  CHECK(problems ==
+        Problems{"t.csv: line 3, column image: is empty, expected the name of a picture",
+                 "t.csv: line 4, column subject: is empty, expected a subject",
+                 "t.csv: line 5, column image: \"a\" is already in line 2"});
+}
+
 TEST_CASE("splits_of: a column, or subjects that stay together") {
   const auto t = table_of("image,split\na,train\nb,val\nc,test\nd,valid\n");
   CHECK(splits_of(t, 0.5, 0) ==

@@ -42,7 +42,17 @@ TEST_CASE("ProbeTable: a finding that nobody has counts in no mean and is named"
         doctest::Approx((t.rows()[0].auprc.mean + t.rows()[1].auprc.mean) / 2));
   CHECK(t.macro().auprc_interval.low <= t.macro().auprc.mean);
   CHECK(t.macro().auprc_interval.high >= t.macro().auprc.mean);
-  CHECK(t.to_text().find("left out of the mean") != std::string::npos);
+  CHECK(t.to_text().find("because all tested pictures have the same label: bone\n") !=
+        std::string::npos);
+  CHECK(t.to_text().find("no label of a tested picture counts") == std::string::npos);
+}
+
+TEST_CASE("ProbeTable: of a finding without labels nobody says that they are the same") {
+  const Scores some = {1, unknown, 0, unknown, 1, unknown};
+  const std::string text =
+      ProbeTable("tiny", {"lung", "tube"}, {{3, 0, 1, 0, 2, 0}}, some, {.resamples = 20}).to_text();
+  CHECK(text.find("because no label of a tested picture counts: tube\n") != std::string::npos);
+  CHECK(text.find("the same label") == std::string::npos);
 }
 
 TEST_CASE("ProbeTable: the last line, and a CSV of a line for each finding and the macro mean") {

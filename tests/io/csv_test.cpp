@@ -28,6 +28,18 @@ TEST_CASE(
   CHECK(t.place(1, 1) == "line 6, column b");
 }
 
+TEST_CASE("csv: rows that are kept know their lines and their fields") {
+  auto t = parse_csv("a,b\n1,\n2,two\n3,\"x\ny\"\n4,four\n", "t.csv");
+  t.keep({1, 2});
+  CHECK(t.rows() == 2);
+  CHECK(t.at(0, 0) == "2");
+  CHECK(t.at(1, 1) == "x\ny");
+  CHECK(t.place(1, 0) == "line 4, column a");
+  t.keep({});
+  CHECK(t.rows() == 0);
+  CHECK(t.find("b") == 1);
+}
+
 TEST_CASE(
     "csv: byte order mark, all line ends, blank lines and a missing last newline make no "
     "difference") {

@@ -77,6 +77,33 @@ TEST_CASE("dice_binary_cross_entropy: a pixel that is not known counts nowhere")
   CHECK(logits.grad().at({0, 0, 1}) == 0);
 }
 
+TEST_CASE("dice_binary_cross_entropy: a class of which a picture knows nothing counts in no mean") {
+  const double u = unknown;
+  const Array values = numbers({2, 2, 3}, 4, -2, 2),
+              masks = Array::from_values({2, 2, 3}, {1, 0, 1, u, u, u, u, u, u, 0, u, 1});
+  const Variable logits(values, true);
+  const auto loss = dice_binary_cross_entropy(logits, masks, 0.5);
+  loss.total().backward();
+  double dice = 0;
+  for (const auto& [picture, k] : {std::pair{0, 0}, {1, 1}}) {  // each known class by itself
+    const auto alone = [&](const Array& x) {
+      return Array(x.slice(0, picture, picture + 1).slice(1, k, k + 1).contiguous());
+    };
+    const Variable own(alone(values), true);
+    const auto one = dice_binary_cross_entropy(own, alone(masks), 0.5);
+    dice += one.dice.item() / 2;
+    one.dice.backward();
+    const Variable all(values, true);
+    dice_binary_cross_entropy(all, masks, 0.5).dice.backward();
+    for (index_t i = 0; i < 3; ++i)
+      CHECK(all.grad().at({picture, k, i}) == doctest::Approx(own.grad().at({0, 0, i}) / 2));
+  }
+  CHECK(loss.dice.item() == doctest::Approx(dice));
+  CHECK(logits.grad().at({0, 1, 0}) == 0);
+  const auto nothing = dice_binary_cross_entropy(logits, Array::full({2, 2, 3}, unknown), 0.5);
+  CHECK(nothing.total().item() == 0);
+}
+
 TEST_CASE("dice_cross_entropy: gradients, of pictures and of volumes") {
   const Labels labels = Labels::from_values({2, 2, 2}, {0, 2, 1, 1, 2, 2, 0, 2});
   check_gradient(

@@ -58,6 +58,15 @@ expect 0 "$ablate" resolution --out "$work/r" --dry-run
 [ "$(grep -c . "$work/log")" = 28 ] || fail "a dry run does not print 28 commands"
 says "bin/train_rad_dino --phantom 12000 .*--global-size 48 --local-size 24 .*--out $work/r/seed_2/48px/run --resume latest"
 [ ! -e "$work/r" ] && [ ! -e "$work/calls" ] || fail "a dry run leaves something"
+# a slash behind a folder changes nothing: other sets lie beside it
+"$ablate" no-mim --out "$work/r" --phantom-root "$work/kept" --dry-run >"$work/plain"
+"$ablate" no-mim --out "$work/r/" --phantom-root "$work/kept/" --dry-run >"$work/slashes"
+cmp "$work/plain" "$work/slashes" || fail "a slash at the end of a folder changes the commands"
+# of a hundredth of fewer pictures a probe has nothing to learn
+expect 0 "$ablate" few-labels --out "$work/r" --short --dry-run
+says "train_rad_dino --phantom 1200 "
+expect 2 "$ablate" few-labels --out "$work/r" --short --phantom 256
+says "few-labels wants 1200 pictures or more"
 
 # the end of a log, and what is done stays done
 ABLATE_FAILS=probe_radiographs expect 1 "$ablate" resolution --out "$work/r" --threads 2

@@ -108,6 +108,8 @@ expect 0 "$encode" "$work/text.png" "$work/images" "$work/dot.png" --skip-bad --
 says "left out: .*text.png: byte 0: is neither"
 says "left out: .*dot.png"
 says "5 pictures of 7 given"
+expect 0 "$encode" "$work/absent.csv" --skip-bad --model "$model" --out "$work/left.safetensors"
+says "^left out: .*absent.csv: 1 of 2 pictures is not there: .images/p9.png"
 expect 1 "$encode" "$work/text.png" --skip-bad --model "$model" --out "$work/none.safetensors"
 says "none of 1 pictures could be read"
 [ ! -e "$work/none.safetensors" ] || fail "features of nothing were written"

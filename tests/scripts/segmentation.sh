@@ -35,6 +35,9 @@ for file in step_48/model.safetensors model/decoder.safetensors model/encoder/mo
 done
 expect 1 "$program" train --resume latest --out "$work/cut" --encoder untrained:radiograph_phantom_tiny --head upernet --width 8
 says "does not fit this run: .*; changed since it was made: .*--head"
+# the run has its own copy of the encoder, and another one is not taken for it
+expect 1 "$program" train --resume latest --out "$work/cut" --encoder untrained:radiograph_phantom --epochs 13
+says "does not fit this run: it goes on with the encoder that is kept in .*cut/encoder (hint: .*; changed since it was made: .*--encoder"
 expect 0 "$program" train "${drawn[@]}" --encoder untrained:radiograph_phantom_tiny --head linear --classes ribs --batch-size 8 --steps 1 --train-fraction 0.5 --out "$work/few"
 says "18 radiographs of 32 pixels to train, 4 to choose by, 8 to test"
 
@@ -82,6 +85,35 @@ table "$(row 00 gone.png train)" "$(row 16 "$mask" test)" "$(row 14 "$mask" vali
 refused 1 '1 mask is not there, the first is "gone.png"' "${train[@]}"
 table "$(row 00 "$mask" train)" "$(row 16 "$mask" test)"
 refused 1 "no picture is left for the split valid" "${train[@]}"
+for split in train valid test; do  # nothing that could be learned, chosen or measured by
+  table "$(row 00 "$mask" train)" "$(row 16 "$mask" valid)" "$(row 14 "$mask" test)"
+  sed -i "s|$mask,$split|,$split|" "$work/bad.csv"
+  refused 1 "bad.csv: no mask of the split $split is known: nothing to " "${train[@]}"
+done
+
+# --skip-bad: rows that name no picture or subject, or a picture again, are left out; of an absent mask only that is not known
+{
+  echo image,ribs,lungs,subject,split
+  echo "$work/drawn/images/synthetic_000000.png,$mask,gone.png,a,train"
+  echo "$work/drawn/images/synthetic_000001.png,$mask,,,train"
+  echo ",$mask,,b,train"
+  echo "$work/drawn/images/synthetic_000000.png,$mask,,c,test"
+  echo "$work/drawn/images/synthetic_000099.png,$mask,,d,train"
+  echo "$work/drawn/images/synthetic_000016.png,$mask,,e,valid"
+  echo "$work/drawn/images/synthetic_000014.png,$mask,$mask,f,test"
+} >"$work/rows.csv"
+rows=(train --images "$work/rows.csv" --classes ribs,lungs "${none[@]}" --size 32 --batch-size 1 --steps 1)
+refused 1 "rows.csv: radiographs: 5 problems:" "${rows[@]}"
+says "line 3, column subject: is empty, expected a subject"
+says "1 mask is not there"
+expect 0 "$program" "${rows[@]}" --skip-bad --out "$work/rows"
+says "radiographs: 4 faulty studies or rows are left out, listed in .*rows/skipped_radiographs.txt"
+says "^not known: .*rows.csv: 1 mask is not there, the first is \"gone.png\""
+says "1 radiographs of 32 pixels to train, 1 to choose by, 1 to test"
+grep -q "mask" "$work/rows/skipped_radiographs.txt" && fail "an absent mask is said to be a picture that is left out"
+expect 0 "$program" apply "$work/rows.csv" --skip-bad --split train --model "$work/rows/model" --out "$work/marked_rows"
+says "^not known: .*1 mask is not there"
+says "^2 pictures$\|2 pictures"
 refused 1 "size: pictures of 30 pixels, expected a multiple of 4 for a U-Net of 3 levels" train "${drawn[@]}" "${none[@]}" --size 30
 refused 1 "elsewhere: is not there; expected a run" train "${drawn[@]}" --encoder "$work/elsewhere" --head linear
 refused 2 "head linear needs an --encoder" train "${drawn[@]}" --head linear

@@ -56,6 +56,17 @@ expect 0 "$bin/train_rad_dino" --resume latest --threads 1 --out "$work/volumes"
 expect 0 "${train[@]}" --steps 2 --pretrained "$work/volumes/encoder/model.safetensors" --out "$work/begun"
 says "^  loaded   "
 expect 0 "${volumes[@]}" --pretrained "$work/volumes/encoder/model.safetensors" --dry-run --out "$work/on"
+# what the run is too short for is said, whoever chose it
+expect 0 "$bin/train_rad_dino" --volumes "$work/phantom/dataset" --model phantom --batch-size 4 --local-crops 2 --epochs 1 --workers 0 --dry-run --out "$work/on"
+says "^warning: the warm-up of 100 steps is as long as the run of 3: the learning rate never gets past "
+says "^warning: the teacher's temperature rises over 500 steps, the run has 3"
+says "^warning: prototypes begin to move after 10 steps, the run has 3"
+# the recipe of drawn pictures counts the batches that a step takes
+expect 0 "$bin/train_rad_dino" --phantom 640 --print-config --out "$work/on"
+says '^warmup = "7"$'
+expect 0 "$bin/train_rad_dino" --phantom 640 --accum-freq 2 --accum-batch 2 --print-config --out "$work/on"
+says '^warmup = "1"$'
+says '^warmup-teacher-temp-steps = "8"$'
 brain=("$bin/train_rad_dino" --volumes "$work/brain/phantom/train_phantom.json" --model brain_phantom --batch-size 4 --steps 2 --warmup 1 --num-scans 3)
 expect 0 "${brain[@]}" --local-voxels 4 16 16 --out "$work/brain_volumes"
 says "^8 studies (.* scans); encoder brain_phantom"

@@ -36,6 +36,9 @@ expect 0 "$write" train --resume latest --out "$work/parts"
 says "resuming from .*parts/step_3"
 cmp "$work/whole/step_8/model.safetensors" "$work/parts/step_8/model.safetensors" || fail "threads or a stop change the weights"
 
+expect 1 "$write" train --resume latest --out "$work/parts" --encoder untrained:radiograph_phantom
+says "does not fit this run: it goes on with the encoder that is kept in .*parts/encoder (hint: .*: --encoder"
+
 apply() { "$write" apply --max-new-tokens 12 "$@"; }
 expect 0 apply --model "$work/whole" "$work/table.csv" --shuffle-images --out "$work/a" --threads 1 --batch-size 1
 says "^label F1 .*, of other pictures .*, 2 reports"
@@ -54,6 +57,10 @@ json.dump({"0": fact("nodule"), "1": fact("nodule"), "2": fact("mass")}, open(sy
 PY
 expect 0 "$write" score "$work/three.csv" --out "$work/three" --radgraph-reference "$work/reference.json" --radgraph-generated "$work/generated.json"
 grep -q '^relation F1,1,' "$work/three/scores.csv" || fail "facts of RadGraph are those of another row: $(cat "$work/three/scores.csv")"
+printf 'image,report\np0.png,A nodule.\n,No nodule.\np99.png,A nodule.\n' >"$work/faulty.csv"
+expect 0 apply --model "$work/whole" "$work/faulty.csv" --skip-bad --out "$work/one"
+says "^left out: .*faulty.csv: line 3, column image: is empty"
+says "^left out: .*faulty.csv: 1 of 2 pictures is not there"
 expect 0 apply --model "$work/whole" "$work/p0.png" --out "$work/one"
 says "1 of 1 pictures have no report to compare with"
 

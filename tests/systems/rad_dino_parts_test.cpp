@@ -252,3 +252,17 @@ TEST_CASE("schedules: the numbers of RAD-DINO's run at its first, middle and las
   CHECK(value("last_layer", 19) == 0);
   CHECK(value("last_layer", 20) == 1);
 }
+
+TEST_CASE("schedules: what a run is too short for is said with what it gets to") {
+  SelfDistillationSchedule s;
+  s.steps = 100;
+  s.warmup_teacher_temp_steps = 199, s.freeze_last_layer = 100;
+  CHECK(too_long_for_run(s) ==
+        std::vector<std::string>{
+            "the teacher's temperature rises over 199 steps, the run has 100: it gets to 0.055, "
+            "not to 0.07 (hint: --warmup-teacher-temp-steps 50)",
+            "prototypes begin to move after 100 steps, the run has 100: they never do (hint: "
+            "--freeze-last-layer 1)"});
+  s.warmup_teacher_temp_steps = 100, s.freeze_last_layer = 99;
+  CHECK(too_long_for_run(s).empty());
+}

@@ -58,6 +58,18 @@ TEST_CASE("masked pictures: a batch has NaN where a mask is not known") {
   CHECK(std::isnan(batch.masks.at({1, 2, 9, 11})));
 }
 
+TEST_CASE("masked pictures: what is known is counted by picture and class, and asked of files") {
+  MaskedPicture none = disc();
+  none.masks.known = {0, 0, 0};
+  CHECK(known_masks({disc(), none, disc()}) == 4);
+  CHECK(known_masks({none}) == 0);
+  MaskedFiles files{{"a", "b"}, {"a.png", "b.png"}, {{"", ""}, {"", "b_mask.png"}}, {}};
+  CHECK(files.knows_any());
+  CHECK(!files.subset({0}).knows_any());
+  files.masks.clear();
+  CHECK(!files.knows_any());
+}
+
 TEST_CASE("mask scores: two empty masks are 1, one empty is 0, what is not known counts nowhere") {
   MaskScores scores(mask_structures("disc,none,unknown"));
   const MaskedPicture x = disc();

@@ -61,10 +61,30 @@ TEST_CASE("validated: the best weights come back, buffers too, and survive a che
   for (auto& o : {&objective, &resumed}) {
     CHECK(o->best_step() == 6);
     CHECK(o->lowest_loss() == 0.5);
-    o->take_best();
+    o->take_best(11);
   }
   for (const Point* p : {&point, &later}) {
     CHECK(p->x.value().to_vector() == std::vector<double>{6, 6});
     CHECK(p->seen.value().item() == 60);
   }
+}
+
+TEST_CASE("validated: a run whose last step was not finite is validated at its end, once") {
+  const auto loss = [](const int&, const Context&) { return Var<double, Cpu>(); };
+  std::vector<std::int64_t> asked;
+  const auto validate = [&](std::int64_t step) {
+    asked.push_back(step);
+    return 0.25;
+  };
+  Point point;
+  Validated objective(point, {}, loss, 0, validate);
+  train(objective, point, 0, 10);  // the eleventh step changes nothing: nobody hears of it
+  CHECK(asked.empty());
+  objective.take_best(11);
+  CHECK(asked == std::vector<std::int64_t>{11});
+  CHECK(objective.best_step() == 11);
+  CHECK(objective.lowest_loss() == 0.25);
+  CHECK(point.x.value().to_vector() == std::vector<double>{10, 10});
+  objective.take_best(11);
+  CHECK(asked.size() == 1);
 }

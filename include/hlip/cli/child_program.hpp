@@ -31,9 +31,35 @@ HLIP_LAZY std::string to_string(const ChildEnd& end) {
 }
 
 namespace detail {
-/// In the new process; what is called here may be called between fork and exec.
+inline sigset_t stop_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM), ::sigaddset(&set, SIGINT);
+  return set;
+}
+
+/// While it lives stop signals wait: one that comes meanwhile is delivered afterwards.
+class StopSignalsHeld {
+ public:
+  StopSignalsHeld() {
+    const sigset_t set = stop_signals();
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+  }
+  ~StopSignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  StopSignalsHeld(const StopSignalsHeld&) = delete;
+  StopSignalsHeld& operator=(const StopSignalsHeld&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// In the new process, where stop signals are still held; what is called here may be called between
+/// fork and exec.
 [[noreturn]] inline void become(char* const* words, int log, pid_t parent) {
   for (const int signal : {SIGTERM, SIGINT, SIGPIPE}) std::signal(signal, SIG_DFL);
+  // one that has come since the fork ends this process now, and not a handler that is the parent's
+  const sigset_t set = stop_signals();
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
   // who starts a program that trains for hours and is killed shall leave no such program behind
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(127);
@@ -63,6 +89,7 @@ inline ChildEnd wait_for_child(pid_t child) {
 
 /// Runs a program to its end. After a stop signal (install_stop_signals) it is sent SIGTERM and
 /// waited for: what it makes of that is its business, and stop_requested() says that it happened.
+/// Where one has come already no program is started, which then counts as ended by SIGTERM.
 /// When this process is killed it is sent SIGTERM too.
 /// @param words the path of the program, and what it is given
 /// @param log where its output goes, behind what is there
@@ -75,9 +102,15 @@ HLIP_LAZY ChildEnd run_child(const std::vector<std::string>& words, const std::s
   std::vector<char*> pointers;
   for (const auto& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
-  const pid_t self = ::getpid(), child = ::fork();
-  if (child < 0) fail("run_child", "cannot make a process: {}", std::strerror(errno));
-  if (child == 0) detail::become(pointers.data(), file.get(), self);
+  pid_t child = -1;
+  {
+    const detail::StopSignalsHeld held;
+    if (hlip::stop_requested()) return {0, SIGTERM};
+    const pid_t self = ::getpid();
+    child = ::fork();
+    if (child == 0) detail::become(pointers.data(), file.get(), self);
+    if (child < 0) fail("run_child", "cannot make a process: {}", std::strerror(errno));
+  }
   return detail::wait_for_child(child);
 }
 

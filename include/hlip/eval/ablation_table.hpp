@@ -78,11 +78,16 @@ class AblationTable {
     if (std::isnan(d.interval.low)) return fmt::format("{:+.3f}", d.mean);
     return fmt::format("{:+.3f} ({:+.3f} to {:+.3f})", d.mean, d.interval.low, d.interval.high);
   }
-  /// "0.612 (0.013)", "-" where there is nothing to say.
-  HLIP_LAZY static std::string spread_cell(const MeanSd& m) {
+  /// "0.612 (0.013)", "-" where there is nothing to say; "0.612 (0.013), 2 seeds" where others have
+  /// no number.
+  HLIP_LAZY std::string spread_cell(std::size_t variant, std::size_t metric) const {
+    const MeanSd m = spread(variant, metric);
     if (std::isnan(m.mean)) return "-";
-    return std::isnan(m.sd) ? fmt::format("{:.3f}", m.mean)
-                            : fmt::format("{:.3f} ({:.3f})", m.mean, m.sd);
+    std::string cell = fmt::format("{:.3f}", m.mean);
+    if (!std::isnan(m.sd)) cell += fmt::format(" ({:.3f})", m.sd);
+    const auto n = known(variant, metric);
+    if (std::cmp_less(n, seeds_)) cell += fmt::format(", {} seed{}", n, n == 1 ? "" : "s");
+    return cell;
   }
   /// What the numbers are, in a sentence.
   HLIP_LAZY std::string legend() const {
@@ -98,15 +103,18 @@ class AblationTable {
 
   /// Aligned table for a console: a line for each metric and variant.
   HLIP_LAZY std::string to_text() const {
-    std::size_t title = 0, name = 0;
+    std::size_t title = 0, name = 0, cell = 13;
     for (const auto& m : metrics_) title = std::max(title, m.title().size());
     for (const auto& v : variants_) name = std::max(name, v.size());
+    for (std::size_t m = 0; m < metrics_.size(); ++m)
+      for (std::size_t v = 0; v < variants_.size(); ++v)
+        cell = std::max(cell, spread_cell(v, m).size());
     std::string text = legend() + "\n";
     for (std::size_t m = 0; m < metrics_.size(); ++m)
       for (std::size_t v = 0; v < variants_.size(); ++v) {
-        std::string line = fmt::format("{:<{}}  {:<{}}  {:<13}  {}",
+        std::string line = fmt::format("{:<{}}  {:<{}}  {:<{}}  {}",
                                        v == 0 ? metrics_[m].title() : "", title, variants_[v], name,
-                                       spread_cell(spread(v, m)), reference_cell(v, m));
+                                       spread_cell(v, m), cell, reference_cell(v, m));
         line.erase(line.find_last_not_of(' ') + 1);
         text += line + "\n";
       }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hlip/core/random.hpp>
+#include <hlip/data/problems.hpp>
 #include <hlip/eval/auc.hpp>
 #include <hlip/eval/feature_file.hpp>
 #include <hlip/io/csv.hpp>
@@ -43,33 +44,57 @@ struct PictureTable {
   }
 };
 
-/// Reads a table of pictures. Without a column of subjects every picture is a subject of its own.
+/// What the rows of a table say of pictures. Without a column of subjects every picture is a
+/// subject of its own.
+/// @param problems gets a message for each row at fault, which is left out; none: the first such
+/// row is an error
 /// @throws hlip::error naming file and line: a column that is not there, no rows, a picture without
 /// a name or in two rows, a row without a subject
-HLIP_LAZY PictureTable read_picture_table(const std::string& path,
-                                          const PictureColumns& columns = {}) {
+HLIP_LAZY PictureTable picture_table(CsvTable table, const PictureColumns& columns = {},
+                                     Problems* problems = nullptr) {
   PictureTable t;
+  t.table = std::move(table);
+  const std::string& path = t.table.path();
   std::vector<std::string> required = {columns.image};
   if (!columns.subject.empty()) required.push_back(columns.subject);
-  t.table = read_csv(path, required);
+  expect_columns(t.table, required);
   t.image_column = t.table.column(columns.image), t.split_column = t.table.find(columns.split);
   for (const std::string& name : {columns.subject, std::string("subject"), std::string("patient")})
     if (t.subject_column < 0 && !name.empty()) t.subject_column = t.table.find(name);
   if (t.table.rows() == 0) fail_file(path, "", "has a header, but no rows");
-  std::map<std::string, std::size_t, std::less<>> lines;
-  for (std::size_t r = 0; r < t.table.rows(); ++r) {
-    t.images.emplace_back(t.table.at(r, t.image_column));
-    if (t.images.back().empty())
-      fail_file(path, t.table.place(r, t.image_column), "is empty, expected the name of a picture");
-    if (const auto [first, added] = lines.emplace(t.images.back(), t.table.line(r)); !added)
-      fail_file(path, t.table.place(r, t.image_column), "{} is already in line {}",
-                quote_text(t.images.back()), first->second);
-    t.subjects.emplace_back(
-        t.table.at(r, t.subject_column < 0 ? t.image_column : t.subject_column));
-    if (t.subjects.back().empty())
-      fail_file(path, t.table.place(r, t.subject_column), "is empty, expected a subject");
+  Problems faulty;
+  std::vector<std::size_t> sound;
+  {
+    FileProblems faults(problems ? *problems : faulty, path);
+    std::map<std::string_view, std::size_t> lines;
+    for (std::size_t r = 0; r < t.table.rows(); ++r) {
+      const auto image = t.table.at(r, t.image_column),
+                 subject = t.subject_column < 0 ? image : t.table.at(r, t.subject_column);
+      const auto fault = [&](int column, const std::string& what) {
+        if (!problems) fail_file(path, t.table.place(r, column), "{}", what);
+        faults.add([&] { return fmt::format("{}: {}", t.table.place(r, column), what); });
+      };
+      if (image.empty()) {
+        fault(t.image_column, "is empty, expected the name of a picture");
+      } else if (const auto [first, added] = lines.emplace(image, t.table.line(r)); !added) {
+        fault(t.image_column,
+              fmt::format("{} is already in line {}", quote_text(image), first->second));
+      } else if (subject.empty()) {
+        fault(t.subject_column, "is empty, expected a subject");
+      } else {
+        t.images.emplace_back(image), t.subjects.emplace_back(subject);
+        sound.push_back(r);
+      }
+    }
   }
+  if (sound.size() < t.table.rows()) t.table.keep(sound);
   return t;
+}
+
+/// Reads a table of pictures, all of whose rows have to be sound: see picture_table.
+HLIP_LAZY PictureTable read_picture_table(const std::string& path,
+                                          const PictureColumns& columns = {}) {
+  return picture_table(read_csv(path), columns);
 }
 
 /// The class tokens of the pictures of a table, row-major (rows, C), in the order of its rows.

@@ -97,11 +97,19 @@ class ProbeTable {
       add(r, std::to_string(r.positives), std::to_string(r.negatives), r.note());
     add(macro_, "", "", "");
     if (marked) text += interval_mark_line;
-    std::string missing;
-    for (const auto& name : left_out()) missing += (missing.empty() ? "" : ", ") + name;
-    if (!missing.empty())
+    std::string same, unknown;
+    for (const auto& r : rows_) {
+      if (!std::isnan(r.auprc.mean)) continue;
+      std::string& names = r.positives + r.negatives > 0 ? same : unknown;
+      names += (names.empty() ? "" : ", ") + r.name;
+    }
+    if (!same.empty())
       text += fmt::format(
-          "left out of the mean, because all tested pictures have the same label: {}\n", missing);
+          "left out of the mean, because all tested pictures have the same label: {}\n", same);
+    // of a finding that cannot be learned the tested labels are taken away: leave_out_unlearnable
+    if (!unknown.empty())
+      text += fmt::format("left out of the mean, because no label of a tested picture counts: {}\n",
+                          unknown);
     return visible_text(text, true);
   }
 

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 HLIP_BEGIN
@@ -52,6 +53,19 @@ class CsvTable {
   std::string place(std::size_t row, int column) const {
     return fmt::format("line {}, column {}", line(row),
                        visible_text(cut_text(columns_[static_cast<std::size_t>(column)], 60)));
+  }
+  /// Leaves these rows, in the order given; each knows the line it began on.
+  HLIP_LAZY void keep(const std::vector<std::size_t>& rows) {
+    std::string text;
+    std::vector<std::size_t> ends, lines;
+    for (const std::size_t r : rows) {
+      for (std::size_t c = 0; c < columns_.size(); ++c) {
+        text += at(r, static_cast<int>(c));
+        ends.push_back(text.size());
+      }
+      lines.push_back(lines_[r]);
+    }
+    text_ = std::move(text), ends_ = std::move(ends), lines_ = std::move(lines);
   }
 
  private:

@@ -12,7 +12,7 @@ HLIP_BEGIN
 
 /// The two terms of a loss of masks, scalars each.
 template <class T, class B> struct DiceCrossEntropy {
-  Var<T, B> dice;           ///< 1 − soft Dice, the mean over pictures and classes
+  Var<T, B> dice;           ///< 1 − soft Dice, the mean over pictures and classes (known ones)
   Var<T, B> cross_entropy;  ///< the mean over pixels (and classes, where they overlap)
   Var<T, B> total() const { return dice + cross_entropy; }
 };
@@ -62,7 +62,8 @@ DiceCrossEntropy<T, B> dice_cross_entropy(const Var<T, B>& logits,
 
 /// Of classes that overlap: every class by itself, sigmoid and binary cross-entropy.
 ///
-/// @param logits (N, classes, …)  @param masks likewise, 0 to 1; NaN: not known, counts nowhere
+/// @param logits (N, classes, …)  @param masks likewise, 0 to 1; NaN: not known, counts nowhere,
+/// and neither does a class of a picture of which nothing is known
 /// @throws hlip::error for shapes that do not fit and no pixels
 template <class T, class B>
 DiceCrossEntropy<T, B> dice_binary_cross_entropy(const Var<T, B>& logits, const Tensor<T, B>& masks,
@@ -79,7 +80,11 @@ DiceCrossEntropy<T, B> dice_binary_cross_entropy(const Var<T, B>& logits, const 
       known = where(given == given, Tensor<T, B>::ones(Shape{}), 0),
                      truth = where(given == given, given, 0);
   const Var<T, B> p = sigmoid(flat) * known;
-  return {soft_dice_loss(p, truth, 2, smooth), binary_cross_entropy_with_logits(flat, given)};
+  // a class of which a picture has no known pixel adds 0: the mean is over the others
+  const Tensor<T, B> count = sum(where(sum(known, {2}) > 0, Tensor<T, B>::ones(Shape{}), 0)),
+                     share = static_cast<double>(n * classes) / maximum(count, 1);
+  return {soft_dice_loss(p, truth, 2, smooth) * share,
+          binary_cross_entropy_with_logits(flat, given)};
 }
 
 HLIP_END

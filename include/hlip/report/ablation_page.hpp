@@ -52,7 +52,7 @@ HLIP_LAZY std::string ablation_numbers(const AblationTable& table) {
   for (std::size_t m = 0; m < table.metrics().size(); ++m) {
     out += fmt::format("<tr><td>{}</td>", escape_html(table.metrics()[m].title()));
     for (std::size_t v = 0; v < table.variants().size(); ++v) {
-      out += fmt::format("<td>{}</td>", AblationTable::spread_cell(table.spread(v, m)));
+      out += fmt::format("<td>{}</td>", table.spread_cell(v, m));
       if (v != table.reference()) out += fmt::format("<td>{}</td>", table.reference_cell(v, m));
     }
     out += "</tr>\n";

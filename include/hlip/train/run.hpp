@@ -9,6 +9,7 @@
 #include <hlip/train/run_stage.hpp>
 #include <hlip/train/trainer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -149,18 +150,28 @@ template <Communicator C = SingleProcess> class Run {
   /// was none then, is named only if it does not stand at its default.
   [[noreturn]] void misfit(const std::string& reason) const {
     std::string changed;
-    const std::string config = std::filesystem::path(origin_.path).parent_path().string() +
-                               "/config.toml";
-    try {
-      for (const std::string& name : changed_entries(read_file(config, std::size_t{1} << 24),
-                                                     config, resolved_, o_.at_default))
-        changed += (changed.empty() ? "" : ", ") + ("--" + name);
-    } catch (const error&) {  // it is not there, or damaged: the reason alone is said
-    }
+    for (const std::string& name : changed_options())
+      changed += (changed.empty() ? "" : ", ") + ("--" + name);
     fail("resume", "{} does not fit this run: {}; {}", origin_.path, reason,
          changed.empty() ? "the data and every option that changes the model or freezes parts of "
                            "it must be those it was made with"
                          : "changed since it was made: " + changed);
+  }
+
+  /// Says once that the warm-up of a stage outlasts it: the options alone do not tell how long an
+  /// epoch is. A stage says it itself; a run that has others before may say it when it begins.
+  void say_long_warmup(const TrainerOptions& planned) {
+    ScheduleOptions s = planned.schedule;
+    s.total = steps_of(planned);
+    if (s.total < 1 || s.warmup < s.total || std::exchange(said_warmup_, true)) return;
+    say("warning: the warm-up of {} steps is as long as the run of {}: the learning rate never "
+        "gets past {:.2e} (hint: --warmup {})\n",
+        s.warmup, s.total, learning_rate(s, s.total - 1), s.total / 20);
+  }
+  /// Whether an option has another value than the checkpoint to go on from was made with.
+  bool has_changed(const std::string& option) const {
+    const auto changed = changed_options();
+    return std::find(changed.begin(), changed.end(), option) != changed.end();
   }
 
   /// Trains one stage to its end or to a stop signal; a dry run makes two steps of the last stage
@@ -172,6 +183,7 @@ template <Communicator C = SingleProcess> class Run {
   StageResult stage(O& objective, TrainerOptions options, const std::shared_ptr<const D>& samples,
                     index_t batch_size, std::uint64_t order, Collate collate, Hooks hooks = {}) {
     const bool is_last = options.stage == stages_.back().name;
+    say_long_warmup(options);
     options.steps = o_.dry_run ? (is_last ? 2 : 1) : steps_of(options);
     Trainer<O, C> trainer(objective, options, store_, communicator_);
     expect(options.steps > 0, "options",
@@ -247,6 +259,18 @@ template <Communicator C = SingleProcess> class Run {
   }
 
  private:
+  /// The options that have changed since the checkpoint to go on from was made; none where the
+  /// configuration of then is not there, or damaged.
+  std::vector<std::string> changed_options() const {
+    const std::string config = std::filesystem::path(origin_.path).parent_path().string() +
+                               "/config.toml";
+    try {
+      return changed_entries(read_file(config, std::size_t{1} << 24), config, resolved_,
+                             o_.at_default);
+    } catch (const error&) {
+      return {};
+    }
+  }
   void look_for_origin() {
     if (o_.resume == "latest")
       origin_ = store_.latest(
@@ -310,7 +334,7 @@ template <Communicator C = SingleProcess> class Run {
   CheckpointStore store_;
   CheckpointEntry origin_;
   SavedPosition saved_;
-  bool begun_ = false;
+  bool begun_ = false, said_warmup_ = false;
   std::unique_ptr<MetricsLog> log_;  // of the first rank
   ProgressLine progress_;
 };

@@ -36,15 +36,7 @@ class Validated : public Supervised<Model, Loss> {
   void after_step(const StepContext& at) {
     Base::after_step(at);
     const std::int64_t done = at.step + 1;
-    if (done != at.steps && (every_ == 0 || done % every_ != 0)) return;
-    this->averages().with([&] {
-      const auto loss = static_cast<value_type>(validate_(done));
-      if (!(loss < lowest_.item())) return;
-      lowest_.fill(loss);
-      step_ = done;
-      std::size_t i = 0;
-      for (const auto& [name, p] : named_parameters(this->model())) best_[i++].assign(p->value());
-    });
+    if (done == at.steps || (every_ > 0 && done % every_ == 0)) validate(done);
   }
 
   template <class Visit> void each_state(Visit&& visit) {
@@ -59,9 +51,12 @@ class Validated : public Supervised<Model, Loss> {
   double lowest_loss() const { return static_cast<double>(lowest_.item()); }
   /// The step after which the loss was lowest, 0: no validation gave a number.
   std::int64_t best_step() const { return step_; }
-  /// Leaves the best weights in the model, the last ones if none was validated: the end of
-  /// training.
-  void take_best() {
+  /// Leaves the best weights in the model: the end of training. Where no validation gave a number,
+  /// the last weights are validated first, and they stay whatever that gives: a last step that is
+  /// not finite changes nothing and is followed by no validation.
+  /// @param done steps of the run
+  void take_best(std::int64_t done) {
+    if (step_ == 0) validate(done);
     this->averages().take();
     std::size_t i = 0;
     for (const auto& [name, p] : named_parameters(this->model())) {
@@ -71,6 +66,17 @@ class Validated : public Supervised<Model, Loss> {
   }
 
  private:
+  void validate(std::int64_t done) {
+    this->averages().with([&] {
+      const auto loss = static_cast<value_type>(validate_(done));
+      if (!(loss < lowest_.item())) return;
+      lowest_.fill(loss);
+      step_ = done;
+      std::size_t i = 0;
+      for (const auto& [name, p] : named_parameters(this->model())) best_[i++].assign(p->value());
+    });
+  }
+
   std::int64_t every_, step_ = 0;
   Validate validate_;
   std::vector<Tensor<value_type, backend>> best_;

@@ -6,6 +6,7 @@
 #include <hlip/datasets/chest_xray/pictures.hpp>
 #include <hlip/io/csv.hpp>
 
+#include <cstdio>
 #include <limits>
 #include <span>
 #include <string>
@@ -138,6 +139,13 @@ HLIP_LAZY RadiographTable read_radiograph_table(const std::string& path,
 /// Throws one error that lists all problems, when there are any.
 inline void expect_no_problems(const RadiographTable& all) {
   expect_no_problems(all.problems, all.path, "radiographs");
+}
+
+/// Says on stderr what a table has at fault, which is left out. @param skip_bad without: throws as
+/// expect_no_problems
+inline void tell_left_out(const RadiographTable& all, bool skip_bad) {
+  if (!skip_bad) expect_no_problems(all);
+  for (const auto& problem : all.problems) fmt::print(stderr, "left out: {}\n", problem);
 }
 
 /// The pictures of one part of a collection, by the table's column `split`.

@@ -63,13 +63,7 @@ template <class B = Cpu, Communicator C = SingleProcess> class HlipTraining {
     if (o.lora_text && o.lora_text_trains == "matrices") lock_text_beside_lora(model);
     else if (o.lora_text) lock_text_tower(model);
     total_steps_ = planned_steps(o, length_);
-    if (o.warmup >= total_steps_ && total_steps_ > 0)
-      run_.say(
-          "warning: the warm-up of {} steps is as long as the run of {}: the learning rate never "
-          "gets past {:.2e} (hint: --warmup {})\n",
-          o.warmup, total_steps_,
-          learning_rate({.lr = o.lr, .warmup = o.warmup, .total = total_steps_}, total_steps_ - 1),
-          total_steps_ / 20);
+    run_.say_long_warmup(trainer_options(o, length_));
   }
 
   /// Says what will be done, and finds where to go on. Nothing is written before the model and the

@@ -204,4 +204,16 @@ void write_picture_encoder(const std::string& folder, const PictureEncoder<B>& e
   write_picture_encoder(folder, fitted, encoder.preparation);
 }
 
+/// Whether a run that is gone on with has kept its encoder, which it then goes on with: what it was
+/// read from may have changed.
+/// @param run a Run that has found its origin  @param own the folder of the copy
+/// @throws hlip::error when --encoder names another one than the run began with
+template <class R> bool goes_on_with_encoder(const R& run, const std::string& own) {
+  if (run.origin().path.empty() || !is_file(own + "/config.json")) return false;
+  if (run.has_changed("encoder"))
+    run.misfit("it goes on with the encoder that is kept in " + own +
+               " (hint: leave --encoder out, or begin in another folder)");
+  return true;
+}
+
 HLIP_END

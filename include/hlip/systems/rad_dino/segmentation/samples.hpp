@@ -9,6 +9,7 @@
 #include <hlip/imaging/augment/warp.hpp>
 #include <hlip/tensor/tensor.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 #include <optional>
@@ -68,6 +69,13 @@ struct MaskedFiles {
   std::vector<MaskStructure> structures;
 
   std::size_t size() const { return pictures.size(); }
+  /// Whether any picture has a mask.
+  bool knows_any() const {
+    const auto known = [](const std::string& path) { return !path.empty(); };
+    return std::any_of(masks.begin(), masks.end(), [&](const auto& of_picture) {
+      return std::any_of(of_picture.begin(), of_picture.end(), known);
+    });
+  }
   /// Some of them, in the order given.
   HLIP_LAZY MaskedFiles subset(const std::vector<std::size_t>& chosen) const {
     MaskedFiles out;
@@ -109,6 +117,15 @@ class MaskedRadiographs {
   RadiographPreparation preparation_;
   std::optional<MaskAugmentation> augmentation_;
 };
+
+/// The classes that are known of pictures, counted for each of them: by these a mean of losses of
+/// batches is the loss of all.
+inline std::ptrdiff_t known_masks(const std::vector<MaskedPicture>& pictures) {
+  std::ptrdiff_t n = 0;
+  for (const auto& x : pictures)
+    n += std::count(x.masks.known.begin(), x.masks.known.end(), char{1});
+  return n;
+}
 
 template <class B> struct MaskBatch {
   Tensor<float, B> pictures;  ///< (N, C, S, S)
