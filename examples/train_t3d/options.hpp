@@ -115,20 +115,21 @@ inline void add_sub_volume_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str()
       ->group(group);
-  const auto chance = [&](const char* name, double& p, const char* what) {
+  const auto add_chance_option = [&](const char* name, double& p, const char* what) {
     app.add_option(name, p, what)->check(CLI::Range(0.0, 1.0))->capture_default_str()->group(group);
   };
-  chance("--nonlinear", c.nonlinear, "probability that intensities are bent");
-  chance("--shuffle", c.shuffle, "probability that voxels are shuffled in small blocks");
+  add_chance_option("--nonlinear", c.nonlinear, "probability that intensities are bent");
+  add_chance_option("--shuffle", c.shuffle, "probability that voxels are shuffled in small blocks");
   app.add_option("--shuffle-blocks", c.shuffle_blocks,
                  "such blocks in 96 x 96 x 96 voxels; other sizes have as many for each voxel")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str()
       ->group(group);
-  chance("--painting", c.painting, "probability of noise inside of boxes, or outside");
-  chance("--inside", c.inside, "of these, that it is inside");
-  chance("--cut-out", c.cut_out, "probability of boxes of zeros");
-  chance("--patch-drop", c.patch_drop, "probability that a share of all patches is set to 0");
+  add_chance_option("--painting", c.painting, "probability of noise inside of boxes, or outside");
+  add_chance_option("--inside", c.inside, "of these, that it is inside");
+  add_chance_option("--cut-out", c.cut_out, "probability of boxes of zeros");
+  add_chance_option("--patch-drop", c.patch_drop,
+                    "probability that a share of all patches is set to 0");
 }
 
 inline void add_model_options(CLI::App& app, Options& o) {
