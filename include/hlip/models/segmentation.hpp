@@ -5,6 +5,7 @@
 #include <hlip/models/segmentation/conv_bn_relu.hpp>
 #include <hlip/models/segmentation/feature_maps.hpp>
 #include <hlip/models/segmentation/linear_head.hpp>
+#include <hlip/models/segmentation/pyramid_decoder.hpp>
 #include <hlip/models/segmentation/simple_pyramid.hpp>
 #include <hlip/models/segmentation/sliding_window.hpp>
 #include <hlip/models/segmentation/u_net.hpp>
