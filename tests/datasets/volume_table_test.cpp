@@ -58,7 +58,24 @@ TEST_CASE("read_volume_table: every fault has its line, and the rest is used") {
   REQUIRE(data.problems.size() == 6);
   for (std::size_t i = 0; i < 6; ++i)
     CHECK_MESSAGE(data.problems[i].find(wanted[i]) != std::string::npos, data.problems[i]);
-  CHECK(read_volume_table(path, "", false).studies.size() == 2);
+  CHECK(read_volume_table(path, "", {.need_reports = false}).studies.size() == 2);
+}
+
+TEST_CASE("read_volume_table: label maps, where they are asked for") {
+  const TempFolder folder;
+  for (const char* name : {"a.nii", "b.nii", "m.nii"})
+    atomic_write(folder.string() + "/" + name, "x");
+  const std::string path = folder.string() + "/t.csv";
+  atomic_write(path, "volume,mask\na.nii,m.nii\nb.nii,gone.nii\n");
+  const auto data = read_volume_table(path, "", {.need_reports = false, .need_masks = true});
+  REQUIRE(data.studies.size() == 1);
+  CHECK(data.masks.at(folder.string() + "/a.nii") == folder.string() + "/m.nii");
+  REQUIRE(data.problems.size() == 1);
+  CHECK(data.problems[0].find("line 3, column mask: \"gone.nii\" is not there") !=
+        std::string::npos);
+  atomic_write(path, "volume,report\na.nii,clear\n");
+  CHECK(test::error_of([&] { read_volume_table(path, "", {.need_masks = true}); }).find("mask") !=
+        std::string::npos);
 }
 
 TEST_CASE("read_volume_table: a table without volumes or reports is refused by the column's name") {

@@ -49,6 +49,12 @@ def options_of(program, *subcommand):
     return [(name, spec or "") for name, spec in found], re.findall(r"^  ([a-z][\w-]+)  ", text.split("Subcommands:")[1], re.M) if "Subcommands:" in text else []
 
 
+def commands_of(program, *words):
+    """(words, options) of a program and of every command below it."""
+    known, subcommands = options_of(program, *words)
+    return [(list(words), known)] + [command for s in subcommands for command in commands_of(program, *words, s)]
+
+
 def number_type(spec):
     return re.match(r"(INT|UINT|FLOAT)\b", spec)
 
@@ -98,7 +104,7 @@ def round_trip(program, name, words):
     """An option with whatever it means nothing without, written and read back. `program` may be a program and its subcommand."""
     said = ""
     for base in ([], ["--phantom", "16"], ["--data-root", "."], ["--data-root", ".", "--train-json", "file.json"], ["--images", "."],
-                 ["--images", ".", "--encoder", "untrained:x"], ["--volumes", "."]):
+                 ["--images", ".", "--encoder", "untrained:x"], ["--volumes", "."], ["--data-root", ".", "--classes", "a"]):
         given = [f"--{name}", *words]
         given += [word for pair in zip(base[::2], base[1::2]) if pair[0] != f"--{name}" for word in pair]
         given += [] if name == "out" else ["--out", "run"]
@@ -146,8 +152,7 @@ checked = 0
 for program in programs:
     code, text, said = run(program, "--version")
     check(code == 0 and version in text.decode(), f"{program} --version: exit code {code}: {text!r}")
-    options, subcommands = options_of(program)
-    for subcommand, known in [([], options)] + [([s], options_of(program, s)[0]) for s in subcommands]:
+    for subcommand, known in commands_of(program):
         for name, spec in known:
             if number_type(spec):
                 several = int(re.search(r" x (\d)", spec)[1]) if " x " in spec else 1
