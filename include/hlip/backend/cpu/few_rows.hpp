@@ -18,8 +18,8 @@ HLIP_BEGIN
 
 namespace detail {
 
-/// Most rows of A that are multiplied this way (measured: with more, packing pays).
-inline constexpr index_t few_rows = 4;
+/// Most rows of A that are multiplied this way, and most at a time.
+inline constexpr index_t few_rows = 8, rows_at_once = 4;
 /// Columns of C that are finished together.
 inline constexpr index_t few_rows_cols = 64;
 /// Rows of B that are read side by side beside R rows of A: sums take half of the registers.
@@ -27,14 +27,15 @@ template <int R>
 inline constexpr int few_rows_across = static_cast<int>(std::bit_floor(std::min<unsigned>(
     8, (EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 16 : 8) / static_cast<unsigned>(R))));
 
-/// sums[i · few_rows_cols + j] = Σ_p a(i, p) · b(j0 + j, p) for R rows of A and columns [j0, j0 +
-/// cols) of C; K is a packet at least. Writes up to few_rows_across<R> - 1 columns more.
+/// sums[i · few_rows_cols + j] = Σ_p a(i, p) · b(j0 + j, p) for the R rows of A at `a` and columns
+/// [j0, j0 + cols) of C; K is a packet at least. Writes up to few_rows_across<R> - 1 columns more.
 template <int R, class T>
-[[gnu::noinline]] void few_rows_sums(const GemmArgs<T>& g, index_t j0, index_t cols, T* sums) {
+[[gnu::noinline]] void few_rows_sums(const GemmArgs<T>& g, const T* a, index_t j0, index_t cols,
+                                     T* sums) {
   using P = Packet<T>;
   constexpr int w = packet_width<T>, across = few_rows_across<R>;
   constexpr index_t line = std::max<index_t>(w, 64 / sizeof(T));
-  // The rows that come next are asked for early. Of long rows not all fits the second-level cache
+  // The rows that come next are fetched meanwhile, as far as the second-level cache has room
   const index_t k = g.k, whole = k / w * w, ahead = std::min<index_t>(across * g.ldb, 1 << 16);
   // What is left of K are the last lanes of its last w elements; a NaN in the others must not count
   T lanes[w] = {};
@@ -48,7 +49,7 @@ template <int R, class T>
       ((sum[I] = simd::pset1<P>(T(0))), ...);
       const auto packet = [&](index_t p, auto lanes_of) __attribute__((always_inline)) {
         P x[R], y;
-        for (int i = 0; i < R; ++i) x[i] = lanes_of(simd::ploadu<P>(g.a + i * g.lda + p));
+        for (int i = 0; i < R; ++i) x[i] = lanes_of(simd::ploadu<P>(a + i * g.lda + p));
         ((y = I % R == 0 ? lanes_of(simd::ploadu<P>(b[I / R] + p)) : y,
           sum[I] = simd::pmadd(x[I % R], y, sum[I])),
          ...);
@@ -68,14 +69,17 @@ template <int R, class T>
 }
 
 template <class T>
-using FewRowsSums = void (*)(const GemmArgs<T>& g, index_t j0, index_t cols, T* sums);
+using FewRowsSums = void (*)(const GemmArgs<T>& g, const T* a, index_t j0, index_t cols, T* sums);
 template <class T>
-inline constexpr std::array<FewRowsSums<T>, few_rows> few_rows_kernels{
+inline constexpr std::array<FewRowsSums<T>, rows_at_once> few_rows_kernels{
     &few_rows_sums<1, T>, &few_rows_sums<2, T>, &few_rows_sums<3, T>, &few_rows_sums<4, T>};
 
-/// Whether few_rows_gemm computes this product. Less than a packet of K is packed faster.
+/// Whether few_rows_gemm computes this product. Of a short K packing is faster (measured); of packets
+/// of one number the compiler would choose, kernel by kernel, where to round.
 template <class T> bool has_few_rows(const GemmArgs<T>& g) {
-  return g.m <= few_rows && g.batch == 1 && g.trans_b && !g.trans_a && g.k >= packet_width<T>;
+  constexpr int w = packet_width<T>;
+  return w > 1 && g.m <= few_rows && g.k >= (g.m <= rows_at_once ? w : 8 * w) && g.batch == 1 &&
+         g.trans_b && !g.trans_a;
 }
 
 /// gemm of a product that has_few_rows.
@@ -89,7 +93,9 @@ template <class T> void few_rows_gemm(const GemmArgs<T>& g) {
     const index_t j0 = block * few_rows_cols, cols = std::min(few_rows_cols, g.n - j0);
     T sums[few_rows * few_rows_cols];
     const bool add = gemm_start(g, g.c + j0, g.bias ? g.bias + j0 : nullptr, g.m, cols);
-    few_rows_kernels<T>[static_cast<std::size_t>(g.m - 1)](g, j0, cols, sums);
+    for (index_t i = 0; i < g.m; i += rows_at_once)
+      few_rows_kernels<T>[static_cast<std::size_t>(std::min(rows_at_once, g.m - i) - 1)](
+          g, g.a + i * g.lda, j0, cols, sums + i * few_rows_cols);
     for (index_t i = 0; i < g.m; ++i)
       for (index_t j = 0; j < cols; ++j) {
         T& c = g.c[i * g.ldc + j0 + j];
