@@ -1,7 +1,7 @@
 // Products of a few rows with a transposed matrix (decoding a text token by token): the matrix is
-// read once, from where it lies, and its memory sets the pace. Lane l of a sum takes elements l, l +
-// packet, … of K whatever else is computed beside it: the bits of a row depend neither on the number
-// of threads nor on the other rows.
+// read once, from where it lies, and its memory sets the pace. Lane l of a sum takes elements l,
+// l + packet, … of K, whatever else is computed beside it: the bits of a row depend neither on the
+// number of threads nor on the other rows.
 #pragma once
 
 #include <hlip/backend/backend.hpp>
@@ -74,15 +74,20 @@ template <class T>
 inline constexpr std::array<FewRowsSums<T>, rows_at_once> few_rows_kernels{
     &few_rows_sums<1, T>, &few_rows_sums<2, T>, &few_rows_sums<3, T>, &few_rows_sums<4, T>};
 
-/// Whether few_rows_gemm computes this product. Of a short K packing is faster (measured); of packets
-/// of one number the compiler would choose, kernel by kernel, where to round.
-template <class T> bool has_few_rows(const GemmArgs<T>& g) {
+/// Whether few_rows_gemm can compute this product. Packets of one number would leave it to the
+/// compiler, kernel by kernel, where sums are rounded.
+template <class T> bool fits_few_rows(const GemmArgs<T>& g) {
   constexpr int w = packet_width<T>;
-  return w > 1 && g.m <= few_rows && g.k >= (g.m <= rows_at_once ? w : 8 * w) && g.batch == 1 &&
-         g.trans_b && !g.trans_a;
+  return w > 1 && g.m <= few_rows && g.k >= w && g.batch == 1 && g.trans_b && !g.trans_a;
+}
+/// Whether it should: of a short K packing more than a few rows is faster (measured), and small
+/// matrices lie in the cache either way; their rows keep the bits they have in larger products.
+template <class T> bool has_few_rows(const GemmArgs<T>& g) {
+  return fits_few_rows(g) && g.n * g.k >= 16384 &&
+         (g.m <= rows_at_once || g.k >= 8 * packet_width<T>);
 }
 
-/// gemm of a product that has_few_rows.
+/// gemm of a product that fits_few_rows.
 template <class T> void few_rows_gemm(const GemmArgs<T>& g) {
   const index_t blocks = div_up(g.n, few_rows_cols);
   const bool worth_threads = blocks > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) *
