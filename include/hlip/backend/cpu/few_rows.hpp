@@ -80,8 +80,8 @@ template <class T> bool fits_few_rows(const GemmArgs<T>& g) {
   constexpr int w = packet_width<T>;
   return w > 1 && g.m <= few_rows && g.k >= w && g.batch == 1 && g.trans_b && !g.trans_a;
 }
-/// Whether it should: of a short K packing is faster (measured), and small matrices lie in the cache
-/// either way; their rows keep the bits they have in larger products.
+/// Whether it should: of a short K packing is faster (measured), and small matrices lie in the
+/// cache either way; their rows keep the bits they have in larger products.
 template <class T> bool has_few_rows(const GemmArgs<T>& g) {
   return fits_few_rows(g) && g.n * g.k >= 16384 &&
          g.k >= (g.m <= rows_at_once ? 4 : 8) * packet_width<T>;
