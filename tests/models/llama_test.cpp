@@ -178,6 +178,16 @@ TEST_CASE("BeamSearch: stops when as many texts have ended as there are beams") 
         }) == "beam search: logits of text 0 are no numbers");
 }
 
+TEST_CASE("BeamSearch: of equal scores the earlier text and the smaller id come first") {
+  using Steps = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  BeamSearch search({.max_new_tokens = 9, .beams = 3});
+  const std::vector<float> first{0, 1, 0, 1, 1, 2, 1, 0, 1, 1};
+  CHECK(search.step(first) == Steps{{0, 5}, {0, 1}, {0, 3}});
+  std::vector<float> second(30, 0);  // the first text leads by 1, the others are equal
+  for (std::size_t i = 0; i < 8; ++i) second[i] = -9;
+  CHECK(search.step(second) == Steps{{0, 8}, {0, 9}, {1, 0}});
+}
+
 TEST_CASE("Llama: gradients of parameters and of image tokens, and the same with checkpointing") {
   LlamaConfig c = tiny();
   c.num_layers = 1, c.vocab_size = 7, c.hidden_size = 6, c.intermediate_size = 5;

@@ -7,6 +7,7 @@
 #include <hlip/backend/backend.hpp>
 #include <hlip/backend/cpu/bfloat16_gemm.hpp>
 #include <hlip/backend/cpu/cblas.hpp>
+#include <hlip/backend/cpu/few_rows.hpp>
 #include <hlip/backend/cpu/gemm_tiles.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 #include <hlip/backend/cpu/memory.hpp>
@@ -157,7 +158,8 @@ template <class T> void gemm(Cpu, const GemmArgs<T>& g) {
     return;
   }
 #endif
-  if (detail::packs_once(g)) detail::plain_packed_gemm(g);
+  if (detail::has_few_rows(g)) detail::few_rows_gemm(g);
+  else if (detail::packs_once(g)) detail::plain_packed_gemm(g);
   else detail::tiled_gemm(g);
 }
 

@@ -98,6 +98,25 @@ class BeamSearch {
     text.score /= std::pow(static_cast<double>(text.tokens.size()), options_.length_penalty);
     finished_.push_back(std::move(text));
   }
+  /// Appends the `keep` best continuations of one text, in no order. @param base added to logits
+  HLIP_LAZY static void add_best(std::span<const float> logits, std::int64_t row, double base,
+                                 std::size_t keep, std::vector<Candidate>& to) {
+    const auto first = static_cast<std::ptrdiff_t>(to.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const Candidate c{base + static_cast<double>(logits[i]), row, static_cast<std::int64_t>(i)};
+      // A heap, the worst on top. Nearly all tokens of a vocabulary end here; of equal ones the
+      // first is kept
+      const auto heap = to.begin() + first;
+      if (i >= keep) {
+        if (c.score <= heap->score) continue;
+        std::pop_heap(heap, to.end());
+        to.back() = c;
+      } else {
+        to.push_back(c);
+      }
+      std::push_heap(to.begin() + first, to.end());
+    }
+  }
   /// The best continuations of all texts, best first: enough of them that as many as there are
   /// beams do not end.
   HLIP_LAZY std::vector<Candidate> candidates(std::span<const float> logits) const {
@@ -108,20 +127,14 @@ class BeamSearch {
                                std::max<std::size_t>(2, 1 + options_.end_tokens.size()),
                       keep = std::min(vocabulary, wanted);
     std::vector<Candidate> all;
-    std::vector<Candidate> row(vocabulary);
     for (std::size_t r = 0; r < rows; ++r) {
       const std::span<const float> from = logits.subspan(r * vocabulary, vocabulary);
       double top = from[0], total = 0;
       for (const float x : from) top = std::max(top, static_cast<double>(x));
       for (const float x : from) total += std::exp(static_cast<double>(x) - top);
       expect(std::isfinite(total), "beam search", "logits of text {} are no numbers", r);
-      const double base = running_[r].score - top - std::log(total);
-      for (std::size_t i = 0; i < vocabulary; ++i)
-        row[i] = {base + static_cast<double>(from[i]), static_cast<std::int64_t>(r),
-                  static_cast<std::int64_t>(i)};
-      const auto end = row.begin() + static_cast<std::ptrdiff_t>(keep);
-      std::partial_sort(row.begin(), end, row.end());
-      all.insert(all.end(), row.begin(), end);
+      add_best(from, static_cast<std::int64_t>(r), running_[r].score - top - std::log(total), keep,
+               all);
     }
     std::sort(all.begin(), all.end());
     if (all.size() > wanted) all.resize(wanted);
