@@ -13,6 +13,8 @@
 
 #include <hlip/hlip.hpp>
 
+#include <hlip/systems/rad_dino/schedule_warnings.hpp>
+
 #include <fmt/format.h>
 
 using namespace train_rad_dino;

@@ -23,6 +23,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 
 using namespace train_t3d;
 
@@ -34,38 +35,63 @@ struct Split {
   double voxels = 0;
 };
 
-/// Reads a split of whatever --data-root is; faults are told by the rules of report_problems.
-Split read_split(Options& o, RunFolder& folder, const std::string& split) {
+/// The table of volumes that --data-root is or holds, or nothing where it is a CT-RATE tree.
+std::string table_of(const Options& o) {
   namespace fs = std::filesystem;
+  if (fs::is_regular_file(o.data_root)) return o.data_root;
   const std::string in_folder = o.data_root + "/volumes.csv";
-  const bool table = fs::is_regular_file(o.data_root) || fs::is_regular_file(in_folder);
+  return fs::is_regular_file(in_folder) ? in_folder : "";
+}
+
+/// Reads a split; faults are told by the rules of report_problems.
+/// @return no studies where there is nothing to hold out, which is said
+Split read_split(Options& o, RunFolder& folder, const std::string& split, bool held_out) {
+  const std::string table = table_of(o);
   CtRateDataset data;
-  if (table) {
-    data = read_volume_table(fs::is_regular_file(o.data_root) ? o.data_root : in_folder, split);
+  if (!table.empty()) {
     o.already_hu = true;
+    VolumeTable found = read_volume_table(table, split);
+    if (held_out && !found.has_split) {
+      fmt::print("{} has no column split: nothing is held out\n", visible_text(table));
+      return {};
+    }
+    data = std::move(found);
   } else {
     CtRateOptions reading;
     reading.already_hu = o.already_hu;
-    reading.check = volume_check_named(o.check_volumes);
     data = read_ct_rate(o.data_root, split, reading);
   }
   const SubVolumeInput input = input_of(o);
   Split found;
   found.voxels = leave_out_small_volumes(data, input.preparation, input.size);
   report_problems(o, folder, data.problems, o.data_root, split);
-  if (data.studies.empty()) fail_file(o.data_root, split, "holds no usable study");
+  if (data.studies.empty())
+    fail_file(o.data_root, split, "holds no usable study{}",
+              held_out ? " (hint: --valid-split '' holds nothing out)" : "");
   found.studies = std::move(data.studies);
   return found;
 }
 
-std::shared_ptr<const SubVolumes> samples_of(const Options& o, Split split,
+/// Throws when a volume is learned from and held out.
+void expect_apart(const Split& a, const Split& b) {
+  std::set<std::string> paths;
+  for (const auto& study : a.studies)
+    for (const auto& recon : study.recons) paths.insert(recon.path);
+  for (const auto& study : b.studies)
+    for (const auto& recon : study.recons)
+      if (paths.contains(recon.path))
+        fail_file(recon.path, "", "is in the split to train on and in the one to measure on");
+}
+
+std::shared_ptr<const SubVolumes> samples_of(const Options& o, Split split, bool cache,
+                                             const std::string& report,
                                              const std::shared_ptr<const WordPieceTokenizer>& t) {
   std::vector<ReportText> reports;
   for (const auto& study : split.studies) reports.push_back(report_text(study));
-  const bool cache = split.voxels * sizeof(float16) <= o.cache_gib * 0x1p30;
   const auto scans = std::make_shared<const CtVolumes>(std::move(split.studies),
                                                        input_of(o).preparation);
-  return std::make_shared<const SubVolumes>(scans, std::move(reports), t, sample_options(o, cache));
+  return std::make_shared<const SubVolumes>(scans, std::move(reports), t,
+                                            sample_options(o, cache, report));
 }
 
 /// A BERT of the options' own, or the one of --text-model, which is not trained.
@@ -75,6 +101,9 @@ ReportTower<float, B> text_tower(const Options& o, const WordPieceTokenizer& tok
   if (!o.text_model.empty()) {
     const HfTextModel files(o.text_model);
     config = files.config();
+    if (tokenizer.vocab_size() > config.vocab_size)
+      fail_file(files.vocab_path(), "", "has {} pieces, config.json says {}",
+                tokenizer.vocab_size(), config.vocab_size);
     Initializer empty = Initializer::without_values();
     Bert<float, B> bert(config, empty);
     fmt::print("{}", files.load(bert));
@@ -103,6 +132,8 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   // One function: this is the program, to be read from top to bottom.
   // ---- data ---------------------------------------------------------------------------------
   RunFolder folder(o);
+  if (!o.text_model.empty())
+    o.context_length = std::min(o.context_length, HfTextModel(o.text_model).config().max_positions);
   if (o.phantom > 0) {
     PhantomOptions drawing;
     drawing.slices = 60, drawing.pixels = 96;
@@ -113,13 +144,15 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
     if (!drawn) return 0;
     o.data_root = drawn->dataset;
   }
-  Split training = read_split(o, folder, o.train_split);
+  Split training = read_split(o, folder, o.train_split, false), rest;
+  if (!o.valid_split.empty()) rest = read_split(o, folder, o.valid_split, true);
+  expect_apart(training, rest);
   const auto tokenizer = std::make_shared<const WordPieceTokenizer>(report_tokenizer(
       o.text_model.empty() ? o.vocab : HfTextModel(o.text_model).vocab_path(), training.studies));
-  const auto samples = samples_of(o, std::move(training), tokenizer);
-  std::shared_ptr<const SubVolumes> held_out;
-  if (!o.valid_split.empty())
-    held_out = samples_of(o, read_split(o, folder, o.valid_split), tokenizer);
+  const bool cache = (training.voxels + rest.voxels) * sizeof(float16) <= o.cache_gib * 0x1p30;
+  std::shared_ptr<const SubVolumes> held_out;  // with their own reports, whatever is learned from
+  if (!rest.studies.empty()) held_out = samples_of(o, std::move(rest), cache, "own", tokenizer);
+  const auto samples = samples_of(o, std::move(training), cache, o.report, tokenizer);
 
   // ---- model --------------------------------------------------------------------------------
   Initializer init(o.seed);
@@ -144,7 +177,7 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   run.say_origin();
   const auto score = [&] {
     return objective.averages().with(
-        [&] { return score_text_informed(model, held_out, o.batch_size, o.workers); });
+        [&] { return score_text_informed(model, held_out, o.batch_size, o.workers, o.skip_bad); });
   };
   const auto evaluate = [&](std::int64_t epoch, std::int64_t step) {
     if (!held_out || o.evaluation_frequency == 0 || epoch % o.evaluation_frequency != 0) return;
@@ -164,8 +197,7 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   const std::string encoder = o.out + "/encoder";
   write_volume_encoder(encoder, model.visual, files.input);
   fmt::print("the encoder is in {}\n", encoder);
-  if (held_out)
-    fmt::print("{}\n", score_text_informed(model, held_out, o.batch_size, o.workers).line());
+  if (held_out) fmt::print("{}\n", score().line());
   return 0;
 }
 

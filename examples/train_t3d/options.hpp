@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace train_t3d {
@@ -19,8 +20,7 @@ using namespace hlip;
 
 struct Options : RunOptions {
   // data
-  std::string data_root, train_split = "train", valid_split = "valid", phantom_root,
-                         check_volumes = "header", report = "own";
+  std::string data_root, train_split = "train", valid_split = "valid", phantom_root, report = "own";
   std::int64_t phantom = 0, phantom_valid = -1;
   std::uint64_t phantom_seed = 2611;
   bool already_hu = false;
@@ -90,10 +90,6 @@ inline void add_data_options(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"own", "shuffled", "none"}))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--check-volumes", o.check_volumes, "how closely volumes are looked at first")
-      ->check(CLI::IsMember({"exists", "header", "voxels"}))
-      ->capture_default_str()
-      ->group(group);
   app.add_option("--cache-gib", o.cache_gib,
                  "keep prepared volumes in memory as float16 if all fit in this")
       ->check(CLI::Range(0.0, 4096.0))
@@ -107,7 +103,7 @@ inline void add_sub_volume_options(CLI::App& app, Options& o) {
   CorruptionOptions& c = o.corruptions;
   app.add_option("--size", o.size, "voxels of a sub-volume (D, H, W)")
       ->expected(3)
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, 512))
       ->capture_default_str()
       ->group(group);
   app.add_option("--foreground", o.foreground,
@@ -120,8 +116,10 @@ inline void add_sub_volume_options(CLI::App& app, Options& o) {
   };
   add_chance_option("--nonlinear", c.nonlinear, "probability that intensities are bent");
   add_chance_option("--shuffle", c.shuffle, "probability that voxels are shuffled in small blocks");
-  app.add_option("--shuffle-blocks", c.shuffle_blocks,
-                 "such blocks in 96 x 96 x 96 voxels; other sizes have as many for each voxel")
+  app.add_option(
+         "--shuffle-blocks", c.shuffle_blocks,
+         "such blocks in 96 x 96 x 96 voxels and larger; smaller ones have as many for each "
+         "voxel")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str()
       ->group(group);
@@ -275,6 +273,16 @@ inline std::string usage_fault(const CLI::App& app, const Options& o) {
                                                "a text tower of its own (no --text-model)");
       !fault.empty())
     return fault;
+  for (const auto& [allowed, options, wanted] :
+       {std::tuple<bool, std::vector<const char*>, const char*>{
+            o.phantom > 0, {"--phantom-valid", "--phantom-root", "--phantom-seed"}, "--phantom"},
+        {o.settings.restoration_weight > 0,
+         {"--restoration", "--only-changed"},
+         "a --restoration-weight above 0"},
+        {o.settings.contrast_weight > 0, {"--contrast"}, "a --contrast-weight above 0"}})
+    for (const char* name : options)
+      if (const auto fault = means_nothing_without(app, allowed, {name}, wanted); !fault.empty())
+        return fault;
   return run_options_fault(app, o);
 }
 
@@ -288,15 +296,16 @@ inline SubVolumeInput input_of(const Options& o) {
 }
 
 /// @param cache whether prepared volumes are kept in memory
-inline SubVolumeOptions sample_options(const Options& o, bool cache) {
+/// @param report "own", "shuffled" or "none"
+inline SubVolumeOptions sample_options(const Options& o, bool cache, const std::string& report) {
   SubVolumeOptions s;
   for (std::size_t d = 0; d < 3; ++d) s.size[d] = o.size[d];
   s.foreground = o.foreground;
   s.corruptions = o.corruptions;
   s.context_length = o.context_length;
-  s.report = o.report == "own"    ? ReportUse::own
-             : o.report == "none" ? ReportUse::none
-                                  : ReportUse::shuffled;
+  s.report = report == "own"    ? ReportUse::own
+             : report == "none" ? ReportUse::none
+                                : ReportUse::shuffled;
   s.seed = o.seed;
   s.cache = cache;
   return s;

@@ -39,8 +39,8 @@ struct ApplyOptions {
   int threads = 0;
 };
 
-inline void add_segment_options(CLI::App& app, SegmentOptions& o) {
-  const char *data = "Data", *model = "Model";
+inline void add_segment_data_options(CLI::App& app, SegmentOptions& o) {
+  const char* data = "Data";
   app.add_option("--data-root", o.data_root,
                  "a table (CSV) with the columns volume (NIfTI in HU), mask (label map on its "
                  "grid) and split, or a folder with such a table as volumes.csv")
@@ -63,6 +63,10 @@ inline void add_segment_options(CLI::App& app, SegmentOptions& o) {
       ->capture_default_str()
       ->group(data);
   add_loading_options(app, o, data);
+}
+
+inline void add_segment_model_options(CLI::App& app, SegmentOptions& o) {
+  const char* model = "Model";
   app.add_option("--encoder", o.encoder,
                  "what is transferred: OUT/encoder of train_t3d, or none: from scratch")
       ->capture_default_str()
@@ -102,6 +106,11 @@ inline void add_segment_options(CLI::App& app, SegmentOptions& o) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str()
       ->group(model);
+}
+
+inline void add_segment_options(CLI::App& app, SegmentOptions& o) {
+  add_segment_data_options(app, o);
+  add_segment_model_options(app, o);
   add_length_options(app, o, "Schedule");
   add_optimizer_options(app, o, "Schedule");
   app.get_option("--warmup")

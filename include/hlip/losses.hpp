@@ -1,4 +1,4 @@
-// Losses.
+// Losses. Beside them, for text-informed pre-training: view_contrast.hpp and restoration.hpp.
 #pragma once
 
 #include <hlip/losses/binary_cross_entropy.hpp>
@@ -7,5 +7,3 @@
 #include <hlip/losses/koleo.hpp>
 #include <hlip/losses/prototype_cross_entropy.hpp>
 #include <hlip/losses/prototype_targets.hpp>
-#include <hlip/losses/restoration.hpp>
-#include <hlip/losses/view_contrast.hpp>

@@ -1,4 +1,5 @@
-// Layers: values with named parameters. weights.hpp beside them is for weights of other programs.
+// Layers: values with named parameters. Beside them: gated_cross_attention.hpp, and weights.hpp for
+// weights of other programs.
 #pragma once
 
 #include <hlip/nn/attention_probabilities.hpp>
@@ -6,7 +7,6 @@
 #include <hlip/nn/channel_norm.hpp>
 #include <hlip/nn/conv.hpp>
 #include <hlip/nn/embedding.hpp>
-#include <hlip/nn/gated_cross_attention.hpp>
 #include <hlip/nn/grid_positions.hpp>
 #include <hlip/nn/hierarchical_attention.hpp>
 #include <hlip/nn/hierarchy.hpp>

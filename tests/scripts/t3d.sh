@@ -16,7 +16,7 @@ same threads4 "four threads instead of two, with three that load"
 kill_runs "${HLIP_KILLS:-2}"
 parts=("${train[@]/#4/2}")  # --batch-size 2
 expect 0 "${parts[@]}" --out "$work/parts" --accum-freq 2 --contrast both --norm group --report none --only-changed
-grep -q "^step,9," "$work/parts/metrics.csv" || fail "a run in parts has no step 9"
+grep -q "^step,9,.*,0$" "$work/parts/metrics.csv" || fail "a run in parts and without reports has no step 9, or skipped one"
 
 # the same volumes by a table
 python3 - "$work" <<'PY'
@@ -48,8 +48,9 @@ refused() {  # refused CODE TEXT OPTION…
 }
 refused 1 'line 14, column volume: "gone.nii" is not there' --data-root "$work/faulty.csv" --valid-split '' "${fits[@]}"
 refused 1 'line 15, column volume: ".*" is there twice' --data-root "$work/faulty.csv" --valid-split '' "${fits[@]}"
+refused 1 "is in the split to train on and in the one to measure on" --data-root "$work/volumes.csv" --valid-split train
 refused 1 "column report is absent" --data-root "$work/no_report.csv" "${fits[@]}"
-refused 1 "a sub-volume 16 x 88 x 16 (hint: a smaller --size, or a finer --spacing)" --data-root "$work/volumes.csv" --size 16 88 16 --batch-size 4
+refused 1 "a sub-volume, as the file lies, 16 x 88 x 16 (hint: a smaller --size, or a finer --spacing)" --data-root "$work/volumes.csv" --size 16 88 16 --batch-size 4
 refused 2 "size 12: expected multiples of 8" --data-root "$work" --size 12 16 16
 refused 2 "leave nothing to learn" --data-root "$work" --contrast-weight 0 --restoration-weight 0 "${fits[@]}"
 refused 2 "a contrast needs two studies a step" --data-root "$work" --batch-size 1 --size 16 16 16

@@ -4,6 +4,7 @@
 #include <hlip/systems/rad_dino/crops.hpp>
 #include <hlip/systems/rad_dino/masking.hpp>
 #include <hlip/systems/rad_dino/parameter_groups.hpp>
+#include <hlip/systems/rad_dino/schedule_warnings.hpp>
 #include <hlip/systems/rad_dino/schedules.hpp>
 
 #include <numeric>

@@ -175,6 +175,36 @@ TEST_CASE("text-informed: without a report the embedding is the visual one, and 
       CHECK(Array(sum(Array(abs(gradient)))).item() == 0);
 }
 
+TEST_CASE("text-informed: a BERT and studies without a word have gradients that are numbers") {
+  Model model = model_of(1);
+  Initializer init(8);
+  BertConfig bert;
+  bert.vocab_size = 11, bert.hidden_size = 4, bert.num_layers = 1, bert.num_heads = 2;
+  bert.intermediate_size = 8, bert.max_positions = 6, bert.dropout = 0.5;
+  model.text = ReportTower<double, Cpu>(Bert<double, Cpu>(bert, init));
+  Pairs p = pairs(0, 0, 4);
+  p.ids = p.ids.clone();
+  p.ids.slice(0, 1, 3).fill(0);
+  const auto finite = [&] {
+    for (const auto& [name, gradient] : gradients_of(model))
+      for (const double g : gradient.to_vector()) CHECK(std::isfinite(g));
+  };
+  TextInformed<> objective(model, settings());
+  objective.backward({p}, step_context());
+  finite();
+  CHECK(model.text.transformer.embeddings.word.weight.has_grad());
+  // frozen: no gradient, and no dropout
+  set_requires_grad(model.text, false, [](const std::string&) { return true; });
+  zero_grad(model);
+  TextInformed<> frozen(model, settings());
+  const double loss = frozen.backward({p}, step_context())[0].second.item();
+  finite();
+  CHECK_FALSE(model.text.transformer.embeddings.word.weight.has_grad());
+  bert.dropout = 0;
+  model.text.transformer.config.dropout = 0;
+  CHECK(frozen.backward({p}, step_context())[0].second.item() == loss);
+}
+
 TEST_CASE("text-informed: one task alone leaves the other's parts untouched") {
   for (const bool contrast : {true, false}) {
     Model model = model_of(1);

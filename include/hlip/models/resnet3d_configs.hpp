@@ -66,8 +66,22 @@ HLIP_LAZY Json to_json(ResNet3dConfig c) {
 HLIP_LAZY ResNet3dConfig resnet3d_config_from_json(const Json& json, const std::string& path) {
   ResNet3dConfig c;
   detail::JsonFields fields(json, path);
-  detail::json_entries(fields, c);
+  try {
+    detail::json_entries(fields, c);
+  } catch (const error& e) {
+    const std::string what = e.what();
+    if (what.find(path) != std::string::npos) throw;
+    fail_file(path, "", "{}", what);
+  }
   fields.finish();
+  for (const ResNetLayer& layer : c.layers)
+    if (layer.width > 65536 || layer.blocks > 1024)
+      fail_file(path, "layers",
+                "a layer of width {} and {} blocks, expected at most 65536 and 1024", layer.width,
+                layer.blocks);
+  if (c.stem_width > 65536 || c.stem_kernel > 31 || c.in_chans > 1024 || c.layers.size() > 16)
+    fail_file(path, "", "stem_width {}, stem_kernel {}, in_chans {}, {} layers: too large",
+              c.stem_width, c.stem_kernel, c.in_chans, c.layers.size());
   return c;
 }
 

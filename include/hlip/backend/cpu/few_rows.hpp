@@ -5,108 +5,53 @@
 #pragma once
 
 #include <hlip/backend/backend.hpp>
-#include <hlip/backend/cpu/gemm_tiles.hpp>
 #include <hlip/backend/cpu/kernel.hpp>
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cstring>
-#include <utility>
 
 HLIP_BEGIN
 
 namespace detail {
 
-/// Most rows of A that are multiplied this way, and most at a time.
-inline constexpr index_t few_rows = 8, rows_at_once = 4;
-/// Columns of C that are finished together.
-inline constexpr index_t few_rows_cols = 64;
-/// Rows of B that are read side by side beside R rows of A: sums take half of the registers.
-template <int R>
-inline constexpr int few_rows_across = static_cast<int>(std::bit_floor(std::min<unsigned>(
-    8, (EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 16 : 8) / static_cast<unsigned>(R))));
-
-/// sums[i · few_rows_cols + j] = Σ_p a(i, p) · b(j0 + j, p) for the R rows of A at `a` and columns
-/// [j0, j0 + cols) of C; K is a packet at least. Writes up to few_rows_across<R> - 1 columns more.
-template <int R, class T>
-[[gnu::noinline]] void few_rows_sums(const GemmArgs<T>& g, const T* a, index_t j0, index_t cols,
-                                     T* sums) {
-  using P = Packet<T>;
-  constexpr int w = packet_width<T>, across = few_rows_across<R>;
-  constexpr index_t line = std::max<index_t>(w, 64 / sizeof(T));
-  // The rows that come next are fetched meanwhile, as far as the second-level cache has room
-  const index_t k = g.k, whole = k / w * w, ahead = std::min<index_t>(across * g.ldb, 1 << 16);
-  // What is left of K are the last lanes of its last w elements; a NaN in the others must not count
-  T lanes[w] = {};
-  std::memset(lanes + w - (k - whole), 0xff, static_cast<std::size_t>(k - whole) * sizeof(T));
-  const P rest = simd::ploadu<P>(lanes);
-  [&]<int... I>(std::integer_sequence<int, I...>) {
-    for (index_t j = 0; j < cols; j += across) {
-      const T* b[across];
-      for (int s = 0; s < across; ++s) b[s] = g.b + std::min(j0 + j + s, g.n - 1) * g.ldb;
-      P sum[R * across];
-      ((sum[I] = simd::pset1<P>(T(0))), ...);
-      const auto packet = [&](index_t p, auto lanes_of) __attribute__((always_inline)) {
-        P x[R], y;
-        for (int i = 0; i < R; ++i) x[i] = lanes_of(simd::ploadu<P>(a + i * g.lda + p));
-        ((y = I % R == 0 ? lanes_of(simd::ploadu<P>(b[I / R] + p)) : y,
-          sum[I] = simd::pmadd(x[I % R], y, sum[I])),
-         ...);
-      };
-      const auto all = [](const P& x) { return x; };
-      index_t p = 0;
-      for (; p + line <= whole; p += line) {
-        for (int s = 0; s < across; ++s) __builtin_prefetch(b[s] + p + ahead, 0, 2);
-        for (index_t q = 0; q < line; q += w) packet(p + q, all);
-      }
-      for (; p < whole; p += w) packet(p, all);
-      if (p < k) packet(k - w, [&](const P& x) { return simd::pand(rest, x); });
-      ((sums[I % R * few_rows_cols + j + I / R] = simd::predux(sum[I])), ...);
-    }
-  }
-  (std::make_integer_sequence<int, R * across>{});
-}
-
-template <class T>
-using FewRowsSums = void (*)(const GemmArgs<T>& g, const T* a, index_t j0, index_t cols, T* sums);
-template <class T>
-inline constexpr std::array<FewRowsSums<T>, rows_at_once> few_rows_kernels{
-    &few_rows_sums<1, T>, &few_rows_sums<2, T>, &few_rows_sums<3, T>, &few_rows_sums<4, T>};
-
-/// Whether few_rows_gemm can compute this product. Packets of one number would leave it to the
-/// compiler, kernel by kernel, where sums are rounded.
-template <class T> bool fits_few_rows(const GemmArgs<T>& g) {
-  constexpr int w = packet_width<T>;
-  return w > 1 && g.m <= few_rows && g.k >= w && g.batch == 1 && g.trans_b && !g.trans_a;
-}
-/// Whether it should: of a short K packing is faster (measured), and small matrices lie in the
-/// cache either way; their rows keep the bits they have in larger products.
+/// Whether a product is one of few rows: of a short K packing is faster (measured), and small
+/// matrices lie in the cache either way; their rows keep the bits they have in larger products.
+/// Packets of one number would leave it to the compiler, kernel by kernel, where sums are rounded.
 template <class T> bool has_few_rows(const GemmArgs<T>& g) {
-  return fits_few_rows(g) && g.n * g.k >= 16384 &&
-         g.k >= (g.m <= rows_at_once ? 4 : 8) * packet_width<T>;
+  constexpr int w = packet_width<T>;
+  return w > 1 && g.m <= 8 && g.batch == 1 && g.trans_b && !g.trans_a && g.k % w == 0 &&
+         g.k >= (g.m <= 4 ? 4 : 8) * w && g.n * g.k >= 16384;
 }
 
-/// gemm of a product that fits_few_rows.
-template <class T> void few_rows_gemm(const GemmArgs<T>& g) {
-  const index_t blocks = div_up(g.n, few_rows_cols);
-  const bool worth_threads = blocks > 1 && static_cast<double>(g.m) * static_cast<double>(g.n) *
-                                                   static_cast<double>(g.k + 8) >
-                                               1e5;
-#pragma omp parallel for schedule(static) if (worth_threads)
-  for (index_t block = 0; block < blocks; ++block) {
-    const index_t j0 = block * few_rows_cols, cols = std::min(few_rows_cols, g.n - j0);
-    T sums[few_rows * few_rows_cols];
-    const bool add = gemm_start(g, g.c + j0, g.bias ? g.bias + j0 : nullptr, g.m, cols);
-    for (index_t i = 0; i < g.m; i += rows_at_once)
-      few_rows_kernels<T>[static_cast<std::size_t>(std::min(rows_at_once, g.m - i) - 1)](
-          g, g.a + i * g.lda, j0, cols, sums + i * few_rows_cols);
-    for (index_t i = 0; i < g.m; ++i)
-      for (index_t j = 0; j < cols; ++j) {
-        T& c = g.c[i * g.ldc + j0 + j];
-        c = (add ? c : T(0)) + g.alpha * sums[i * few_rows_cols + j];
+/// The products of a tile of C, added to what is there if `add`: rows x cols numbers at `c`, of the
+/// rows of A at `a` and of B at `b`. Four rows of A at a time; the last stands for those behind it:
+/// one kernel for all, because each costs compile time and memory sets the pace either way.
+template <class T>
+[[gnu::noinline]] void few_rows_tile(const GemmArgs<T>& g, const T* a, const T* b, T* c,
+                                     index_t rows, index_t cols, bool add) {
+  using P = Packet<T>;
+  constexpr int w = packet_width<T>;
+  // The row of B that comes next is fetched meanwhile, as far as the second-level cache has room
+  const index_t ahead = std::min<index_t>(g.ldb, 1 << 16);
+  for (index_t i = 0; i < rows; i += 4) {
+    const auto row = [&](index_t r) { return a + std::min(i + r, rows - 1) * g.lda; };
+    const T *a0 = row(0), *a1 = row(1), *a2 = row(2), *a3 = row(3);
+    for (index_t j = 0; j < cols; ++j) {
+      const T* y = b + j * g.ldb;
+      P s0 = simd::pset1<P>(T(0)), s1 = s0, s2 = s0, s3 = s0;
+      for (index_t p = 0; p < g.k; p += w) {
+        const P v = simd::ploadu<P>(y + p);
+        __builtin_prefetch(y + p + ahead, 0, 2);
+        s0 = simd::pmadd(simd::ploadu<P>(a0 + p), v, s0);
+        s1 = simd::pmadd(simd::ploadu<P>(a1 + p), v, s1);
+        s2 = simd::pmadd(simd::ploadu<P>(a2 + p), v, s2);
+        s3 = simd::pmadd(simd::ploadu<P>(a3 + p), v, s3);
       }
-    gemm_epilogue(g, j0, g.m, cols);
+      const T sums[] = {simd::predux(s0), simd::predux(s1), simd::predux(s2), simd::predux(s3)};
+      for (index_t r = 0; r < std::min<index_t>(4, rows - i); ++r) {
+        T& to = c[(i + r) * g.ldc + j];
+        to = (add ? to : T(0)) + g.alpha * sums[r];
+      }
+    }
   }
 }
 

@@ -78,14 +78,16 @@ template <class T>
   const T* b = g.b + matrix * g.stride_b + (g.trans_b ? j0 * g.ldb : j0);
   T* c = g.c + matrix * g.stride_c + i0 * g.ldc + j0;
 
-  const index_t depth = gemm_k_block<T>(g.k);
+  const bool few = has_few_rows(g);
+  const index_t depth = few ? 0 : gemm_k_block<T>(g.k);
   T* packed_a = thread_scratch().get<T>(depth * (rows + round_up(cols, nr)) + 4 * nr);
   T* packed_b = packed_a + round_up(depth * rows + nr, nr);
 
   bool add = gemm_start(g, c, g.bias ? g.bias + j0 : nullptr, rows, cols);
 
   const RowSplit split(rows);
-  for (index_t k0 = 0; k0 < g.k; k0 += depth, add = true) {
+  if (few) few_rows_tile(g, a, b, c, rows, cols, add);
+  for (index_t k0 = 0; !few && k0 < g.k; k0 += depth, add = true) {
     const index_t k = std::min(depth, g.k - k0);
     pack_a(rows, k, a + (g.trans_a ? k0 * g.lda : k0), g.lda, g.trans_a, packed_a);
     pack_b(k, cols, b + (g.trans_b ? k0 : k0 * g.ldb), g.ldb, g.trans_b, packed_b);
@@ -105,7 +107,7 @@ template <class T> void plain_packed_gemm(const GemmArgs<T>& g) {
               Packing<T>{4 * block, block, 1, packet_width<T>, a, pack_b<T>, tile_products<1, T>});
 }
 
-/// gemm with operands packed for each tile.
+/// gemm with operands packed for each tile, or, of few rows, read from where they lie.
 template <class T> void tiled_gemm(const GemmArgs<T>& g) {
   const auto tiles = gemm_tiles(g.m, g.n, g.batch, tile_cols<T>);
   const index_t down = div_up(g.m, tiles.rows), across = div_up(g.n, tiles.cols),
@@ -158,8 +160,7 @@ template <class T> void gemm(Cpu, const GemmArgs<T>& g) {
     return;
   }
 #endif
-  if (detail::has_few_rows(g)) detail::few_rows_gemm(g);
-  else if (detail::packs_once(g)) detail::plain_packed_gemm(g);
+  if (!detail::has_few_rows(g) && detail::packs_once(g)) detail::plain_packed_gemm(g);
   else detail::tiled_gemm(g);
 }
 

@@ -13,6 +13,7 @@ HLIP_BEGIN
 
 /// What was found in a table.
 struct VolumeTable : CtRateDataset {
+  bool has_split = false;                    ///< whether it has that column
   std::map<std::string, std::string> masks;  ///< label map of a volume, by the volume's path
 };
 
@@ -68,8 +69,8 @@ HLIP_LAZY void add_volume_row(const CsvTable& table, std::size_t row, const std:
 
 /// Reads a table of volumes.
 /// @param path the table: columns `volume` (paths count from its folder; HU by the file's own slope
-/// and intercept), `report`, `mask` (a label map on the volume's grid), and if there are any `study`
-/// (volumes of one visit; else each is one) and `split`
+/// and intercept), `report`, `mask` (a label map on the volume's grid), and if there are any
+/// `study` (volumes of one visit; else each is one) and `split`
 /// @param split rows whose column `split` says so; all where there is no such column
 /// @return studies sorted by name, and every fault found; what is at fault is left out
 /// @throws hlip::error when the table cannot be read or lacks a column
@@ -81,6 +82,7 @@ HLIP_LAZY VolumeTable read_volume_table(const std::string& path, const std::stri
   if (options.need_reports) table.column("report");
   if (options.need_masks) table.column("mask");
   const int splits = table.find("split");
+  data.has_split = splits >= 0;
   const auto slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash + 1);
   std::map<std::string, CtRateStudy> studies;

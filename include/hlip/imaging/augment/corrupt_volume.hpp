@@ -9,7 +9,8 @@ HLIP_BEGIN
 /// What may happen, in the order in which it does. All chances are of one view by itself.
 struct CorruptionOptions {
   double shuffle = 0.5;  ///< probability that voxels are shuffled in small blocks
-  /// Blocks in 96 x 96 x 96 voxels. Other volumes have as many for each voxel, but 25 at least.
+  /// Blocks in 96 x 96 x 96 voxels and larger volumes. Smaller ones have as many for each voxel,
+  /// but 25 at least.
   index_t shuffle_blocks = 10000;
 
   double nonlinear = 0.9;   ///< probability that intensities are bent
@@ -99,10 +100,11 @@ class QuickUniforms {
   std::size_t at_ = 64;
 };
 
-/// Blocks to shuffle: in proportion to the voxels.
+/// Blocks to shuffle: in proportion to the voxels, but no more than in 96 x 96 x 96; from there on
+/// the blocks themselves grow.
 HLIP_LAZY index_t shuffle_blocks_of(const Shape& volume, index_t at_96) {
   const double share = static_cast<double>(volume.numel()) / (96.0 * 96 * 96);
-  return std::max<index_t>(25, std::llround(share * static_cast<double>(at_96)));
+  return std::max<index_t>(25, std::llround(std::min(share, 1.0) * static_cast<double>(at_96)));
 }
 
 }  // namespace detail

@@ -105,6 +105,13 @@ HLIP_LAZY VolumeEncoderFiles read_volume_encoder_files(const std::string& folder
   detail::JsonFields fields(j.at("input"), path);
   detail::json_entries(fields, files.input);
   fields.finish();
+  try {
+    files.input.preparation.preset();
+  } catch (const error& e) {
+    fail_file(path, "input", "{}", e.what());
+  }
+  for (const index_t n : files.input.size)
+    if (n < 1 || n > 512) fail_file(path, "size", "is {}, expected 1 to 512", n);
   return files;
 }
 /// The encoder of such a folder.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,12 +38,30 @@ HLIP_LAZY void apply_window(const Tensor<float, Cpu>& x, const std::array<double
   }
 }
 
+/// Three numbers for the patient's axes (D: feet to head, H: back to front, W: left to right) in
+/// the order of a stored volume's axes; as they are where the file does not say how it lies.
+template <class X>
+std::array<X, 3> in_stored_order(const std::array<X, 3>& of_patient, const Affine& affine,
+                                 bool orientation_known) {
+  if (!orientation_known) return of_patient;
+  const std::string code = orientation_code(affine);  // of W, H, D
+  std::array<X, 3> stored = of_patient;
+  for (std::size_t c = 0; c < 3; ++c) {
+    const bool sideways = code[c] == 'R' || code[c] == 'L',
+               upright = code[c] == 'S' || code[c] == 'I';
+    stored[2 - c] = of_patient[sideways ? 2 : upright ? 0 : 1];
+  }
+  return stored;
+}
+
 /// A scan at the working spacing, its axes (D, H, W) to the head, the front and the right, as far
 /// as the file says how it lies. @return voxels in [0, 1], and where they are
 /// @throws hlip::error naming the file
 HLIP_LAZY Volume prepare_ct_volume(const CtRateVolume& recon, const VolumePreparation& how) {
   const CtPreset preset = how.preset();
-  Volume volume = resample_to_spacing(open_ct_rate_volume(recon, preset), preset.spacing);
+  const CtScan scan = open_ct_rate_volume(recon, preset);
+  Volume volume = resample_to_spacing(
+      scan, in_stored_order(preset.spacing, scan.frame.affine, scan.frame.orientation_known));
   if (volume.orientation_known) volume = reorient(volume, "RAS");
   apply_window(volume.voxels, how.window_hu);
   return volume;
@@ -76,22 +95,22 @@ HLIP_LAZY std::string room_fault(const CtRateVolume& recon, const VolumePreparat
                                  const std::array<index_t, 3>& size, double& voxels) {
   try {
     const NiftiHeader header = inspect_nifti(recon.path, false).header;
-    const auto spacing = recon.has_metadata ? recon.spacing : header.geometry.spacing;
-    std::array<index_t, 3> have = resampled_size(header.shape(), spacing, how.spacing);
-    // turned to RAS the axes may stand in another order: the largest side to the largest
-    std::array<index_t, 3> want = size;
-    std::sort(have.begin(), have.end()), std::sort(want.begin(), want.end());
+    const NiftiGeometry& g = header.geometry;
+    const auto have = resampled_size(header.shape(), recon.has_metadata ? recon.spacing : g.spacing,
+                                     in_stored_order(how.spacing, g.affine, g.orientation_known)),
+               want = in_stored_order(size, g.affine, g.orientation_known);
     for (std::size_t d = 0; d < 3; ++d)
       if (have[d] < want[d])
         return fmt::format(
-            "{}: has {} x {} x {} voxels of {} x {} x {} mm, a sub-volume {} x {} x {} (hint: a "
-            "smaller --size, or a finer --spacing)",
-            recon.path, have[0], have[1], have[2], how.spacing[0], how.spacing[1], how.spacing[2],
-            size[0], size[1], size[2]);
-    voxels += static_cast<double>(have[0]) * static_cast<double>(have[1]) *
-              static_cast<double>(have[2]);
+            "{}: has {} x {} x {} voxels at the working spacing, a sub-volume, as the file lies, "
+            "{} "
+            "x {} x {} (hint: a smaller --size, or a finer --spacing)",
+            recon.path, have[0], have[1], have[2], want[0], want[1], want[2]);
+    voxels = static_cast<double>(have[0]) * static_cast<double>(have[1]) *
+             static_cast<double>(have[2]);
   } catch (const error& e) {
-    return e.what();
+    const std::string what = e.what();
+    return what.find(recon.path) == std::string::npos ? recon.path + ": " + what : what;
   }
   return "";
 }
@@ -103,16 +122,22 @@ HLIP_LAZY std::string room_fault(const CtRateVolume& recon, const VolumePreparat
 /// spacing
 HLIP_LAZY double leave_out_small_volumes(CtRateDataset& data, const VolumePreparation& how,
                                          const std::array<index_t, 3>& size) {
-  double voxels = 0;
+  std::vector<const CtRateVolume*> all;
+  for (const auto& study : data.studies)
+    for (const auto& recon : study.recons) all.push_back(&recon);
+  std::vector<std::string> fault(all.size());
+  std::vector<double> voxels(all.size());
+#pragma omp parallel for schedule(dynamic, 8)
+  for (std::size_t i = 0; i < all.size(); ++i)
+    fault[i] = detail::room_fault(*all[i], how, size, voxels[i]);
   FileProblems faults(data.problems, data.root);
+  for (const std::string& text : fault)
+    if (!text.empty()) faults.add([&text] { return text; });
+  std::size_t next = 0;
   for (auto& study : data.studies)
-    std::erase_if(study.recons, [&](const CtRateVolume& recon) {
-      const std::string fault = detail::room_fault(recon, how, size, voxels);
-      if (!fault.empty()) faults.add([&] { return fault; });
-      return !fault.empty();
-    });
+    std::erase_if(study.recons, [&](const CtRateVolume&) { return !fault[next++].empty(); });
   std::erase_if(data.studies, [](const CtRateStudy& s) { return s.recons.empty(); });
-  return voxels;
+  return std::accumulate(voxels.begin(), voxels.end(), 0.0);
 }
 
 HLIP_END

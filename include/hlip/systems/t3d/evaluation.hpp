@@ -55,6 +55,21 @@ Tensor<float, B> shuffled_voxels(const Tensor<float, B>& x, const RandomKey& key
   return index_select(columns, index).transpose(0, 1).contiguous().reshape(x.shape());
 }
 
+/// Of every row the tokens of the next one whose report is another; its own where there is none.
+template <class B> Tensor<std::int64_t, B> ids_of_others(const SubVolumePairs<float, B>& p) {
+  const index_t n = p.ids.dim(0), length = p.ids.dim(1);
+  const std::vector<std::int64_t> ids = p.ids.to_vector(), studies = p.studies.to_vector();
+  std::vector<std::int64_t> out;
+  for (index_t i = 0; i < n; ++i) {
+    index_t other = (i + 1) % n;
+    const auto number = [&](index_t row) { return studies[static_cast<std::size_t>(row)]; };
+    while (other != i && number(other) == number(i)) other = (other + 1) % n;
+    const auto first = ids.begin() + other * length;
+    out.insert(out.end(), first, first + length);
+  }
+  return Tensor<std::int64_t, B>::from_values({n, length}, std::span<const std::int64_t>(out));
+}
+
 /// The sums of one batch, added to `s`.
 template <class Model, class B>
 void add_scores(const Model& model, const SubVolumePairs<float, B>& p, TextInformedScores& s) {
@@ -70,8 +85,7 @@ void add_scores(const Model& model, const SubVolumePairs<float, B>& p, TextInfor
   const Var<float, B> text = model.text(p.ids);
   const auto mask = Bert<float, B>::padding_mask(p.ids);
   s.own += restored(text, mask);
-  const auto others = concat(
-      std::vector<Tensor<std::int64_t, B>>{p.ids.slice(0, 1, n), p.ids.slice(0, 0, 1)}, 0);
+  const Tensor<std::int64_t, B> others = ids_of_others(p);
   s.other += restored(model.text(others), Bert<float, B>::padding_mask(others));
   s.none += restored(text, Tensor<std::uint8_t, B>::zeros(mask.shape()));
   const auto pairs = [&](const Tensor<float, B>& a, const Tensor<float, B>& b) {
@@ -92,23 +106,25 @@ void add_scores(const Model& model, const SubVolumePairs<float, B>& p, TextInfor
 }  // namespace detail
 
 /// Scores a model on held-out studies, the same sub-volumes every time; a last batch that is not
-/// full is left out.
-/// @param samples with their reports  @param batch studies that are told apart at once
+/// full is left out, and so, with `skip_bad`, are studies that cannot be read.
+/// @param samples with their own reports  @param batch studies that are told apart at once, 2 if it
+/// is less
 template <class Model>
 TextInformedScores score_text_informed(const Model& model,
                                        const std::shared_ptr<const SubVolumes>& samples,
-                                       index_t batch, index_t workers) {
+                                       index_t batch, index_t workers, bool skip_bad = false) {
   using B = typename Model::backend;
   NoGrad guard;
   LoaderOptions loading;
-  loading.workers = workers;
-  loading.sampler.batch_size = std::min(batch, samples->size());
+  loading.workers = workers, loading.skip_bad = skip_bad;
+  loading.sampler.batch_size = std::min(std::max<index_t>(batch, 2), samples->size());
   loading.sampler.shuffle = false;
   DataLoader loader(samples, loading, collate_sub_volumes<B>);
   loader.start({0, 0});
   TextInformedScores s;
   while (auto next = loader.next()) detail::add_scores(model, next->data, s);
-  const auto n = static_cast<double>(s.studies);
+  // (none could be read: the figures stay 0, of 0 studies)
+  const auto n = static_cast<double>(std::max<index_t>(s.studies, 1));
   for (double* x : {&s.own, &s.other, &s.none, &s.pairs, &s.shuffled_pairs, &s.chance}) *x /= n;
   return s;
 }

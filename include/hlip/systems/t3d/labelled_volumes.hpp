@@ -69,7 +69,8 @@ HLIP_LAZY LabelledVolume read_labelled_volume(const CtRateVolume& recon, const s
   Volume labels = read_nifti(mask);
   detail::expect_same_grid(labels, StoredVolume(recon.path));
   if (recon.has_metadata) set_spacing(labels, recon.spacing);
-  labels = detail::resample_labels(std::move(labels), how.spacing);
+  const auto spacing = in_stored_order(how.spacing, labels.affine, labels.orientation_known);
+  labels = detail::resample_labels(std::move(labels), spacing);
   if (labels.orientation_known) labels = reorient(labels, "RAS");
   out.labels = Tensor<std::uint8_t, Cpu>::empty(labels.voxels.shape());
   for (index_t i = 0; i < out.labels.numel(); ++i) {

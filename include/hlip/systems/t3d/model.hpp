@@ -41,12 +41,18 @@ template <class T = float, class B = Cpu> struct ReportTower {
   index_t dim() const {
     return places.numel() > 0 ? places.dim(1) : transformer.config.hidden_size;
   }
-  /// @param ids (N, L), 0 is padding  @return (N, L, dim())
+  /// @param ids (N, L), 0 is padding; a row of nothing else is read as if it began with token 1:
+  /// attention has to look at something. Who asks the tokens must hide them.
+  /// @return (N, L, dim())
   /// @throws hlip::error for more tokens than there are places
   Var<T, B> operator()(const Tensor<std::int64_t, B>& ids, const Context& context = {}) const {
     expect_shape("report_tower", "ids", ids.shape(), {{"N"}, {"L"}});
-    if (places.numel() == 0)
-      return reshape(transformer(ids, context), {ids.dim(0), ids.dim(1), dim()});
+    if (places.numel() == 0) {
+      const auto first = Tensor<std::int64_t, B>::arange(ids.dim(1)).reshape({1, ids.dim(1)});
+      const Tensor<std::int64_t, B> longest = max(ids, {1}, true),
+                                    read = where(longest + first == 0, longest + 1, ids);
+      return reshape(transformer(read, context), {ids.dim(0), ids.dim(1), dim()});
+    }
     expect(ids.dim(1) <= places.dim(0), "report_tower", "{} tokens, there are {} places",
            ids.dim(1), places.dim(0));
     return words(ids) + slice(places, 0, 0, ids.dim(1));

@@ -24,7 +24,7 @@ HLIP_BEGIN
 /// What the network is told of a study's report.
 enum class ReportUse {
   own,
-  shuffled,  ///< the control: that of another study, the same one throughout
+  shuffled,  ///< the control: that of another study, the same one throughout the run
   none,      ///< fusion is skipped
 };
 
@@ -104,10 +104,11 @@ class SubVolumes {
         options_(options) {
     check_corruption_options(options.corruptions);
     for (const index_t n : options.size)
-      expect(n >= 1 && n <= 1024, "sub_volumes", "a side of {} voxels, expected 1 to 1024", n);
+      expect(n >= 1 && n <= 512, "sub_volumes", "a side of {} voxels, expected 1 to 512", n);
     expect(scans_->size() > 0, "sub_volumes", "no studies");
     expect(scans_->size() == static_cast<index_t>(reports_.size()), "sub_volumes",
            "{} studies and {} reports", scans_->size(), reports_.size());
+    if (options.report == ReportUse::shuffled) deal_out_reports(options.seed);
     std::map<std::vector<std::string>, std::int64_t> numbers;
     for (const ReportText& report : reports_) {
       std::vector<std::string> words = report.whole;
@@ -115,8 +116,6 @@ class SubVolumes {
       studies_.push_back(
           numbers.emplace(words, static_cast<std::int64_t>(studies_.size())).first->second);
     }
-    if (options.report == ReportUse::shuffled)
-      RandomStream({options.seed, 0x5AFEu, 0}).shuffle(reports_);
     std::size_t slots = 0;
     for (index_t i = 0; i < scans_->size(); ++i) {
       first_slot_.push_back(slots);
@@ -151,6 +150,16 @@ class SubVolumes {
   }
 
  private:
+  /// Every study gets the report of the next one in a random round.
+  void deal_out_reports(std::uint64_t seed) {
+    std::vector<std::size_t> round;
+    for (std::size_t i = 0; i < reports_.size(); ++i) round.push_back(i);
+    RandomStream({seed, 0x5AFEu, 0}).shuffle(round);
+    std::vector<ReportText> dealt(reports_.size());
+    for (std::size_t i = 0; i < round.size(); ++i)
+      dealt[round[i]] = reports_[round[(i + 1) % round.size()]];
+    reports_ = std::move(dealt);
+  }
   Tensor<float, Cpu> scan(index_t i, std::size_t s) const {
     const auto checked = [&] {
       const Tensor<float, Cpu> volume = scans_->load(i, s);

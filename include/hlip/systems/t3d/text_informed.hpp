@@ -66,6 +66,9 @@ class TextInformedObjective {
         communicator_(communicator),
         averages_(model, settings.ema_decay),
         moments_(running_moments(model)) {
+    each_parameter(model.text, [this](const std::string&, auto& p) {
+      text_trains_ = text_trains_ || p.requires_grad();
+    });
     expect(settings.contrast_weight > 0 || settings.restoration_weight > 0, "text_informed",
            "contrast_weight {} and restoration_weight {}, expected one above 0",
            settings.contrast_weight, settings.restoration_weight);
@@ -175,7 +178,8 @@ class TextInformedObjective {
 
   Reports reports_of(const Batch& part, const Context& context) const {
     Reports r;
-    r.tokens = model_.text(part.ids, context.child(0));
+    // a tower that is not trained is not disturbed either
+    r.tokens = model_.text(part.ids, text_trains_ ? context.child(0) : Context{});
     r.leaf = Var<T, B>(r.tokens.value(), r.tokens.requires_grad());
     r.mask = Bert<T, B>::padding_mask(part.ids);
     if (!context.training || settings_.text_dropout == 0) return r;
@@ -230,6 +234,7 @@ class TextInformedObjective {
   C communicator_;
   AveragedWeights<Model> averages_;
   std::vector<Tensor<T, B>> moments_;
+  bool text_trains_ = false;
 };
 
 HLIP_END
