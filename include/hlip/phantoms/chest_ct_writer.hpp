@@ -125,10 +125,10 @@ HLIP_LAZY PhantomOptions options_of_folder(const std::string& root, PhantomOptio
 /// Layout: root/dataset is a CT-RATE tree with the splits "train" and "valid",
 /// root/<split>_raw_annotation.json are the annotations, root/README.txt says that the data are
 /// synthetic. With options.label_maps there are label maps too (see phantom_mask_path), and
-/// root/volumes.csv. The settings are kept in root/phantom.json, written last; a folder that has it with
-/// the same settings is used as it is, and a run that was cut off is continued. A folder with other
-/// settings, or with a dataset that is not a phantom, is refused and left alone. Label maps in it
-/// that nobody asked for do no harm; if they are asked for and absent, the settings are others.
+/// root/volumes.csv. The settings are kept in root/phantom.json, written last; a folder that has it
+/// with the same settings is used as it is, and a run that was cut off is continued. A folder with
+/// other settings, or with a dataset that is not a phantom, is refused and left alone. Label maps
+/// that nobody asked for do no harm; where they are asked for and absent, the settings are others.
 ///
 /// @param root      folder, made if need be; @param data_seed  chooses the studies
 /// @param n_train, n_valid  studies a split (0 … 1 000 000); @param n_threads  at least 1; the
