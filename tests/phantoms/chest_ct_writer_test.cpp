@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <hlip/datasets/ct_rate/dataset.hpp>
+#include <hlip/datasets/volumes/table.hpp>
 #include <hlip/imaging/nifti.hpp>
 #include <hlip/io/csv.hpp>
 #include <hlip/io/json.hpp>
@@ -112,6 +114,95 @@ TEST_CASE("phantom writer: a complete data set is reused and one that was cut of
   CHECK_FALSE(write_phantom_dataset(root, small(), 3, 3, 1, 1).reused);
   CHECK(all_files(root) == files);
   CHECK(read_file(lost) == bytes);
+}
+
+TEST_CASE("phantom writer: label maps and a table of volumes read back") {
+  const TempFolder folder;
+  PhantomOptions options = small();
+  options.label_maps = true;
+  const auto set = write_phantom_dataset(folder / "set", options, 3, 5, 2, 2);
+  CHECK(set.table == folder / "set/volumes.csv");
+  const auto table = read_csv(set.table);
+  REQUIRE(table.rows() == 7);
+  for (std::size_t row = 0; row < 7; ++row) {
+    const std::string split = row < 5 ? "train" : "valid";
+    const auto s = make_phantom(options, 3, split, static_cast<index_t>(row < 5 ? row : row - 5));
+    const std::string volume(table.at(row, table.column("volume")));
+    CHECK(table.at(row, table.column("split")) == split);
+    const std::string mask = phantom_mask_path(set.dataset, split, volume);
+    CHECK(folder / "set/" + std::string(table.at(row, table.column("mask"))) == mask);
+    const Volume v = read_nifti(folder / "set/" + volume), m = read_nifti(mask);
+    CHECK(inspect_nifti(mask, false).header.type == NiftiType::u8);
+    CHECK(m.affine == v.affine);
+    REQUIRE(m.voxels.shape() == s.dhw);
+    CHECK(std::equal(s.label_map.begin(), s.label_map.end(), m.voxels.data()));
+    CHECK(std::equal(s.hu.begin(), s.hu.end(), v.voxels.data()));
+  }
+  // as a collection of volumes, and still as a CT-RATE tree of the same studies
+  for (const std::string split : {"train", "valid"}) {
+    const CtRateDataset volumes = read_volume_table(set.table, split),
+                        tree = read_ct_rate(set.dataset, split);
+    CHECK(volumes.problems.empty());
+    CHECK(tree.problems.empty());
+    REQUIRE(volumes.studies.size() == (split == "train" ? 5 : 2));
+    REQUIRE(tree.studies.size() == volumes.studies.size());
+    for (std::size_t i = 0; i < tree.studies.size(); ++i) {
+      CHECK(volumes.studies[i].name == tree.studies[i].name);
+      CHECK(volumes.studies[i].report == tree.studies[i].report);
+      CHECK(volumes.studies[i].recons[0].path == tree.studies[i].recons[0].path);
+    }
+  }
+  const std::string readme = read_file(folder / "set/README.txt");
+  CHECK(readme.find("SYNTHETIC") != std::string::npos);
+  CHECK(readme.find("3 heart, 4 aorta") != std::string::npos);
+}
+
+TEST_CASE("phantom writer: label maps do not change the other files, nor depend on threads") {
+  const TempFolder folder;
+  PhantomOptions options = small();
+  CHECK(write_phantom_dataset(folder / "plain", options, 3, 4, 1, 2).table.empty());
+  options.label_maps = true;
+  write_phantom_dataset(folder / "one", options, 3, 4, 1, 1);
+  write_phantom_dataset(folder / "three", options, 3, 4, 1, 3);
+  const auto plain = all_files(folder / "plain"), files = all_files(folder / "one");
+  CHECK(files == all_files(folder / "three"));
+  CHECK(files.size() == plain.size() + 5 + 1);
+  for (const auto& f : files)
+    CHECK(read_file(folder / "one/" + f) == read_file(folder / "three/" + f));
+  for (const auto& f : plain)
+    if (f != "README.txt" && f != "phantom.json")
+      CHECK(read_file(folder / "plain/" + f) == read_file(folder / "one/" + f));
+}
+
+TEST_CASE("phantom writer: a folder with label maps serves both, one without does not") {
+  const TempFolder folder;
+  PhantomOptions plain = small(), maps = small();
+  maps.label_maps = true;
+  write_phantom_dataset(folder / "plain", plain, 3, 2, 1, 1);
+  const auto before = all_files(folder / "plain");
+  CHECK_THROWS_WITH_AS(write_phantom_dataset(folder / "plain", maps, 3, 2, 1, 1),
+                       doctest::Contains("\"label_maps\": true"), error);
+  CHECK(all_files(folder / "plain") == before);
+
+  const std::string root = folder / "maps";
+  write_phantom_dataset(root, maps, 3, 2, 1, 1);
+  const auto files = all_files(root);
+  for (const PhantomOptions& wanted : {plain, maps}) {
+    const auto found = write_phantom_dataset(root, wanted, 3, 2, 1, 1);
+    CHECK(found.reused);
+    CHECK(found.table == root + "/volumes.csv");
+  }
+  CHECK_THROWS_AS(write_phantom_dataset(root, plain, 4, 2, 1, 1), error);
+
+  // cut off, whoever goes on with it makes it whole
+  const std::string mask = phantom_mask_path(root + "/dataset", "train", "train_2_a_1.nii.gz"),
+                    bytes = read_file(mask);
+  std::filesystem::rename(root + "/phantom.json", root + "/phantom.unfinished.json");
+  std::filesystem::rename(mask, mask + ".tmp-1-1");
+  std::filesystem::remove(root + "/volumes.csv");
+  CHECK_FALSE(write_phantom_dataset(root, plain, 3, 2, 1, 1).reused);
+  CHECK(all_files(root) == files);
+  CHECK(read_file(mask) == bytes);
 }
 
 TEST_CASE("phantom writer: one process at a time draws a data set; a finished one is everybody's") {

@@ -16,6 +16,9 @@ struct PhantomStudy {
   /// row-major (z, y, x); x to the patient's left, y to the back, z to the head
   std::vector<std::int16_t> hu;
   std::array<double, 3> spacing{};  ///< mm along (z, y, x)
+  /// A PhantomStructure a voxel, as `hu`: the body painted last of those whose inside holds the
+  /// voxel's centre. Empty unless PhantomOptions::label_maps.
+  std::vector<std::uint8_t> label_map;
   /// From (x, y, z) voxel index to mm in NIfTI's right-front-head system, so the first two axes run
   /// backwards; origin in the grid's centre.
   std::array<std::array<double, 4>, 4> affine{};
@@ -43,6 +46,12 @@ HLIP_LAZY std::vector<std::int16_t> to_stored_hu(const std::vector<float>& v) {
   for (std::size_t i = 0; i < v.size(); ++i)
     hu[i] = static_cast<std::int16_t>(std::nearbyint(std::clamp(v[i], -1024.f, 3071.f)));
   return hu;
+}
+
+HLIP_LAZY std::vector<std::uint8_t> to_stored_labels(const std::vector<PhantomStructure>& labels) {
+  std::vector<std::uint8_t> stored(labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) stored[i] = static_cast<std::uint8_t>(labels[i]);
+  return stored;
 }
 
 }  // namespace detail
@@ -89,12 +98,14 @@ HLIP_LAZY PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t
   scene.grid = {options.slices, options.pixels, options.pixels};
   scene.size = size, scene.breath = breath, scene.diaphragm = -88 * size + breath;
   scene.lift = {draw(random, 8, 16), 0};
+  if (options.label_maps) scene.canvas.keep_labels();
 
   RandomStream atelectasis = own_stream(F::atelectasis), vessels = stream(PhantomStream::vessels),
                texture = stream(PhantomStream::texture);
   if (has(F::atelectasis)) note(F::atelectasis) = plan_atelectasis(scene, atelectasis);
   const float half_depth = paint_chest_wall(scene, random);
   paint_lungs(scene, random, texture, half_depth);
+  scene.mark_as(std::nullopt);
   paint_vessels(scene, vessels);
   paint_midline(scene, random);
 
@@ -119,6 +130,7 @@ HLIP_LAZY PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t
   paint_aorta(scene, random);
 
   const auto paint = [&](F f, auto&& painter) {
+    scene.mark_as(structure_of(f));
     if (!has(f)) return;
     RandomStream own = own_stream(f);
     note(f) = painter(own);
@@ -136,6 +148,7 @@ HLIP_LAZY PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t
   paint(F::lung_opacity, [&](RandomStream& r) { return paint_opacity(scene, r, warp.data()); });
   paint(F::consolidation,
         [&](RandomStream& r) { return paint_consolidation(scene, r, warp.data()); });
+  scene.mark_as(structure_of(F::atelectasis));
   if (has(F::atelectasis)) paint_atelectasis(scene, atelectasis, note(F::atelectasis));
   paint(F::lung_nodule, [&](RandomStream& r) { return paint_nodules(scene, r); });
   paint(F::pleural_effusion, [&](RandomStream& r) { return paint_pleural_effusion(scene, r); });
@@ -145,6 +158,7 @@ HLIP_LAZY PhantomStudy make_phantom(const PhantomOptions& options, std::uint64_t
 
   study.dhw = {options.slices, options.pixels, options.pixels};
   study.hu = to_stored_hu(scene.canvas.v);
+  study.label_map = to_stored_labels(scene.canvas.labels);
   study.spacing = {thickness, pixel, pixel};
   const double half_row = 0.5 * static_cast<double>(options.pixels - 1) * pixel,
                half_stack = 0.5 * static_cast<double>(options.slices - 1) * thickness;

@@ -34,6 +34,8 @@ struct PhantomScene {
   PhantomMask in_lung(int side, float offset) const {
     return {lung[static_cast<std::size_t>(side)].data(), offset};
   }
+  /// See PhantomCanvas::mark_as.
+  void mark_as(std::optional<PhantomStructure> structure) { canvas.mark_as(structure); }
   float any_lung(std::size_t at) const { return std::min(lung[0][at], lung[1][at]); }
 };
 
@@ -113,14 +115,19 @@ inline void paint_lungs(PhantomScene& s, RandomStream& random, RandomStream& tex
         }
       }
       s.lung[side][at] = distance;
-      if (distance < edge) c.blend(at, distance, lung_hu + 18 * texture[at]);
+      if (distance >= edge) continue;
+      c.mark_as(side == 0 ? PhantomStructure::right_lung : PhantomStructure::left_lung);
+      c.blend(at, distance, lung_hu + 18 * texture[at]);
     }
-    if (p.z < s.diaphragm + 12 && s.inner[at] < -8 && s.any_lung(at) > 2)
-      c.v[at] = p.x < 12 ? liver_hu : left_hu;
+    if (p.z < s.diaphragm + 12 && s.inner[at] < -8 && s.any_lung(at) > 2) {
+      if (p.x < 12) c.set(at, liver_hu, PhantomStructure::liver);
+      else c.set(at, left_hu, PhantomStructure::background);
+    }
   });
   std::vector<float> outside(c.v.size());  // the bubble keeps 8 mm away from the lungs
   for (std::size_t at = 0; at < outside.size(); ++at)
     outside[at] = 8 - std::min(s.any_lung(at), 40.f);
+  s.mark_as(PhantomStructure::background);
   c.ellipsoid({62 * size, -28, s.diaphragm - 28}, {30, 28, 18}, bubble_hu, {outside.data(), 0});
 }
 
@@ -159,6 +166,7 @@ template <class Scene> void paint_airways(Scene& s) {
 /// Mediastinal fat, trachea and main bronchi, spine with discs, canal and process.
 inline void paint_midline(PhantomScene& s, RandomStream& random) {
   auto& c = s.canvas;
+  s.mark_as(PhantomStructure::background);
   const float size = s.size, edge = 0.5f * c.soft, fat_hu = draw(random, -75, -35);
   c.each(c.box({-25 * size - 6, -400, -400}, {25 * size + 6, 400, 400}),
          [&](PatientPoint p, std::size_t at) {
@@ -191,10 +199,12 @@ inline void paint_heart(PhantomScene& s, RandomStream& random, float heart_size,
   s.heart = heart_centre(s.size, s.diaphragm, to_left, lower);
   const PatientPoint r = heart_half_axes(heart_size), one{1, 1, 1};
   const PhantomMask wall{s.inner.data(), 9};
+  s.mark_as(PhantomStructure::background);
   if (fluid_depth > 0)
     s.canvas.ellipsoid(s.heart + PatientPoint{0, 0.3f * fluid_depth, 0},
                        r + one * (rim + fluid_depth), fluid_hu, wall);
   s.canvas.ellipsoid(s.heart, r + one * rim, rim_hu, wall);
+  s.mark_as(PhantomStructure::heart);
   s.canvas.ellipsoid(s.heart, r, blood_hu, wall);
 }
 
@@ -210,8 +220,10 @@ template <class Scene> void paint_aorta(Scene& s, RandomStream& random) {
     s.aorta[k + 1] = (up + down) * 0.5f + (up - down) * (0.5f * std::cos(angle));
     s.aorta[k + 1].z = top + 20 * size * std::sin(angle);
   }
+  s.mark_as(PhantomStructure::aorta);
   for (std::size_t k = 0; k + 1 < s.aorta.size(); ++k)
     s.canvas.tube(s.aorta[k], s.aorta[k + 1], s.aorta_radius, s.aorta_radius, hu);
+  s.mark_as(PhantomStructure::background);
   s.canvas.tube({4, 52 * size, 120}, {4, 52 * size, -140}, 5, 5, 30);
 }
 

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <hlip/phantoms/parts/patient.hpp>
+#include <hlip/phantoms/parts/structures.hpp>
 #include <hlip/tensor/shape.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 HLIP_BEGIN
@@ -44,6 +46,20 @@ class PhantomCanvas {
   /// width of an edge in mm: one voxel, which is what partial volume looks like
   float soft;
   std::vector<float> v;  ///< HU, (z, y, x), air to begin with
+  /// the label map, likewise: the last marked body that has the voxel's centre inside of it; empty
+  /// unless keep_labels() was called. (Not of bytes: a byte written may be part of anything, which
+  /// costs the painting loops their registers.)
+  std::vector<PhantomStructure> labels;
+
+  /// From now on there is a label map, background everywhere.
+  void keep_labels() { labels.assign(v.size(), PhantomStructure::background); }
+
+  /// What the bodies to come are in the label map; nullopt: whatever they lie in, which suits what
+  /// is a part of it.
+  void mark_as(std::optional<PhantomStructure> structure) {
+    marks_ = structure && !labels.empty();
+    mark_ = structure.value_or(PhantomStructure::background);
+  }
 
   PhantomBox whole() const { return {0, n_[0], 0, n_[1], 0, n_[2]}; }
 
@@ -94,6 +110,13 @@ class PhantomCanvas {
   /// Blends a voxel towards `hu` by cover(distance)·gain.
   void blend(std::size_t at, float distance, float hu, float gain = 1) {
     v[at] += cover(distance) * gain * (hu - v[at]);
+    if (marks_ && distance < 0) labels[at] = mark_;
+  }
+
+  /// Sets a voxel, whatever lay there.
+  void set(std::size_t at, float hu, PhantomStructure structure) {
+    v[at] = hu;
+    if (!labels.empty()) labels[at] = structure;
   }
 
   /// Ellipsoid of half axes r about c; `warp` (in units of the radius, at every voxel) makes its
@@ -145,6 +168,8 @@ class PhantomCanvas {
     return (static_cast<float>(i) - 0.5f * static_cast<float>(n_[d] - 1)) * step_[d];
   }
 
+  bool marks_ = false;
+  PhantomStructure mark_ = PhantomStructure::background;
   std::array<index_t, 3> n_;
   std::array<float, 3> step_;
   std::array<std::array<float, 3>, 3> r_{};

@@ -5,6 +5,7 @@
 #include <hlip/phantoms/parts/anatomy.hpp>
 #include <hlip/phantoms/parts/options.hpp>
 
+#include <optional>
 #include <string_view>
 
 HLIP_BEGIN
@@ -24,6 +25,14 @@ namespace detail {
 
 inline constexpr std::array<std::string_view, 3> side_names = {"right", "left", "both"};
 inline constexpr std::array<std::string_view, 3> lobe_names = {"upper", "middle", "lower"};
+
+/// What a finding's bodies are in a label map; nullopt: whatever they lie in.
+constexpr std::optional<PhantomStructure> structure_of(PhantomFinding finding) {
+  using F = PhantomFinding;
+  if (phantom_is_lesion(finding)) return PhantomStructure::lesion;
+  if (finding == F::hiatal_hernia) return PhantomStructure::background;  // the stomach has no class
+  return std::nullopt;
+}
 
 /// Whether a finding on `side` ("right", "left", "both") is on side number 0 (right) or 1 (left).
 inline bool on_side(std::string_view side, int number) {

@@ -36,6 +36,15 @@ inline constexpr std::array<std::string_view, phantom_finding_count> phantom_fin
     "Cardiomegaly",     "Pericardial effusion",
     "Hiatal hernia",    "Arterial wall calcification"};
 
+/// Whether what is drawn for a finding is a lesion in label maps: a body in the lung or the pleura
+/// that was not there before. (Bands, cysts and plaques are parts of what they lie in; the others
+/// change an organ or surround it.)
+constexpr bool phantom_is_lesion(PhantomFinding finding) {
+  using F = PhantomFinding;
+  return finding == F::lung_nodule || finding == F::lung_opacity || finding == F::consolidation ||
+         finding == F::pleural_effusion;
+}
+
 /// CT-RATE's label columns; the phantom fills those it can draw and leaves 0 in the others.
 inline constexpr const auto& phantom_label_columns = ct_rate_labels;
 
@@ -59,6 +68,7 @@ struct PhantomOptions {
   std::array<double, phantom_finding_count> prevalence = {.35, .35, .40, .35, .40,
                                                           .35, .35, .30, .35, .0};
   double mention = 0.7;  ///< probability that the findings section says an absent finding is absent
+  bool label_maps = false;  ///< also PhantomStudy::label_map; the rest of a study does not change
 };
 
 /// Throws unless the settings are possible; the grid's limits keep a mistyped number from filling

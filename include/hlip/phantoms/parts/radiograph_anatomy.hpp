@@ -46,6 +46,8 @@ struct RadiographScene {
 
   /// The millimetres that CT bodies keep from a lung's surface make no difference to a projection.
   ProjectionMask in_lung(int side, float) const { return {side}; }
+  /// Has no label map.
+  void mark_as(PhantomStructure) {}
 };
 
 /// Draws a body of given sex, size and age.

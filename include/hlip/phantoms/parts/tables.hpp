@@ -59,9 +59,12 @@ HLIP_LAZY std::string phantom_metadata_row(const std::string& volume, const Phan
 /// What one study adds to the tables.
 struct PhantomRows {
   std::string report, labels, metadata, annotation;
+  std::string volume;  ///< of volumes.csv
 };
 
-/// The rows of one study that has the one volume `volume`.
+inline constexpr std::string_view phantom_volumes_header = "volume,report,study,split,mask\n";
+
+/// The rows of one study that has the one volume `volume`, without the one of volumes.csv.
 HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& study,
                                    const std::string& volume) {
   std::vector<std::string> labels = {volume};
@@ -72,13 +75,16 @@ HLIP_LAZY PhantomRows phantom_rows(const PhantomStudy& s, const std::string& stu
           // Template sentences are plain ASCII without quotes or backslashes, so there is nothing
           // to escape
           fmt::format("\"{}\": {{\"recons\": [\"{}\"], \"report\": [\"{}\"]}}", study, volume,
-                      phantom_annotation(s))};
+                      phantom_annotation(s)),
+          ""};
 }
 
 // Raise it with every change that makes the same settings draw other studies; it keeps old data
 // sets from being reused.
 inline constexpr int phantom_version = 1;
 
+/// Settings without label maps do not mention them: folders that were written before there were any
+/// stay good.
 HLIP_LAZY std::string phantom_settings(const PhantomOptions& o, std::uint64_t data_seed,
                                        index_t n_train, index_t n_valid) {
   std::string prevalence;
@@ -88,8 +94,9 @@ HLIP_LAZY std::string phantom_settings(const PhantomOptions& o, std::uint64_t da
       "{{\"what\": \"synthetic chest CT phantoms, no patients\", \"generator_version\": {}, "
       "\"data_seed\": {}, "
       "\"train\": {}, \"valid\": {}, \"slices\": {}, \"pixels\": {}, \"mention\": {}, "
-      "\"prevalence\": [{}]}}\n",
-      phantom_version, data_seed, n_train, n_valid, o.slices, o.pixels, o.mention, prevalence);
+      "\"prevalence\": [{}]{}}}\n",
+      phantom_version, data_seed, n_train, n_valid, o.slices, o.pixels, o.mention, prevalence,
+      o.label_maps ? ", \"label_maps\": true" : "");
 }
 
 inline constexpr std::string_view phantom_readme =
@@ -104,6 +111,20 @@ inline constexpr std::string_view phantom_readme =
     "to match images and text. They say\n"
     "nothing about patients and must not be compared with published results.\n\n"
     "phantom.json holds the settings; the same settings give the same studies again.\n";
+
+/// README.txt; with label maps it has a paragraph more.
+HLIP_LAZY std::string phantom_readme_text(const PhantomOptions& options) {
+  std::string text(phantom_readme);
+  if (!options.label_maps) return text;
+  std::string classes;
+  for (std::size_t c = 0; c < phantom_structure_names.size(); ++c)
+    classes += fmt::format("{}{} {}", c ? ", " : "", c, phantom_structure_names[c]);
+  return text + fmt::format(
+                    "\nvolumes.csv names every volume with its report, study, split and mask. The "
+                    "masks, in dataset/masks/, are on the volumes'\n"
+                    "grids and say what is drawn at a voxel: {}.\n",
+                    classes);
+}
 
 }  // namespace detail
 
