@@ -137,6 +137,7 @@ template <class B> int train(B, Options& o, const std::string& resolved) {
   if (o.phantom > 0) {
     PhantomOptions drawing;
     drawing.slices = 60, drawing.pixels = 96;
+    drawing.label_maps = true;  // for transfer_t3d
     const auto drawn = draw_phantoms(o.threads, [&](int threads, auto progress) {
       return write_phantom_dataset(o.phantom_root, drawing, o.phantom_seed, o.phantom,
                                    o.phantom_valid, threads, progress);

@@ -48,7 +48,7 @@ refused() {  # refused CODE TEXT OPTION…
 }
 refused 1 'line 14, column volume: "gone.nii" is not there' --data-root "$work/faulty.csv" --valid-split '' "${fits[@]}"
 refused 1 'line 15, column volume: ".*" is there twice' --data-root "$work/faulty.csv" --valid-split '' "${fits[@]}"
-refused 1 "is in the split to train on and in the one to measure on" --data-root "$work/volumes.csv" --valid-split train
+refused 1 "is in the split to train on and in the one to measure on" --data-root "$work/volumes.csv" --valid-split train "${fits[@]}"
 refused 1 "column report is absent" --data-root "$work/no_report.csv" "${fits[@]}"
 refused 1 "a sub-volume, as the file lies, 16 x 88 x 16 (hint: a smaller --size, or a finer --spacing)" --data-root "$work/volumes.csv" --size 16 88 16 --batch-size 4
 refused 2 "size 12: expected multiples of 8" --data-root "$work" --size 12 16 16
@@ -57,4 +57,34 @@ refused 2 "a contrast needs two studies a step" --data-root "$work" --batch-size
 refused 2 "expected two rising numbers" --data-root "$work" --window 300 -100 "${fits[@]}"
 expect 0 "$bin/train_t3d" --data-root "$work/faulty.csv" --valid-split '' --skip-bad --out "$work/skipping" "${small[@]}" "${fits[@]}"
 says "train: 2 faulty studies or rows are left out"
+
+# masks on the encoder that was trained, from scratch, and with what was written
+structures=right_lung,left_lung,heart,aorta,liver,lesion
+segment=("$bin/transfer_t3d" segment train --data-root "$work/phantom" --classes "$structures" --test-split valid --decoder-widths 4 8)
+expect 0 "${segment[@]}" --encoder "$work/straight/encoder" --steps 3 --batch-size 2 --out "$work/segmented"
+says "12 volumes to train, 5 to test; encoder resnet_phantom from "
+says "^macro Dice 0\.[0-9]* .*lesion .*, 5 pictures"
+[ "$(wc -l <"$work/segmented/volumes.csv")" = 31 ] || fail "volumes.csv has not every volume and class once"
+[ "$(find "$work/segmented/predictions" -name '*.nii.gz' | wc -l)" = 5 ] || fail "not every test volume has its label map"
+expect 0 "${segment[@]}" --encoder "$work/straight/encoder" --freeze --train-fraction 0.1 --epochs 4 --batch-size 1 --out "$work/frozen" --threads 1
+says "1 volumes to train, .*, frozen, "
+python3 - "$work" <<'PY'
+import json, struct, sys
+def tensors(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    return {k: data[8 + size + v["data_offsets"][0]:8 + size + v["data_offsets"][1]] for k, v in json.loads(data[8:8 + size]).items() if k != "__metadata__"}
+encoder, frozen, tuned = (tensors(sys.argv[1] + "/" + p + "/model.safetensors") for p in ("straight/encoder", "frozen/model", "segmented/model"))
+assert all(frozen["visual." + k] == v for k, v in encoder.items()), "a frozen encoder has changed"
+assert any(tuned["visual." + k] != v for k, v in encoder.items()), "the encoder was not tuned"
+PY
+scan=$(find "$work/phantom/dataset/valid" -name '*.nii.gz' | head -n 1)
+expect 0 "$bin/transfer_t3d" segment apply "$scan" --model "$work/segmented/model" --out "$work/applied"
+says "heart [0-9.]* ml, .*_labels.nii.gz"
+expect 1 "${segment[@]/#$structures/right_lung}" --batch-size 1 --encoder "$work/straight/encoder" --steps 1 --out "$work/refused"
+says "masks/.*: holds the value [2-6], expected whole numbers from 0 to 1 (hint: --classes)"
+expect 1 "${segment[@]}" --encoder "$work/straight" --batch-size 1 --steps 1 --out "$work/refused"
+says "straight/model.json"
+expect 2 "${segment[@]}" --encoder "$work/straight/encoder" --size 16 16 16 --out "$work/refused"
+says "size means nothing without --encoder none"
 echo "t3d: $killed kills in $rounds runs, a run of $took ms; same bits"

@@ -109,15 +109,15 @@ template <class T, class B> struct ResNetBlock {
       : bottleneck(c.bottleneck) {
     const index_t out = width * c.expansion(), groups = c.norm_groups;
     conv1 = resnet_conv<T, B>(in, width, bottleneck ? 1 : 3, bottleneck ? 1 : stride, init);
-    bn1 = {width, groups};
+    bn1 = ResNetNorm<T, B>(width, groups);
     conv2 = resnet_conv<T, B>(width, width, 3, bottleneck ? stride : 1, init);
-    bn2 = {width, groups};
+    bn2 = ResNetNorm<T, B>(width, groups);
     if (bottleneck) {
       conv3 = resnet_conv<T, B>(width, out, 1, 1, init);
-      bn3 = {out, groups};
+      bn3 = ResNetNorm<T, B>(out, groups);
     }
     if (stride != 1 || in != out)
-      downsample = {resnet_conv<T, B>(in, out, 1, stride, init), {out, groups}};
+      downsample = {resnet_conv<T, B>(in, out, 1, stride, init), ResNetNorm<T, B>(out, groups)};
   }
   template <class V> void visit(V&& v) {
     v("conv1", conv1);
@@ -157,7 +157,7 @@ template <class T = float, class B = Cpu> struct ResNet3d {
   ResNet3d(const ResNet3dConfig& c, Initializer& init) : config(c) {
     check(c);
     conv1 = detail::resnet_conv<T, B>(c.in_chans, c.stem_width, c.stem_kernel, c.stem_stride, init);
-    bn1 = {c.stem_width, c.norm_groups};
+    bn1 = detail::ResNetNorm<T, B>(c.stem_width, c.norm_groups);
     index_t in = c.stem_width;
     for (const ResNetLayer& layer : c.layers) {
       std::vector<Block> blocks;
