@@ -35,18 +35,10 @@ struct Split {
   double voxels = 0;
 };
 
-/// The table of volumes that --data-root is or holds, or nothing where it is a CT-RATE tree.
-std::string table_of(const Options& o) {
-  namespace fs = std::filesystem;
-  if (fs::is_regular_file(o.data_root)) return o.data_root;
-  const std::string in_folder = o.data_root + "/volumes.csv";
-  return fs::is_regular_file(in_folder) ? in_folder : "";
-}
-
 /// Reads a split; faults are told by the rules of report_problems.
 /// @return no studies where there is nothing to hold out, which is said
 Split read_split(Options& o, RunFolder& folder, const std::string& split, bool held_out) {
-  const std::string table = table_of(o);
+  const std::string table = find_volume_table(o.data_root);  // else a CT-RATE tree
   CtRateDataset data;
   if (!table.empty()) {
     o.already_hu = true;

@@ -25,10 +25,10 @@ namespace {
 
 /// The volumes of a split with their label maps.
 LabelledFiles read_split(const SegmentOptions& o, RunFolder& folder, const std::string& split) {
-  const std::string in_folder = o.data_root + "/volumes.csv";
-  const VolumeTable table = read_volume_table(
-      std::filesystem::is_directory(o.data_root) ? in_folder : o.data_root, split,
-      {.need_reports = false, .need_masks = true});
+  const std::string path = find_volume_table(o.data_root);
+  if (path.empty()) fail_file(o.data_root, "", "is no table of volumes, and holds no volumes.csv");
+  const VolumeTable table = read_volume_table(path, split,
+                                              {.need_reports = false, .need_masks = true});
   report_problems(o, folder, table.problems, table.root, split);
   LabelledFiles files(table);
   if (files.size() == 0) fail_file(table.root, split, "holds no usable volume");
@@ -58,14 +58,12 @@ template <class B> VolumeSegmenter<B> make_segmenter(const SegmentOptions& o) {
     const VolumeEncoderFiles files = read_volume_encoder_files(o.encoder);
     config.encoder = files.encoder, config.input = files.input;
     VolumeSegmenter<B> segmenter(config, init);
-    load_state_dict(segmenter.visual, SafetensorsFile(o.encoder + "/model.safetensors"));
+    segmenter.visual = read_volume_encoder<B>(o.encoder, files);
     if (o.freeze)
       set_requires_grad(segmenter.visual, false, [](const std::string&) { return true; });
     return segmenter;
   }
-  config.encoder = resnet3d_config(o.model);
-  if (o.norm == "group")
-    config.encoder.norm_groups = std::min<index_t>(32, config.encoder.stem_width);
+  config.encoder = resnet3d_config(o.model, o.norm == "group");
   for (std::size_t d = 0; d < 3; ++d)
     config.input.preparation.spacing[d] = o.spacing[d], config.input.size[d] = o.size[d];
   config.input.preparation.window_hu = {o.window[0], o.window[1]};
@@ -88,7 +86,7 @@ void measure(const SegmentOptions& o, const VolumeSegmenter<B>& segmenter,
   std::vector<DiceTable::Group> groups;
   for (const auto& name : o.classes) groups.push_back({name, {name}});
   std::vector<std::string> names;
-  std::vector<double> values, distances;
+  std::vector<double> values;
   std::vector<char> present;
   std::string rows = "volume,class,dice,distance95_mm\n";
   std::filesystem::create_directories(o.out + "/predictions");

@@ -249,9 +249,7 @@ inline void recipe(CLI::App& app, Options& o) {
 }
 
 inline ResNet3dConfig encoder_config(const Options& o) {
-  ResNet3dConfig c = resnet3d_config(o.model);
-  if (o.norm == "group") c.norm_groups = std::min<index_t>(32, c.stem_width);
-  return c;
+  return resnet3d_config(o.model, o.norm == "group");
 }
 
 /// What is wrong with the options taken together, or nothing.

@@ -35,7 +35,7 @@ namespace detail {
 
 /// What is added to logits so that pairs of one study count as neither alike nor different: a large
 /// negative number where two rows that are no pair have one study.
-/// @param rows, columns studies  @param shift the pair of row i is column i + shift, round about
+/// @param studies of the rows  @param shift the pair of row i is column i + shift, round about
 template <class T, class B>
 Tensor<T, B> same_study_mask(const Tensor<std::int64_t, B>& studies, index_t shift) {
   const index_t n = studies.dim(0);

@@ -4,6 +4,7 @@
 #include <hlip/models/config_json.hpp>
 #include <hlip/models/resnet3d.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -14,24 +15,25 @@ inline std::vector<std::string> resnet3d_names() {
 }
 
 /// "resnet50_3d" and "resnet18_3d" (He et al. 2015, with one channel in), or "resnet_phantom", of a
-/// few ten thousand parameters for the phantoms. @throws hlip::error for other names
-HLIP_LAZY ResNet3dConfig resnet3d_config(const std::string& name) {
+/// few ten thousand parameters for the phantoms.
+/// @param group_norm group norms of up to 32 groups in place of batch norms
+/// @throws hlip::error for other names
+HLIP_LAZY ResNet3dConfig resnet3d_config(const std::string& name, bool group_norm = false) {
   ResNet3dConfig c;
   c.name = name;
-  if (name == "resnet50_3d") return c;
   if (name == "resnet18_3d") {
     c.bottleneck = false;
     c.layers = {{64, 2, 1}, {128, 2, 2}, {256, 2, 2}, {512, 2, 2}};
-    return c;
-  }
-  if (name == "resnet_phantom") {
+  } else if (name == "resnet_phantom") {
     c.bottleneck = false;
     c.stem_width = 8, c.stem_kernel = 3, c.stem_pool = false;
     c.layers = {{16, 1, 2}, {32, 1, 2}};
-    return c;
+  } else if (name != "resnet50_3d") {
+    fail("resnet3d", "{} is no model (hint: resnet50_3d, resnet18_3d, resnet_phantom)",
+         quote_text(name));
   }
-  fail("resnet3d", "{} is no model (hint: resnet50_3d, resnet18_3d, resnet_phantom)",
-       quote_text(name));
+  if (group_norm) c.norm_groups = std::min<index_t>(32, c.stem_width);
+  return c;
 }
 
 namespace detail {

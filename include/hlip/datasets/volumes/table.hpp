@@ -67,6 +67,13 @@ HLIP_LAZY void add_volume_row(const CsvTable& table, std::size_t row, const std:
 
 }  // namespace detail
 
+/// The table of volumes that a path is, or, as volumes.csv, that the folder there holds; empty
+/// where there is none.
+HLIP_LAZY std::string find_volume_table(const std::string& path) {
+  const std::string in_folder = path + "/volumes.csv";
+  return is_file(path) ? path : is_file(in_folder) ? in_folder : "";
+}
+
 /// Reads a table of volumes.
 /// @param path the table: columns `volume` (paths count from its folder; HU by the file's own slope
 /// and intercept), `report`, `mask` (a label map on the volume's grid), and if there are any

@@ -28,33 +28,21 @@ struct LabelledVolume {
 
 namespace detail {
 
-/// A label map at another spacing: of every voxel the class of the nearest one.
-HLIP_LAZY Volume resample_labels(Volume labels, const std::array<double, 3>& target) {
-  const Shape shape = labels.voxels.shape();
-  const auto size = resampled_size(shape, labels.spacing, target);
-  // the geometry as of the volume, by the same function
-  Volume frame = labels;
-  frame.voxels = Tensor<float, Cpu>::zeros(shape);
-  frame = resample_to_spacing(std::move(frame), target);
-  frame.voxels = interpolate(labels.voxels, std::span<const index_t>(size),
-                             Interpolation::nearest_exact);
-  return frame;
-}
-
 /// Throws unless a label map lies on its volume's grid.
-HLIP_LAZY void expect_same_grid(const Volume& labels, const StoredVolume& volume) {
-  const Shape want = volume.header().shape();
+HLIP_LAZY void expect_same_grid(const Volume& labels, const std::string& volume) {
+  const NiftiHeader header = inspect_nifti(volume, false).header;
+  const Shape want = header.shape();
   if (labels.voxels.shape() != want)
     fail_file(labels.source, "", "has {} voxels, its volume {} {}",
-              to_string(labels.voxels.shape()), volume.path(), to_string(want));
-  const Affine& there = volume.header().geometry.affine;
+              to_string(labels.voxels.shape()), volume, to_string(want));
+  const Affine& there = header.geometry.affine;
   for (std::size_t r = 0; r < 3; ++r)
     for (std::size_t c = 0; c < 4; ++c)
       if (!(std::abs(labels.affine[r][c] - there[r][c]) <= 1e-2 * (c == 3 ? 10 : 1)))
         fail_file(labels.source, "",
                   "lies elsewhere than its volume {}: row {}, column {} of the affine is {}, of "
                   "the volume {}",
-                  volume.path(), r, c, labels.affine[r][c], there[r][c]);
+                  volume, r, c, labels.affine[r][c], there[r][c]);
 }
 
 }  // namespace detail
@@ -67,10 +55,12 @@ HLIP_LAZY LabelledVolume read_labelled_volume(const CtRateVolume& recon, const s
   LabelledVolume out;
   out.volume = prepare_ct_volume(recon, how);
   Volume labels = read_nifti(mask);
-  detail::expect_same_grid(labels, StoredVolume(recon.path));
+  detail::expect_same_grid(labels, recon.path);
   if (recon.has_metadata) set_spacing(labels, recon.spacing);
   const auto spacing = in_stored_order(how.spacing, labels.affine, labels.orientation_known);
-  labels = detail::resample_labels(std::move(labels), spacing);
+  const auto size = resampled_size(labels.voxels.shape(), labels.spacing, spacing);
+  labels.voxels = interpolate(labels.voxels, std::span<const index_t>(size),
+                              Interpolation::nearest_exact);
   if (labels.orientation_known) labels = reorient(labels, "RAS");
   out.labels = Tensor<std::uint8_t, Cpu>::empty(labels.voxels.shape());
   for (index_t i = 0; i < out.labels.numel(); ++i) {
